@@ -1,0 +1,264 @@
+"""The layout of a safetensors file, read by a parser of our own before any library sees the file.
+
+A file is eight bytes of little-endian header length, a JSON header that says where each tensor
+lies, and the tensors' bytes without gap or overlap. Everything is bounded before it is parsed,
+and what a lenient reader would forgive is refused. Nothing here imports torch or numpy.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn
+
+MAX_HEADER_BYTES = 16 << 20
+MAX_TENSORS = 20_000
+MAX_RANK = 8
+MAX_NAME_CHARS = 256
+MAX_METADATA_BYTES = 64 << 10
+ITEM_BYTES = MappingProxyType({"F32": 4, "F16": 2, "BF16": 2})
+
+_LENGTH_BYTES = 8
+_FIELDS = frozenset({"dtype", "shape", "data_offsets"})
+# Commas a lawful header can hold: a tensor brings its fields, shape, offsets and separator.
+_MAX_COMMAS = (MAX_TENSORS + 1) * (MAX_RANK + 4)
+# Letters, marks, digits, punctuation and symbols may stand in a name; controls, separators,
+# format characters (bidi, zero-width), surrogates and unassigned ones may not.
+_NAME_CATEGORIES = frozenset("LMNPS")
+
+Shape = tuple[int, ...]
+
+
+class LayoutRefused(ValueError):
+    """A file is not the adapter it should be. `code` is stable, `detail` is for people.
+
+    Codes of the format: too_short, format, header_length, header_too_large, header_json,
+    duplicate_name, unknown_field, too_many_tensors, name, dtype, shape, offsets, overlap, gap,
+    trailing_bytes. Against what was expected: missing_tensor, extra_tensor, dtype_mismatch,
+    shape_mismatch. Of the values: non_finite, norm_bound.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor: its values lie in bytes [begin, end) after the header."""
+
+    name: str
+    dtype: str
+    shape: Shape
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All tensors in the order in which they lie in the file, from byte `data_start` on."""
+
+    tensors: Mapping[str, TensorInfo]
+    data_start: int
+    metadata: Mapping[str, str]
+
+
+def read_layout(path: Path) -> Layout:
+    """Parse the header of a file; raises LayoutRefused. The values are not read."""
+    total_size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_LENGTH_BYTES + 1)
+        head += file.read(header_end(head, total_size) - len(head))
+    return parse_header(head, total_size)
+
+
+def header_end(head: bytes, total_size: int) -> int:
+    """How many bytes of the file `parse_header` needs; the first nine tell."""
+    if total_size <= _LENGTH_BYTES + 1 or len(head) <= _LENGTH_BYTES:
+        raise LayoutRefused("too_short", f"{total_size} bytes hold no header")
+    length = int.from_bytes(head[:_LENGTH_BYTES], "little")
+    if length == 0:
+        raise LayoutRefused("header_length", "the header is empty")
+    if head[_LENGTH_BYTES] != ord("{"):
+        raise LayoutRefused("format", "this is not a safetensors file")
+    if length > MAX_HEADER_BYTES:
+        raise LayoutRefused("header_too_large", f"{length} bytes of header")
+    if _LENGTH_BYTES + length > total_size:
+        raise LayoutRefused("header_length", f"{length} bytes of header in {total_size} of file")
+    return _LENGTH_BYTES + length
+
+
+def parse_header(head: bytes, total_size: int) -> Layout:
+    """Parse the beginning of a file of `total_size` bytes.
+
+    `head` holds at least the first `header_end(...)` bytes; what follows them is not looked at.
+    """
+    data_start = header_end(head, total_size)
+    if len(head) < data_start:
+        raise LayoutRefused("too_short", f"{len(head)} of {data_start} bytes of header")
+    document = _json(head[_LENGTH_BYTES:data_start])
+    metadata = _metadata(document.pop("__metadata__", {}))
+    if len(document) > MAX_TENSORS:
+        raise LayoutRefused("too_many_tensors", f"{len(document)} tensors")
+    found = sorted((_tensor(*item) for item in document.items()), key=lambda t: (t.begin, t.end))
+    _check_cover(found, total_size - data_start)
+    tensors = {tensor.name: tensor for tensor in found}
+    return Layout(MappingProxyType(tensors), data_start, MappingProxyType(metadata))
+
+
+def _json(header: bytes) -> dict[str, object]:
+    _check_budget(header)
+    try:
+        text = header.decode("utf-8").rstrip(" ")  # writers pad with spaces, and only at the end
+        if not text.endswith("}"):
+            raise LayoutRefused("header_json", "the header does not end with its object")
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)  # type: ignore[no-any-return]
+    except UnicodeDecodeError as error:
+        raise LayoutRefused("header_json", "the header is not UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise LayoutRefused("header_json", f"{error.msg} at {error.pos}") from error
+    except RecursionError as error:
+        raise LayoutRefused("header_json", "nested too deeply") from error
+
+
+def _check_budget(header: bytes) -> None:
+    """Bound what parsing may allocate: Python's lists and strings are larger than their text."""
+    if header.count(b",") > _MAX_COMMAS or header.count(b"[") > 4 * MAX_TENSORS:
+        raise LayoutRefused("too_many_tensors", f"a header for more than {MAX_TENSORS} tensors")
+    if not header.isascii() and len(header) > MAX_HEADER_BYTES // 4:
+        raise LayoutRefused("header_too_large", f"{len(header)} bytes of header beyond ASCII")
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise LayoutRefused("duplicate_name", "a name occurs twice in one object")
+    return keys
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise LayoutRefused("header_json", f"{text} is not JSON")
+
+
+def _metadata(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise LayoutRefused("header_json", "__metadata__ is not an object")
+    if not all(isinstance(text, str) for text in value.values()):
+        raise LayoutRefused("header_json", "__metadata__ maps text to text")
+    if sum(len(key) + len(text) for key, text in value.items()) > MAX_METADATA_BYTES:
+        raise LayoutRefused("header_too_large", "too much __metadata__")
+    return value
+
+
+def _tensor(name: str, value: object) -> TensorInfo:
+    _check_name(name)
+    if not isinstance(value, dict):
+        raise LayoutRefused("header_json", f"{name}: not an object")
+    if unknown := value.keys() - _FIELDS:
+        raise LayoutRefused("unknown_field", f"{name}: {len(unknown)} unknown fields")
+    dtype = value.get("dtype")
+    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+        raise LayoutRefused("dtype", f"{name}: known are {', '.join(ITEM_BYTES)}")
+    shape = _shape(name, value.get("shape"))
+    begin, end = _offsets(name, value.get("data_offsets"))
+    if end - begin != prod(shape) * ITEM_BYTES[dtype]:
+        raise LayoutRefused("shape", f"{name}: {end - begin} bytes for {list(shape)} of {dtype}")
+    return TensorInfo(name, dtype, shape, begin, end)
+
+
+def _check_name(name: str) -> None:
+    if not 0 < len(name) <= MAX_NAME_CHARS:
+        raise LayoutRefused("name", f"a name of {len(name)} characters")
+    if not all(unicodedata.category(char)[0] in _NAME_CATEGORIES for char in name):
+        raise LayoutRefused("name", "a name with invisible characters")
+    if not unicodedata.is_normalized("NFC", name):
+        raise LayoutRefused("name", "a name that is not in normal form C")
+    if "" in name.split(".") or "/" in name or "\\" in name:
+        raise LayoutRefused("name", "a name that reads like a path")
+
+
+def _shape(name: str, value: object) -> Shape:
+    """No dimension may be empty: an adapter has no use for it, and overflow hides behind it."""
+    if not isinstance(value, list) or len(value) > MAX_RANK:
+        raise LayoutRefused("shape", f"{name}: a shape is a list of at most {MAX_RANK} numbers")
+    if not all(type(size) is int and size > 0 for size in value):
+        raise LayoutRefused("shape", f"{name}: dimensions are whole numbers from 1")
+    return tuple(value)
+
+
+def _offsets(name: str, value: object) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != len(("begin", "end")):
+        raise LayoutRefused("offsets", f"{name}: two offsets are needed")
+    if not all(type(offset) is int for offset in value):
+        raise LayoutRefused("offsets", f"{name}: offsets are whole numbers")
+    begin, end = value
+    if not 0 <= begin <= end < 1 << 63:
+        raise LayoutRefused("offsets", f"{name}: [{begin}, {end}] is no range of bytes")
+    return begin, end
+
+
+def _check_cover(tensors: list[TensorInfo], data_bytes: int) -> None:
+    """The tensors, sorted by offset, fill the data from its first byte to its last."""
+    if tensors and tensors[0].begin > 0:
+        raise LayoutRefused("gap", "the first tensor does not begin at 0")
+    for before, after in pairwise(tensors):
+        if after.begin < before.end:
+            raise LayoutRefused("overlap", f"{after.name} lies over {before.name}")
+        if after.begin > before.end:
+            raise LayoutRefused("gap", f"unused bytes before {after.name}")
+    end = tensors[-1].end if tensors else 0
+    if end > data_bytes:
+        raise LayoutRefused("offsets", f"{end} bytes announced, {data_bytes} there")
+    if end < data_bytes:
+        raise LayoutRefused("trailing_bytes", f"{data_bytes - end} bytes after the last tensor")
+
+
+def lora_factor(name: str) -> str | None:
+    """ "A" for `….lora_A.weight` of shape (rank, in), "B" for `….lora_B.weight` of (out, rank)."""
+    for factor in ("A", "B"):
+        if name.endswith(f".lora_{factor}.weight"):
+            return factor
+    return None
+
+
+def expected_shapes(start: Layout, rank: int) -> dict[str, tuple[str, Shape]]:
+    """What an update trained from `start` at `rank` must hold: dtype and shape by name."""
+    return {
+        tensor.name: (tensor.dtype, _at_rank(tensor, rank)) for tensor in start.tensors.values()
+    }
+
+
+def _at_rank(tensor: TensorInfo, rank: int) -> Shape:
+    match lora_factor(tensor.name):
+        case "A":
+            return (rank, *tensor.shape[1:])
+        case "B":
+            return (*tensor.shape[:1], rank)
+        case _:
+            return tensor.shape
+
+
+def check_layout(layout: Layout, expected: Mapping[str, tuple[str, Shape]]) -> None:
+    """Refuse any difference from what `expected_shapes` lists."""
+    if missing := expected.keys() - layout.tensors.keys():
+        raise LayoutRefused("missing_tensor", _some(missing))
+    if extra := layout.tensors.keys() - expected.keys():
+        raise LayoutRefused("extra_tensor", _some(extra))
+    for name, (dtype, shape) in expected.items():
+        found = layout.tensors[name]
+        if found.dtype != dtype:
+            raise LayoutRefused("dtype_mismatch", f"{name}: {found.dtype} for {dtype}")
+        if found.shape != shape:
+            raise LayoutRefused("shape_mismatch", f"{name}: {list(found.shape)} for {list(shape)}")
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if ordered[3:] else "")

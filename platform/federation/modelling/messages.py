@@ -1,0 +1,79 @@
+"""What goes into training and evaluation, and what comes out. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+class ModellingRefused(ValueError):
+    """The model cannot be built, trained or measured as asked, and trying again cannot help.
+
+    `code` is stable: base_unreadable, base_incomplete, targets_missing, adapter_mismatch,
+    no_examples, labels_missing, unknown_label, diverged. `detail` never quotes an example.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Local data. Classification needs `labels`; in language modelling `prompts` may precede.
+
+    With prompts, each text is the answer to the prompt beside it, and only answers are learnt.
+    """
+
+    texts: Sequence[str]
+    labels: Sequence[str] | None = None
+    prompts: Sequence[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where the work stands before its next micro-batch; `step` counts the finished ones.
+
+    `loss` is that of the last batch in training, the mean so far in evaluation.
+    """
+
+    step: int
+    steps: int
+    loss: float | None
+    learning_rate: float
+    examples_per_second: float | None
+
+
+OnStep = Callable[[Step], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a round of training did: distinct examples, tokens read, optimiser steps, mean loss.
+
+    `loss` is the mean over everything seen in the round. `device_seconds` are the seconds of
+    the processor on a CPU, and of the wall on an accelerator.
+    """
+
+    examples: int
+    tokens: int
+    steps: int
+    loss: float
+    device_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Sufficient statistics on one test set; sums of them over sets are those of the union.
+
+    `loss_sum` is over examples in classification, over `tokens` predicted in language modelling.
+    """
+
+    examples: int
+    correct: int | None
+    tokens: int
+    loss_sum: float

@@ -1,0 +1,239 @@
+"""What hub and agent tell each other. Both sides import these messages; neither invents others.
+
+Every message is strict JSON: unknown fields, wrong types and NaN are refused. Big things travel
+beside the messages as artifacts named by their SHA-256. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from federation.plan import Plan
+
+PROTOCOL_VERSION = "1.0"
+PROTOCOL_HEADER = "Foedus-Protocol"
+STATEMENT_TYPE = "application/vnd.foedus.update-statement.v1+json"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Finite = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], Finite], Field(max_length=64)]
+
+
+class Message(BaseModel):
+    """A frozen message; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskType(StrEnum):
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+
+
+class ArtifactRef(Message):
+    """Immutable bytes by content: fetch with GET /api/v1/blobs/{sha256}."""
+
+    sha256: Sha256
+    size_bytes: Count
+
+
+class BaseModelRef(Message):
+    """A base model of the hub, fetched through the Hugging Face dialect."""
+
+    repo: str  # "base/<slug>"
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+class TrainSpec(Message):
+    """Train the adapter `start` for one round with the plan, at this participation's rank."""
+
+    type: Literal[TaskType.TRAIN] = TaskType.TRAIN
+    plan: Plan
+    plan_digest: Sha256
+    base: BaseModelRef
+    start: ArtifactRef  # the shared adapter, at its full rank; the agent cuts it to `rank`
+    rank: Annotated[int, Field(ge=1, le=256)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Candidate(Message):
+    """An adapter to be evaluated; `name` comes back with the result."""
+
+    name: Annotated[str, Field(max_length=64)]
+    adapter: ArtifactRef
+
+
+class EvaluateSpec(Message):
+    """Evaluate adapters on the participation's own test data."""
+
+    type: Literal[TaskType.EVALUATE] = TaskType.EVALUATE
+    plan: Plan
+    plan_digest: Sha256
+    base: BaseModelRef
+    candidates: tuple[Candidate, ...]
+
+
+Spec = Annotated[TrainSpec | EvaluateSpec, Field(discriminator="type")]
+
+
+class TaskOffer(Message):
+    """A leased task. `fence` goes back with every later message about it."""
+
+    id: UUID
+    federation: str  # slug
+    federation_name: str
+    run: UUID
+    round: int
+    fence: Count
+    lease_expires_at: datetime
+    heartbeat_seconds: Annotated[float, Field(gt=0)]
+    spec: Spec
+
+
+class LeaseRequest(Message):
+    """What the agent says when it asks for work."""
+
+    agent_version: Annotated[str, Field(max_length=32)]
+    federations: Annotated[tuple[Annotated[str, Field(max_length=80)], ...], Field(max_length=200)]
+    device: Annotated[str, Field(max_length=120)] = "cpu"
+    busy: bool = False  # true: only reports presence, takes no task
+
+
+class Progress(Message):
+    """Where a task stands; numbers only, never a text."""
+
+    phase: Literal["fetching", "training", "evaluating", "uploading"]
+    step: Count = 0
+    steps: Count = 0
+    loss: Finite | None = None
+    learning_rate: Finite | None = None
+    examples_per_second: Finite | None = None
+
+
+class HeartbeatIn(Message):
+    fence: Count
+    progress: Progress
+
+
+class Verdict(StrEnum):
+    CONTINUE = "continue"
+    CANCEL = "cancel"
+
+
+class HeartbeatOut(Message):
+    verdict: Verdict
+    reason: str = ""
+    lease_expires_at: datetime | None = None
+
+
+class UploadIn(Message):
+    """Announce bytes; an artifact that the hub already has is complete at once."""
+
+    fence: Count
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(ge=1, le=2**50)]
+
+
+class UploadOut(Message):
+    id: UUID
+    offset: Count
+    complete: bool
+    chunk_bytes: Count  # largest PATCH body the hub takes
+
+
+class UpdateStatement(Message):
+    """What an agent signs about its update (canonical JSON, Ed25519 over label || bytes)."""
+
+    type: Literal["application/vnd.foedus.update-statement.v1+json"] = STATEMENT_TYPE
+    protocol: str = PROTOCOL_VERSION
+    federation: str
+    run: UUID
+    round: Annotated[int, Field(ge=1)]
+    task: UUID
+    participation_rank: Annotated[int, Field(ge=1, le=256)]
+    plan_digest: Sha256
+    start_sha256: Sha256
+    update_sha256: Sha256
+    size_bytes: Count
+    examples: Annotated[int, Field(ge=1, le=10**9)]
+    tokens: Count
+    steps: Annotated[int, Field(ge=1, le=10**9)]
+    device_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
+    metrics: Metrics
+    key_id: Sha256
+    made_at: datetime
+
+
+class UpdateIn(Message):
+    fence: Count
+    statement: UpdateStatement
+    signature: Annotated[str, Field(max_length=128)]  # base64 Ed25519, see signatures.py
+
+
+class Receipt(Message):
+    """The hub's signed word that it has stored an update; the agent keeps it."""
+
+    update: UUID
+    statement_sha256: Sha256
+    received_at: datetime
+    hub_key_id: Sha256
+    signature: str
+
+
+class EvaluationResult(Message):
+    """Sufficient statistics of one adapter on one private test set; they add up exactly."""
+
+    name: Annotated[str, Field(max_length=64)]
+    examples: Annotated[int, Field(ge=1, le=10**9)]
+    correct: Count | None = None  # classification: right answers
+    tokens: Count = 0  # language modelling: predicted tokens
+    loss_sum: Finite  # sum of the loss over examples (classification) or tokens (LM)
+
+
+class EvaluationIn(Message):
+    fence: Count
+    results: Annotated[tuple[EvaluationResult, ...], Field(min_length=1, max_length=64)]
+    device_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)] = 0.0
+
+
+class FailureIn(Message):
+    """The agent could not do, or will not do, the task."""
+
+    fence: Count
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")]
+    detail: Annotated[str, Field(max_length=500)] = ""
+    retry: bool = True  # false: trying again cannot help (declined by policy, no data)
+
+
+class EnrolmentIn(Message):
+    """One-time code and a public key made at the site, with proof of possession."""
+
+    code: Annotated[str, Field(min_length=16, max_length=128)]
+    public_key: Annotated[str, Field(min_length=44, max_length=44)]  # base64 of 32 bytes
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    nonce: Annotated[str, Field(max_length=200)]  # from GET .../enrolments/nonce
+    signature: Annotated[str, Field(max_length=128)]
+
+
+class EnrolmentOut(Message):
+    agent: UUID
+    organisation: str
+    organisation_name: str
+    key_id: Sha256
+    hub_public_key: str
+    hub_key_id: Sha256
+
+
+class DownloadTokenIn(Message):
+    repo: Annotated[str, Field(max_length=200)]
+
+
+class DownloadTokenOut(Message):
+    token: str  # for the Hugging Face client; five minutes, one repository
+    expires_at: datetime

@@ -1,0 +1,211 @@
+"""Base models, model versions, and the artifacts they are made of."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.db import models
+
+from hub.common.models import Identified, Stateful, Transitions
+from hub.federations.models import Federation, Participation
+from hub.organisations.models import Agent
+
+IS_SHA256 = models.Q(sha256__regex=r"^[0-9a-f]{64}$")
+
+
+class Artifact(models.Model):
+    """Immutable bytes, named by their SHA-256. A row exists only for bytes that are stored."""
+
+    sha256 = models.CharField(primary_key=True, max_length=64)
+    size_bytes = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=IS_SHA256, name="named_by_sha256"),)
+
+    def __str__(self) -> str:
+        return self.sha256
+
+
+class BaseModel(Identified):
+    """A pre-trained model that federations start from; its files never change."""
+
+    slug = models.SlugField(max_length=80, unique=True)
+    name = models.CharField(max_length=120)
+    description = models.CharField(max_length=1000, blank=True)
+    licence = models.CharField(max_length=60)  # SPDX identifier
+    source = models.CharField(max_length=300, blank=True)
+    architecture = models.CharField(max_length=80)
+    parameters = models.BigIntegerField()
+    revision = models.CharField(max_length=40, unique=True)  # digest over the list of files
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def repo(self) -> str:
+        return f"base/{self.slug}"
+
+
+class BaseModelFile(models.Model):
+    """One file of a base model."""
+
+    id = models.BigAutoField(primary_key=True)
+    base_model = models.ForeignKey(BaseModel, on_delete=models.CASCADE, related_name="files")
+    path = models.CharField(max_length=200)
+    artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ("path",)
+        constraints = (
+            models.UniqueConstraint(fields=["base_model", "path"], name="one_base_file_per_path"),
+        )
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class VersionState(models.TextChoices):
+    CANDIDATE = "candidate", "candidate"
+    RELEASED = "released", "released"
+    RETIRED = "retired", "retired"
+
+
+class ModelVersion(Stateful):
+    """An immutable published result: base model, adapter, provenance."""
+
+    subject = "version"
+    transitions: ClassVar[Transitions] = {
+        VersionState.CANDIDATE: {VersionState.RELEASED, VersionState.RETIRED},
+        VersionState.RELEASED: {VersionState.RETIRED},
+        VersionState.RETIRED: {VersionState.RELEASED},
+    }
+
+    state = models.CharField(max_length=20, choices=VersionState, default=VersionState.CANDIDATE)
+    federation = models.ForeignKey(Federation, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()  # within the federation, from 1
+    base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="versions")
+    parent = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="children"
+    )
+    adapter = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="versions")
+    revision = models.CharField(max_length=40)  # digest over the list of files
+    plan = models.JSONField()
+    plan_digest = models.CharField(max_length=64)
+    rank = models.PositiveSmallIntegerField()
+    # Who made it: [{"organisation", "update", "digest", "examples", "weight"}], sorted by digest.
+    contributors = models.JSONField(default=list)
+    report = models.JSONField(default=dict)  # what the aggregation said of itself
+    is_baseline = models.BooleanField(default=False)  # of a comparison run, not of the line
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = (
+            models.UniqueConstraint(fields=["federation", "number"], name="version_numbers_differ"),
+        )
+
+    def __str__(self) -> str:
+        return f"v{self.number}"
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {"federation_id": self.federation_id}
+
+    @property
+    def repo(self) -> str:
+        """Needs `federation`; the name under which `from_pretrained` finds it."""
+        return f"{self.federation.slug}/adapter"
+
+
+class VersionFile(models.Model):
+    """One file of a model version, as it is downloaded."""
+
+    id = models.BigAutoField(primary_key=True)
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="files")
+    path = models.CharField(max_length=200)
+    artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ("path",)
+        constraints = (
+            models.UniqueConstraint(fields=["version", "path"], name="one_version_file_per_path"),
+        )
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class Evaluation(Identified):
+    """Sufficient statistics of one adapter on one participation's test data; they add up."""
+
+    adapter = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="evaluations")
+    version = models.ForeignKey(
+        ModelVersion, on_delete=models.CASCADE, null=True, related_name="evaluations"
+    )  # null: the start of a run, before anybody trained
+    participation = models.ForeignKey(
+        Participation, on_delete=models.PROTECT, related_name="evaluations"
+    )
+    run_id = models.UUIDField(db_index=True)
+    round_number = models.PositiveIntegerField()  # 0: the start
+    examples = models.PositiveIntegerField()
+    correct = models.PositiveIntegerField(null=True)
+    tokens = models.BigIntegerField(default=0)
+    loss_sum = models.FloatField()
+
+    class Meta:
+        ordering = ("round_number", "created_at")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["run_id", "round_number", "participation"], name="evaluated_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.participation_id} after round {self.round_number}"
+
+
+class UploadState(models.TextChoices):
+    OPEN = "open", "open"
+    COMPLETE = "complete", "complete"
+    CLOSED = "closed", "closed"
+
+
+class Upload(Stateful):
+    """Bytes on their way in: announced size and digest, and how many have arrived."""
+
+    subject = "upload"
+    transitions: ClassVar[Transitions] = {
+        UploadState.OPEN: {UploadState.COMPLETE, UploadState.CLOSED},
+        UploadState.COMPLETE: set(),
+        UploadState.CLOSED: set(),
+    }
+
+    state = models.CharField(max_length=20, choices=UploadState, default=UploadState.OPEN)
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="uploads")
+    task_id = models.UUIDField(db_index=True)  # a task of `runs`, a higher app
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    offset = models.BigIntegerField(default=0)
+    touched_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["task_id", "agent", "sha256"],
+                condition=models.Q(state__in=["open", "complete"]),
+                name="one_upload_per_content",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(offset__gte=0) & models.Q(offset__lte=models.F("size_bytes")),
+                name="offset_within_size",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:8]} {self.offset}/{self.size_bytes}"
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {}

@@ -1,0 +1,246 @@
+"""What templates say about moments, sizes, shares, states and organisations.
+
+Every filter shows a missing value as a dash, so that a table keeps its shape.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import template
+from django.template.context import Context
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+MISSING = "–"
+SPACE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
+HUES = 8
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+A_MOMENT = 10  # seconds that count as «just now»
+RELATIVE_FOR = 30 * DAY  # what is older is told by its date
+
+# Tone and icon of every state on screen; the word itself is always shown beside them.
+STATES: Mapping[str, tuple[str, str]] = {
+    # runs
+    "draft": ("neutral", "pencil"),
+    "queued": ("waiting", "clock"),
+    "running": ("active", "pulse"),
+    "paused": ("attention", "pause"),
+    "completed": ("positive", "check"),
+    "failed": ("negative", "cross"),
+    "cancelled": ("neutral", "slash"),
+    # rounds
+    "open": ("active", "pulse"),
+    "collecting": ("active", "inbox"),
+    "aggregating": ("active", "merge"),
+    "evaluating": ("active", "gauge"),
+    "closed": ("positive", "check"),
+    # tasks and updates
+    "leased": ("active", "agent"),
+    "received": ("waiting", "inbox"),
+    "accepted": ("positive", "check"),
+    "quarantined": ("attention", "shield"),
+    "rejected": ("negative", "cross"),
+    "late": ("attention", "clock"),
+    "missing": ("attention", "dot"),
+    # versions
+    "candidate": ("waiting", "dot"),
+    "released": ("positive", "seal"),
+    "retired": ("neutral", "archive"),
+    # agents and their enrolment codes
+    "enrolled": ("waiting", "clock"),
+    "online": ("positive", "agent"),
+    "idle": ("positive", "agent"),
+    "busy": ("active", "pulse"),
+    "offline": ("attention", "slash"),
+    "revoked": ("negative", "lock"),
+    "expired": ("neutral", "clock"),
+    "used": ("neutral", "check"),
+    # organisations, participations, signatures
+    "pending": ("waiting", "clock"),
+    "requested": ("waiting", "mail"),
+    "invited": ("waiting", "mail"),
+    "approved": ("positive", "check"),
+    "active": ("positive", "check"),
+    "signed": ("positive", "seal"),
+    "suspended": ("attention", "pause"),
+    "declined": ("negative", "cross"),
+    "left": ("neutral", "exit"),
+    "expelled": ("negative", "exit"),
+}
+UNKNOWN_STATE = ("neutral", "dot")
+
+
+def as_moment(value: datetime | str) -> datetime:
+    """An aware moment, also from the ISO 8601 text that events carry."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC)
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """How long ago or ahead, in one unit; `live.js` says the same words in the browser."""
+    seconds = int(abs((now - moment).total_seconds()))
+    if seconds < A_MOMENT:
+        return "just now"
+    if seconds >= RELATIVE_FOR:
+        return f"{moment.day} {moment:%b %Y}"
+    size, unit = next(
+        (size, unit)
+        for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
+        if seconds >= size
+    )
+    count = seconds // size
+    span = f"{count}{SPACE}{unit}{'' if count == 1 else 's'}"
+    return f"{span} ago" if moment <= now else f"in {span}"
+
+
+@register.filter
+def ago(value: datetime | str | None) -> str:
+    """«3 minutes ago», «in 2 hours», or the date after a month."""
+    return relative(as_moment(value), timezone.now()) if value else MISSING
+
+
+@register.filter
+def moment(value: datetime | str | None) -> str:
+    """The whole moment in UTC: «4 Mar 2026, 14:03:22 UTC»."""
+    if not value:
+        return MISSING
+    at = as_moment(value)
+    return f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
+
+
+@register.filter
+def isoformat(value: datetime | str | None) -> str:
+    """What the `datetime` attribute of a `<time>` wants."""
+    return as_moment(value).isoformat(timespec="seconds") if value else ""
+
+
+@register.filter("bytes")
+def human_bytes(value: float | None) -> str:
+    """Binary sizes with three digits at most: «1.5 MiB»."""
+    if value is None:
+        return MISSING
+    size = float(value)
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    for unit in units:
+        if abs(size) < 999.5 or unit == units[-1]:  # noqa: PLR2004 - rounds to four digits
+            break
+        size /= 1024
+    digits = 0 if unit == "B" or abs(size) >= 99.95 else 1  # noqa: PLR2004
+    return f"{size:.{digits}f}{SPACE}{unit}"
+
+
+@register.filter
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share between 0 and 1 as «49.3%»."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:.{digits}%}"
+
+
+@register.filter
+def number(value: float | None, digits: int = 3) -> str:
+    """Whole numbers with thousands set apart, others with fixed digits so that columns align."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+
+
+@register.filter
+def short_id(value: object) -> str:
+    """The first eight characters of a digest or identifier, without its algorithm."""
+    return str(value).rpartition(":")[2][:8] if value else MISSING
+
+
+@register.filter
+def duration(value: timedelta | float | None) -> str:
+    """A span in at most two units: «850 ms», «4.2 s», «3 min 20 s», «2 h 5 min», «3 d 4 h»."""
+    if value is None:
+        return MISSING
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if seconds < 0:
+        return f"−{duration(-seconds)}"
+    if 0 < seconds < 0.9995:  # noqa: PLR2004 - what rounds to 1000 ms is a second
+        return f"{seconds * 1000:.0f}{SPACE}ms"
+    if 0 < seconds < 9.95:  # noqa: PLR2004 - what rounds to 10.0 has no decimal
+        return f"{seconds:.1f}{SPACE}s"
+    return _two_units(round(seconds))
+
+
+def _two_units(seconds: int) -> str:
+    scale = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s"))
+    first = next((i for i, (size, _) in enumerate(scale) if seconds >= size), len(scale) - 1)
+    parts: list[str] = []
+    for size, unit in scale[first : first + 2]:
+        count, seconds = divmod(seconds, size)
+        if count or not parts:
+            parts.append(f"{count}{SPACE}{unit}")
+    return SPACE.join(parts)
+
+
+@register.filter
+def words(value: object) -> str:
+    """A name as the database has it, as a reader expects it: «late_policy» → «late policy»."""
+    return str(value).replace("_", " ")
+
+
+@register.filter
+def tone(state: object) -> str:
+    """neutral, waiting, active, positive, attention or negative."""
+    return STATES.get(str(state), UNKNOWN_STATE)[0]
+
+
+@register.filter
+def state_icon(state: object) -> str:
+    return STATES.get(str(state), UNKNOWN_STATE)[1]
+
+
+@register.filter
+def hue(value: object) -> int:
+    """One of the categorical colours, the same one for the same value in every process."""
+    return zlib.crc32(str(value).encode()) % HUES
+
+
+@register.filter
+def hue_at(position: int) -> int:
+    """The colour of a place in a list: up to eight neighbours never share one."""
+    return int(position) % HUES
+
+
+@register.filter
+def initials(name: object) -> str:
+    """Up to two capitals: «Ada Institute of Health» → «AI»."""
+    capitals = [word[0] for word in str(name).split() if word[0].isupper() or word[0].isdigit()]
+    return "".join(capitals[:2]) or str(name)[:1].upper()
+
+
+@register.filter
+def chart_rows(data: Mapping[str, Any]) -> Iterator[tuple[object, list[object]]]:
+    """The rows of a chart's table: each label with the value of every series there."""
+    series: Sequence[Mapping[str, Any]] = data["series"]
+    for position, label in enumerate(data["labels"]):
+        yield label, [_value_at(one["values"], position) for one in series]
+
+
+def _value_at(values: Sequence[object], position: int) -> object:
+    return values[position] if position < len(values) else None
+
+
+@register.filter
+def formatted(value: Any, kind: str) -> str:
+    """A figure by the name of its format: number, percent, bytes or duration."""
+    return {"percent": percent, "bytes": human_bytes, "duration": duration}.get(kind, number)(value)
+
+
+@register.simple_tag(takes_context=True)
+def current(context: Context, *apps: str) -> str:
+    """Marks a link of the navigation when the page belongs to one of the apps."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    return SafeString('aria-current="true"') if match and match.app_name in apps else ""

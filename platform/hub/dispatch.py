@@ -1,0 +1,80 @@
+"""Names of the background jobs, and the one way to send them.
+
+`enqueue` writes an outbox row in the caller's transaction and sends it after the commit. What
+could not be sent then (broker away, process killed) is sent by the periodic sweep. A job's name
+and arguments are a public contract between versions: add, keep both, then remove.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from functools import cache
+
+from celery import Celery
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
+
+from federation.failpoints import failpoint
+from hub.common.models import OutboxMessage
+
+logger = logging.getLogger(__name__)
+
+
+class Job(StrEnum):
+    """Every background job by its wire name; the part before the dot is its queue."""
+
+    PREPARE_RUN = "compute.prepare_run"
+    VALIDATE_UPDATE = "compute.validate_update"
+    AGGREGATE_ROUND = "compute.aggregate_round"
+    ADVANCE_RUN = "default.advance_run"
+    RECONCILE = "periodic.reconcile"
+    HOUSEKEEPING = "periodic.housekeeping"
+
+
+@cache
+def producer() -> Celery:
+    """A Celery client that only sends; the workers' own application lives in `jobs`."""
+    app = Celery("foedus-producer")
+    app.conf.update(settings.CELERY)
+    # A request must never wait for a broker that is away: the sweep sends later.
+    app.conf.broker_transport_options = {
+        **settings.CELERY["broker_transport_options"],
+        "socket_timeout": 2,
+        "socket_connect_timeout": 1,
+        "retry_on_timeout": False,
+    }
+    return app
+
+
+def enqueue(job: Job, *arguments: str) -> None:
+    """Write the job to the outbox; it is sent after the surrounding transaction commits."""
+    failpoint("W03", "before")
+    message = OutboxMessage.objects.create(job=job, arguments=list(arguments))
+    transaction.on_commit(lambda: send(message), robust=True)
+
+
+def send(message: OutboxMessage) -> None:
+    """Send one outbox row. Sent twice does no harm: jobs re-read the state."""
+    try:
+        producer().send_task(message.job, args=message.arguments, retry=False)
+    except (OperationalError, OSError) as away:
+        logger.warning("broker away, the sweep will send", extra={"cause": str(away)})
+        return
+    OutboxMessage.objects.filter(pk=message.pk).update(sent_at=Now())
+    failpoint("W03", "after")
+
+
+def sweep(*, limit: int = 500) -> int:
+    """Send what was written and not sent; returns how many. Safe to run twice at once."""
+    with transaction.atomic():
+        waiting = list(
+            OutboxMessage.objects.select_for_update(skip_locked=True)
+            .filter(sent_at__isnull=True)
+            .order_by("id")[:limit]
+        )
+        for message in waiting:
+            send(message)
+    return len(waiting)

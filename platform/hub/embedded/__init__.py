@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis and our own processes on one machine, with nothing installed but wheels."""

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+LEASH = Path(__file__).with_name("leash.py")
+
+
+def on_leash(program: Sequence[str], *, death_signal: int, owner: str = "-") -> list[str]:
+    """Return the command that runs a program and ends it when this process ends."""
+    leash = [sys.executable, "-I", "-S", str(LEASH), str(int(death_signal)), str(os.getpid())]
+    return [*leash, owner, *program]
+
+
+def started_at(pid: int) -> float | None:
+    """Return when a process was started (with its number, its identity), None if it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def mentioning(text: str) -> list[psutil.Process]:
+    """Return the processes that have a text in their command line."""
+    processes = psutil.process_iter(["cmdline"])
+    return [process for process in processes if text in " ".join(process.info["cmdline"] or ())]
+
+
+def await_end(processes: Iterable[psutil.Process], *, seconds: float) -> None:
+    """Wait for processes to end, and kill those that have not by then."""
+    _, alive = psutil.wait_procs(list(processes), timeout=seconds)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Leave the block in an orderly way on SIGTERM and SIGHUP too, as SIGINT does by itself."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    with _handling(leave, (signal.SIGTERM, signal.SIGHUP)):
+        yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C interrupt the cleaning up after the first.
+
+    A handler that does nothing, since children would inherit that a signal is ignored.
+    """
+    with _handling(lambda *_: None, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+        yield
+
+
+@contextmanager
+def _handling(handler: signal._HANDLER, numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may decide about signals
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

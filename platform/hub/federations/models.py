@@ -1,0 +1,128 @@
+"""Federations and the organisations' places in them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+
+from hub.common.models import Stateful, Transitions
+from hub.organisations.models import Organisation
+
+
+class FederationState(models.TextChoices):
+    ACTIVE = "active", "active"
+    PAUSED = "paused", "paused"
+    DISSOLVED = "dissolved", "dissolved"
+
+
+class Federation(Stateful):
+    """Organisations that agreed to train together from one base model under one charter."""
+
+    subject = "federation"
+    transitions: ClassVar[Transitions] = {
+        FederationState.ACTIVE: {FederationState.PAUSED, FederationState.DISSOLVED},
+        FederationState.PAUSED: {FederationState.ACTIVE, FederationState.DISSOLVED},
+        FederationState.DISSOLVED: set(),
+    }
+
+    state = models.CharField(
+        max_length=20, choices=FederationState, default=FederationState.ACTIVE
+    )
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    purpose = models.CharField(max_length=1000, blank=True)
+    charter = models.TextField(max_length=50_000)
+    # Named by string: the catalogue is a higher app, and only the database follows this arrow.
+    base_model = models.ForeignKey(
+        "catalogue.BaseModel", on_delete=models.PROTECT, related_name="federations"
+    )
+    is_listed = models.BooleanField(
+        "listed", default=True, help_text="Other approved organisations can find it and ask to join."
+    )
+    largest_update_bytes = models.BigIntegerField(default=2**30)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {"federation_id": self.pk}
+
+    @property
+    def charter_digest(self) -> str:
+        return hashlib.sha256(self.charter.encode()).hexdigest()
+
+
+class ParticipationState(models.TextChoices):
+    REQUESTED = "requested", "asks to join"
+    ACTIVE = "active", "active"
+    REFUSED = "refused", "refused"
+    LEFT = "left", "left"
+    EXPELLED = "expelled", "expelled"
+
+
+class Standing(models.TextChoices):
+    LEAD = "lead", "Lead"
+    CONTRIBUTOR = "contributor", "Contributor"
+
+
+class Participation(Stateful):
+    """One organisation's place in one federation: standing, rank, signature, state."""
+
+    subject = "participation"
+    transitions: ClassVar[Transitions] = {
+        ParticipationState.REQUESTED: {ParticipationState.ACTIVE, ParticipationState.REFUSED,
+                                       ParticipationState.LEFT},
+        ParticipationState.ACTIVE: {ParticipationState.LEFT, ParticipationState.EXPELLED},
+        ParticipationState.REFUSED: {ParticipationState.REQUESTED},
+        ParticipationState.LEFT: {ParticipationState.REQUESTED},
+        ParticipationState.EXPELLED: set(),
+    }
+
+    state = models.CharField(
+        max_length=20, choices=ParticipationState, default=ParticipationState.REQUESTED
+    )
+    federation = models.ForeignKey(
+        Federation, on_delete=models.PROTECT, related_name="participations"
+    )
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="participations"
+    )
+    standing = models.CharField(max_length=12, choices=Standing, default=Standing.CONTRIBUTOR)
+    rank = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Largest adapter rank it trains; empty: the plan's."
+    )
+    # The organisation's own signature under the charter: who, when, which text.
+    charter_digest = models.CharField(max_length=64)
+    signed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["federation", "organisation"], name="one_place_per_organisation"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(rank__isnull=True) | models.Q(rank__range=(1, 256)),
+                name="rank_between_1_and_256",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.organisation} in {self.federation}"
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {"federation_id": self.federation_id, "organisation_id": self.organisation_id}
+
+    @property
+    def is_lead(self) -> bool:
+        return self.standing == Standing.LEAD

@@ -1,0 +1,165 @@
+"""Organisations, the people who act for them, and the agents on their premises."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+
+from hub.common.actors import Actor
+from hub.common.models import Identified, Stateful, Transitions
+
+
+class OrganisationState(models.TextChoices):
+    PENDING = "pending", "awaiting approval"
+    APPROVED = "approved", "approved"
+    REFUSED = "refused", "refused"
+    SUSPENDED = "suspended", "suspended"
+
+
+class Organisation(Stateful):
+    """A legal entity that takes part; owns its people, data and agents."""
+
+    subject = "organisation"
+    transitions: ClassVar[Transitions] = {
+        OrganisationState.PENDING: {OrganisationState.APPROVED, OrganisationState.REFUSED},
+        OrganisationState.APPROVED: {OrganisationState.SUSPENDED},
+        OrganisationState.SUSPENDED: {OrganisationState.APPROVED},
+        OrganisationState.REFUSED: set(),
+    }
+
+    state = models.CharField(
+        max_length=20, choices=OrganisationState, default=OrganisationState.PENDING
+    )
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120, unique=True)
+    description = models.CharField(max_length=500, blank=True)
+    contact_email = models.EmailField()
+    members: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="Membership", related_name="organisations"
+    )
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {"organisation_id": self.pk}
+
+    @property
+    def hue(self) -> int:
+        """One of eight colours, the same on every page."""
+        return self.pk.int % 8
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", "Owner"
+    SCIENTIST = "scientist", "Scientist"
+
+
+class Membership(Identified):
+    """One person's place in one organisation."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(max_length=12, choices=Role)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["user", "organisation"], name="one_role_per_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.get_role_display()}"
+
+    @property
+    def is_owner(self) -> bool:
+        return self.role == Role.OWNER
+
+
+class AgentState(models.TextChoices):
+    ACTIVE = "active", "active"
+    REVOKED = "revoked", "revoked"
+
+
+class Agent(Stateful):
+    """The organisation's program that leases and does tasks on its own hardware."""
+
+    subject = "agent"
+    transitions: ClassVar[Transitions] = {
+        AgentState.ACTIVE: {AgentState.REVOKED},
+        AgentState.REVOKED: set(),
+    }
+
+    state = models.CharField(max_length=20, choices=AgentState, default=AgentState.ACTIVE)
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="agents")
+    name = models.CharField(max_length=80)
+    public_key = models.BinaryField(max_length=32)
+    key_id = models.CharField(max_length=64, unique=True)  # SHA-256 of the public key, hex
+    version = models.CharField(max_length=32, blank=True)
+    device = models.CharField(max_length=120, blank=True)
+    federations = models.JSONField(default=list)  # slugs it has data for, as it last said
+    last_seen_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=["organisation", "name"], name="agent_names_differ"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {"organisation_id": self.organisation_id}
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(
+            kind="agent", id=self.pk, label=self.name, organisation_id=self.organisation_id
+        )
+
+
+class EnrolmentCode(Identified):
+    """A one-time code that lets a new agent in; only its digest is kept."""
+
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="enrolment_codes"
+    )
+    digest = models.CharField(max_length=64, unique=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    expires_at = models.DateTimeField()
+    agent = models.OneToOneField(
+        Agent, on_delete=models.PROTECT, null=True, related_name="enrolment_code"
+    )  # set when spent
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return f"code for {self.organisation}"
+
+
+class UsedNonce(models.Model):
+    """A nonce that an agent has signed with; it opens nothing twice."""
+
+    id = models.BigAutoField(primary_key=True)
+    key_id = models.CharField(max_length=64)
+    nonce = models.CharField(max_length=64)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["key_id", "nonce"], name="nonce_once"),)
+
+    def __str__(self) -> str:
+        return self.nonce
