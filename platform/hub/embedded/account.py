@@ -56,6 +56,8 @@ class Account:
             return folder
         place = ELSEWHERE / hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
         place.mkdir(parents=True, exist_ok=True)
+        for entered in (ELSEWHERE, place):
+            entered.chmod(0o711)
         return place
 
     def programs(self, programs: Path, place: Path) -> Path:
@@ -74,7 +76,7 @@ class Account:
             for part in (package, package.with_name(f"{package.name}.libs")):
                 if part.exists():
                     shutil.copytree(part, Path(unfinished, "whole", part.name))
-            Path(unfinished, "whole").rename(target)
+            Path(unfinished, "whole").rename(target).chmod(0o755)
 
     def _numbers(self) -> tuple[int, int]:
         user, _, group = self.owner.partition(":")

@@ -30,8 +30,8 @@ def started_at(pid: int) -> float | None:
 
 
 def mentioning(text: str) -> list[psutil.Process]:
-    """Return the processes that have a text in their command line."""
-    processes = psutil.process_iter(["cmdline"])
+    """Return the processes that have a text in their command line, with `info` of both."""
+    processes = psutil.process_iter(["name", "cmdline"])
     return [process for process in processes if text in " ".join(process.info["cmdline"] or ())]
 
 

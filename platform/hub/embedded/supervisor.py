@@ -182,7 +182,7 @@ class _Child(threading.Thread):
         self.refusal: OSError | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
-        self._started = threading.Event()
+        self._tried = threading.Event()
         self._dismissed = threading.Event()
 
     @property
@@ -193,7 +193,7 @@ class _Child(threading.Thread):
     def begin(self) -> None:
         """Start the thread; raise what kept the first life from beginning."""
         self.start()
-        self._started.wait()
+        self._tried.wait()
         if self.refusal:
             self._dismissed.set()
             raise self.refusal
@@ -229,7 +229,7 @@ class _Child(threading.Thread):
         except OSError as refusal:
             self.refusal = refusal
         finally:
-            self._started.set()
+            self._tried.set()
         if self._process:
             self._live(self._process)
 

@@ -1,0 +1,59 @@
+"""The environment of a hub on one machine: its services and its secrets."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hub.embedded.errors import Unavailable
+from hub.embedded.folder import kept_secret, made
+from hub.embedded.services import services
+
+
+@contextmanager
+def environment(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the variables that the settings need and nobody has set, while services answer them.
+
+    Where DATABASE_URL and REDIS_URL are set, the hub is somebody's installation: nothing is added.
+    """
+    databases = {name for name in ("DATABASE_URL", "REDIS_URL") if is_set(name)}
+    if databases == {"DATABASE_URL", "REDIS_URL"}:
+        yield {}
+        return
+    if databases:
+        raise Unavailable(
+            f"{databases.pop()} is set alone: set DATABASE_URL, REDIS_URL and BROKER_URL, or none."
+        )
+    with services(folder) as urls:
+        secrets_and_folder = {
+            "FOEDUS_HOME": str(made(folder)),
+            "SECRET_KEY": kept_secret(folder / "secret_key", _random),
+            "HUB_SIGNING_KEY": kept_secret(folder / "signing_key", _random),
+        }
+        missing = {name: text for name, text in secrets_and_folder.items() if not is_set(name)}
+        yield {**urls.as_environment(), **missing}
+
+
+def is_set(name: str) -> bool:
+    """Say whether the settings find a value, or the file of one."""
+    return bool(os.environ.get(name) or os.environ.get(f"{name}_FILE"))
+
+
+def offline_environment() -> dict[str, str]:
+    """Return what lets the settings load for commands that reach no service."""
+    nowhere = {
+        "DATABASE_URL": "postgres://nobody@//nowhere/nothing",
+        "REDIS_URL": "unix:///nowhere/redis.sock",
+        "BROKER_URL": "redis+socket:///nowhere/redis.sock",
+        "SECRET_KEY": _random(),
+        "HUB_SIGNING_KEY": _random(),
+    }
+    return {name: text for name, text in nowhere.items() if not is_set(name)}
+
+
+def _random() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
