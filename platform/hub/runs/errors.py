@@ -1,0 +1,83 @@
+"""The refusals of runs, rounds, tasks and updates."""
+
+from __future__ import annotations
+
+from hub.common.errors import DomainError, Invalid
+
+
+class PlanRefused(Invalid):
+    code = "plan_refused"
+    title = "This plan cannot work."
+
+
+class LeaseLost(DomainError):
+    code = "lease_lost"
+    title = "The task is no longer yours."
+
+
+class TaskOver(DomainError):
+    status = 410
+    code = "task_over"
+    title = "The round or run that this task belonged to has ended."
+
+
+class LateUpdate(DomainError):
+    status = 410
+    code = "late"
+    title = "The round had closed; the update is recorded as late and counts for nothing."
+
+
+class AlreadySubmitted(DomainError):
+    code = "already_submitted"
+    title = "This organisation's update for the round is already in."
+
+
+class DuplicateContent(DomainError):
+    code = "duplicate_content"
+    title = "Another organisation has sent exactly these bytes."
+
+
+class UploadIncomplete(DomainError):
+    code = "upload_incomplete"
+    title = "The update's bytes have not all arrived."
+
+
+class StatementMismatch(Invalid):
+    code = "statement_mismatch"
+    title = "The signed statement does not describe this task."
+
+
+class BadStatementSignature(Invalid):
+    code = "bad_signature"
+    title = "The signature does not belong to the statement and the agent's key."
+
+
+class TooManyExamples(Invalid):
+    code = "num_examples"
+    title = "The number of examples is not believable."
+
+
+class BaseModelMismatch(DomainError):
+    status = 412
+    code = "base_model_mismatch"
+    title = "The update does not start from this round's adapter."
+
+
+class UpdateRefused(Invalid):
+    """The update's bytes are not what the plan asks for; `code` is the layout check's."""
+
+    title = "The update is not what the plan asks for."
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        super().__init__(detail)
+        self.code = code  # type: ignore[misc]
+
+
+class RoundFrozen(DomainError):
+    code = "round_frozen"
+    title = "The round is being aggregated; try again in a moment."
+
+
+class StaleClaim(DomainError):
+    code = "stale_claim"
+    title = "Another worker has taken this over."

@@ -1,0 +1,97 @@
+"""Reads of runs, rounds, tasks and updates, each scoped to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db.models import Count, Prefetch, Q, QuerySet
+
+from hub.accounts.models import User
+from hub.common.models import Event
+from hub.federations.models import Participation, ParticipationState
+from hub.federations.selectors import federations_of
+from hub.organisations.models import Agent
+from hub.runs.models import Round, RoundState, Run, Task, TaskState, Update
+
+ACTIVE_ROUNDS = (
+    RoundState.OPEN,
+    RoundState.COLLECTING,
+    RoundState.AGGREGATING,
+    RoundState.EVALUATING,
+)
+OPEN_TASKS = (TaskState.QUEUED, TaskState.LEASED)
+
+
+def runs_visible_to(user: User) -> QuerySet[Run]:
+    """Runs of the federations that the person's organisations take part in."""
+    return Run.objects.filter(federation__in=federations_of(user)).select_related("federation")
+
+
+def rounds_visible_to(user: User) -> QuerySet[Round]:
+    return Round.objects.filter(run__federation__in=federations_of(user)).select_related(
+        "run__federation", "version"
+    )
+
+
+def tasks_visible_to(user: User) -> QuerySet[Task]:
+    return Task.objects.filter(round__run__federation__in=federations_of(user)).select_related(
+        "round__run", "participation__organisation", "agent"
+    )
+
+
+def updates_visible_to(user: User) -> QuerySet[Update]:
+    return Update.objects.filter(round__run__federation__in=federations_of(user)).select_related(
+        "round__run", "participation__organisation", "agent"
+    )
+
+
+def tasks_of(agent: Agent) -> QuerySet[Task]:
+    """Every task that the agent's organisation was ever offered, finished ones too."""
+    return Task.objects.filter(participation__organisation_id=agent.organisation_id)
+
+
+def waiting_tasks(agent: Agent, federations: Iterable[str]) -> QuerySet[Task]:
+    """Tasks that this agent could lease now, oldest first."""
+    return Task.objects.filter(
+        state=TaskState.QUEUED,
+        participation__organisation_id=agent.organisation_id,
+        participation__state=ParticipationState.ACTIVE,
+        round__run__state="running",
+        round__run__federation__slug__in=list(federations),
+        round__run__federation__state="active",
+    ).order_by("created_at", "id")
+
+
+def current_round(run_id: UUID) -> Round | None:
+    """The run's last round, whatever its state."""
+    return Round.objects.filter(run_id=run_id).order_by("-number").first()
+
+
+def rounds_of(run: Run) -> QuerySet[Round]:
+    """A run's rounds with how many updates each has, for lists and charts."""
+    return run.rounds.annotate(
+        accepted=Count("updates", filter=Q(updates__state="accepted", updates__is_late=False)),
+        expected=Count("tasks", filter=Q(tasks__type="train")),
+    ).select_related("version")
+
+
+def round_with_everything(user: User, round_id: UUID) -> QuerySet[Round]:
+    """One round with its tasks and updates, for the round page."""
+    people = ("participation__organisation", "agent")
+    return (
+        rounds_visible_to(user)
+        .filter(pk=round_id)
+        .prefetch_related(
+            Prefetch("tasks", Task.objects.select_related(*people, "update")),
+            Prefetch("updates", Update.objects.select_related(*people)),
+        )
+    )
+
+
+def trainers_of(run: Run) -> QuerySet[Participation]:
+    return Participation.objects.filter(pk__in=run.trainers).select_related("organisation")
+
+
+def events_of_run(run_id: UUID, *, after: int = 0) -> QuerySet[Event]:
+    return Event.objects.filter(run_id=run_id, pk__gt=after).order_by("pk")

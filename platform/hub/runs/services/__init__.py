@@ -1,0 +1,63 @@
+"""Everything that writes runs. Locks are taken run, round, task, update: never the other way."""
+
+from __future__ import annotations
+
+from hub.runs.services.leases import (
+    expire_leases,
+    fail_task,
+    heartbeat,
+    lease_task,
+    release_task,
+)
+from hub.runs.services.lifecycle import (
+    cancel_run,
+    create_run,
+    fail_run,
+    pause_run,
+    resume_run,
+    run_prepared,
+    start_run,
+)
+from hub.runs.services.reconciler import reconcile
+from hub.runs.services.rounds import (
+    Claim,
+    advance_run,
+    claim_aggregation,
+    give_up_aggregation,
+    publish_round,
+    renew_claim,
+)
+from hub.runs.services.updates import (
+    begin_update_upload,
+    judge_update,
+    record_verdict,
+    submit_evaluation,
+    submit_update,
+)
+
+__all__ = [
+    "Claim",
+    "advance_run",
+    "begin_update_upload",
+    "cancel_run",
+    "claim_aggregation",
+    "create_run",
+    "expire_leases",
+    "fail_run",
+    "fail_task",
+    "give_up_aggregation",
+    "heartbeat",
+    "judge_update",
+    "lease_task",
+    "pause_run",
+    "publish_round",
+    "reconcile",
+    "record_verdict",
+    "release_task",
+    "renew_claim",
+    "resume_run",
+    "run_prepared",
+    "start_run",
+    "submit_evaluation",
+    "submit_update",
+]

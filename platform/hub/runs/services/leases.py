@@ -1,0 +1,249 @@
+"""Handing out work: leases with a fence and an expiry, renewed by heartbeats."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from federation.failpoints import failpoint
+from federation.plan import Plan
+from federation.protocol import (
+    ArtifactRef,
+    BaseModelRef,
+    Candidate,
+    EvaluateSpec,
+    FailureIn,
+    HeartbeatIn,
+    HeartbeatOut,
+    TaskOffer,
+    TaskType,
+    TrainSpec,
+    Verdict,
+)
+from hub.catalogue.models import Artifact
+from hub.catalogue.uploads import close_uploads
+from hub.common.actors import HUB, Actor
+from hub.common.wakeups import wake
+from hub.dispatch import Job, enqueue
+from hub.organisations.models import Agent
+from hub.runs.errors import LeaseLost, TaskOver
+from hub.runs.models import RunState, Task, TaskState, TrainingPoint
+from hub.runs.selectors import waiting_tasks
+from hub.runs.services.lifecycle import describe, effective_rank, first_evaluated_round
+from hub.runs.services.locks import database_now, lock_task
+
+
+@transaction.atomic
+def lease_task(*, agent: Agent, federations: Sequence[str]) -> TaskOffer | None:
+    """Lease the oldest waiting task to the agent, or nothing when there is none."""
+    task = (
+        waiting_tasks(agent, federations)
+        .select_related(
+            "round__start",
+            "round__run__federation__base_model",
+            "participation__organisation",
+        )
+        .select_for_update(of=("self",), skip_locked=True)
+        .first()
+    )
+    if task is None:
+        return None
+    failpoint("W04", "before")
+    now = database_now()
+    task.agent = agent
+    task.move_to(
+        TaskState.LEASED,
+        actor=agent.actor,
+        agent=agent,
+        fence=task.fence + 1,
+        attempts=task.attempts + 1,
+        leased_at=now,
+        lease_expires_at=now + timedelta(seconds=settings.LEASE_SECONDS),
+        progress={},
+        data=describe(task),
+    )
+    wake(f"run:{task.round.run_id}")
+    transaction.on_commit(lambda: failpoint("W04", "after"))
+    return offer(task)
+
+
+def offer(task: Task) -> TaskOffer:
+    """The message for a leased task; needs the rows that `lease_task` selects."""
+    run = task.round.run
+    assert task.lease_expires_at is not None
+    return TaskOffer(
+        id=task.pk,
+        federation=run.federation.slug,
+        federation_name=run.federation.name,
+        run=run.pk,
+        round=task.round.number,
+        fence=task.fence,
+        lease_expires_at=task.lease_expires_at,
+        heartbeat_seconds=settings.HEARTBEAT_SECONDS,
+        spec=_spec(task, run.typed_plan),
+    )
+
+
+def _spec(task: Task, plan: Plan) -> TrainSpec | EvaluateSpec:
+    run = task.round.run
+    base_model = run.federation.base_model
+    base = BaseModelRef(repo=base_model.repo, revision=base_model.revision)
+    if task.type == TaskType.TRAIN:
+        return TrainSpec(
+            plan=plan,
+            plan_digest=run.plan_digest,
+            base=base,
+            start=_ref(task.round.start),
+            rank=effective_rank(plan, task.participation),
+            seed=task_seed(plan, task),
+        )
+    return EvaluateSpec(
+        plan=plan, plan_digest=run.plan_digest, base=base, candidates=_candidates(task)
+    )
+
+
+def _candidates(task: Task) -> tuple[Candidate, ...]:
+    """The round's result; in the run's first evaluation the start too, so charts begin there."""
+    assert task.round.version is not None
+    result = Candidate(name=str(task.round.number), adapter=_ref(task.round.version.adapter))
+    run = task.round.run
+    if run.start is None or task.round.number != first_evaluated_round(run.typed_plan):
+        return (result,)
+    return (Candidate(name="0", adapter=_ref(run.start)), result)
+
+
+def _ref(artifact: Artifact) -> ArtifactRef:
+    return ArtifactRef(sha256=artifact.sha256, size_bytes=artifact.size_bytes)
+
+
+def task_seed(plan: Plan, task: Task) -> int:
+    """The same for the same plan, round and organisation, whoever trains and however often."""
+    text = f"{plan.seed}/{task.round.number}/{task.participation.organisation.slug}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@transaction.atomic
+def heartbeat(*, agent: Agent, task_id: UUID, message: HeartbeatIn) -> HeartbeatOut:
+    """Renew the lease and note the progress; answers whether to go on."""
+    task = lock_task(agent, task_id)
+    reason = why_not_held(task, agent=agent, fence=message.fence)
+    if reason:
+        return HeartbeatOut(verdict=Verdict.CANCEL, reason=reason)
+    task.lease_expires_at = database_now() + timedelta(seconds=settings.LEASE_SECONDS)
+    task.progress = message.progress.model_dump(mode="json")
+    task.save(update_fields=["lease_expires_at", "progress"])
+    if message.progress.loss is not None:
+        TrainingPoint.objects.update_or_create(
+            task=task,
+            step=message.progress.step,
+            defaults={
+                "loss": message.progress.loss,
+                "examples_per_second": message.progress.examples_per_second,
+            },
+        )
+    wake(f"run:{task.round.run_id}")
+    return HeartbeatOut(verdict=Verdict.CONTINUE, lease_expires_at=task.lease_expires_at)
+
+
+def why_not_held(task: Task, *, agent: Agent, fence: int) -> str:
+    """Why the agent does not hold the task any more; empty when it does."""
+    if task.is_final:
+        return f"the task is {task.state}"
+    if task.state != TaskState.LEASED or task.fence != fence or task.agent_id != agent.pk:
+        return "the lease has passed on"
+    return ""
+
+
+def require_lease(task: Task, *, agent: Agent, fence: int) -> None:
+    """Refuse an agent that does not hold the task now.
+
+    Raises:
+        TaskOver: the round or run has ended meanwhile.
+        LeaseLost: somebody else has it, or the lease ran out.
+    """
+    reason = why_not_held(task, agent=agent, fence=fence)
+    if task.state in {TaskState.CANCELLED, TaskState.FAILED}:
+        raise TaskOver(reason)
+    if reason:
+        raise LeaseLost(reason)
+    if task.lease_expires_at is None or task.lease_expires_at < database_now():
+        raise LeaseLost("the lease ran out before this came in")
+
+
+@transaction.atomic
+def release_task(*, agent: Agent, task_id: UUID, fence: int) -> None:
+    """The agent hands its lease back; another may take the task at once. Twice is once."""
+    task = lock_task(agent, task_id)
+    if why_not_held(task, agent=agent, fence=fence):
+        return
+    task.attempts -= 1
+    _requeue(task, actor=agent.actor, reason="handed back")
+
+
+@transaction.atomic
+def fail_task(*, agent: Agent, task_id: UUID, message: FailureIn) -> None:
+    """The agent could not do the task: try again while that may help, else give up."""
+    task = lock_task(agent, task_id)
+    require_lease(task, agent=agent, fence=message.fence)
+    if message.retry and task.attempts < _attempts(task):
+        _requeue(task, actor=agent.actor, reason=message.code)
+        return
+    _give_up(task, actor=agent.actor, code=message.code, detail=message.detail)
+
+
+def expire_leases(*, limit: int = 200) -> int:
+    """Take back what was not renewed; returns how many. Safe to run twice at once."""
+    with transaction.atomic():
+        overdue = list(
+            Task.objects.select_related(
+                "round__run__federation", "participation__organisation", "agent"
+            )
+            .select_for_update(of=("self",), skip_locked=True)
+            .filter(state=TaskState.LEASED, lease_expires_at__lt=database_now())
+            .order_by("lease_expires_at")[:limit]
+        )
+        for task in overdue:
+            if task.attempts < _attempts(task):
+                _requeue(task, actor=HUB, reason="the agent fell silent")
+            else:
+                _give_up(task, actor=HUB, code="lease_expired", detail="the agent fell silent")
+    return len(overdue)
+
+
+def _attempts(task: Task) -> int:
+    return task.round.run.typed_plan.rounds.attempts
+
+
+def _requeue(task: Task, *, actor: Actor, reason: str) -> None:
+    """Back to the queue. Its uploads stay open: who trains it again may go on with them."""
+    task.move_to(
+        TaskState.QUEUED,
+        actor=actor,
+        reason=reason,
+        attempts=task.attempts,
+        lease_expires_at=None,
+        data=describe(task),
+    )
+    wake(f"organisation:{task.participation.organisation_id}", f"run:{task.round.run_id}")
+
+
+def _give_up(task: Task, *, actor: Actor, code: str, detail: str) -> None:
+    task.move_to(
+        TaskState.FAILED,
+        actor=actor,
+        reason=detail or code,
+        failure_code=code,
+        failure_detail=detail,
+        lease_expires_at=None,
+        ended_at=database_now(),
+        data={**describe(task), "code": code},
+    )
+    close_uploads(task_id=task.pk)
+    if task.round.run.state == RunState.RUNNING:
+        enqueue(Job.ADVANCE_RUN, str(task.round.run_id))
+    wake(f"run:{task.round.run_id}")

@@ -1,0 +1,269 @@
+"""The life of a run: draft, queued, running, paused, and its three ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max
+
+from federation.failpoints import failpoint
+from federation.plan import Plan
+from hub.accounts.models import User
+from hub.catalogue.models import Artifact, ModelVersion
+from hub.catalogue.uploads import close_uploads
+from hub.common.actors import HUB, Actor
+from hub.common.errors import NotFound
+from hub.common.wakeups import wake
+from hub.dispatch import Job, enqueue
+from hub.federations.models import Federation, Participation, ParticipationState
+from hub.federations.selectors import require_participant
+from hub.runs.errors import PlanRefused, RoundFrozen
+from hub.runs.models import Purpose, Round, RoundState, Run, RunState, Task, TaskState
+from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
+from hub.runs.services.locks import database_now, lock_run
+
+
+@transaction.atomic
+def create_run(
+    *,
+    user: User,
+    federation_id: UUID,
+    name: str,
+    plan: Plan,
+    purpose: Purpose = Purpose.FEDERATED,
+    trainers: Sequence[UUID] = (),
+    evaluators: Sequence[UUID] = (),
+    parent_version_id: UUID | None = None,
+) -> Run:
+    """Draft a run of a federation; without `trainers`, every active participation trains.
+
+    Raises:
+        NotFound: the federation, a participation or the parent version is not the caller's.
+        PlanRefused: the plan cannot work with these participations.
+    """
+    require_participant(user, federation_id)
+    federation = Federation.objects.select_for_update().get(pk=federation_id)
+    active = _active_participations(federation)
+    training = _chosen(active, trainers)
+    check_plan(plan, training)
+    run = Run.objects.create(
+        federation=federation,
+        number=_next_number(federation),
+        name=name,
+        purpose=purpose,
+        plan=plan.model_dump(mode="json"),
+        plan_digest=plan.digest(),
+        created_by=user,
+        trainers=[p.pk for p in training],
+        evaluators=[p.pk for p in _chosen(active, evaluators)],
+        parent_version=_parent(federation, parent_version_id),
+    )
+    run.record("drafted", actor=user.actor, data={"run": run.name})
+    return run
+
+
+@transaction.atomic
+def start_run(*, user: User, run_id: UUID) -> Run:
+    """Queue a draft; from here on its plan is frozen. Starting twice changes nothing."""
+    run = _own_run(user, run_id)
+    if run.state != RunState.DRAFT:
+        return run
+    run.move_to(RunState.QUEUED, actor=user.actor, data={"run": run.name})
+    enqueue(Job.PREPARE_RUN, str(run.pk))
+    _announce(run)
+    return run
+
+
+@transaction.atomic
+def run_prepared(*, run_id: UUID, start: Artifact) -> None:
+    """The starting adapter is stored: open round 1. A second call finds the run running."""
+    from hub.runs.services.rounds import open_round  # noqa: PLC0415  (rounds build on runs)
+
+    run = lock_run(run_id)
+    if run.state != RunState.QUEUED:
+        return
+    run.move_to(RunState.RUNNING, start=start, started_at=database_now(), data={"run": run.name})
+    open_round(run=run, number=1, start=start)
+    _announce(run)
+
+
+@transaction.atomic
+def pause_run(*, user: User, run_id: UUID) -> Run:
+    """Hand out no more work; what agents have begun may still come in. Twice is once."""
+    run = _own_run(user, run_id)
+    if run.state != RunState.PAUSED:
+        run.move_to(RunState.PAUSED, actor=user.actor, data={"run": run.name})
+        _announce(run)
+    return run
+
+
+@transaction.atomic
+def resume_run(*, user: User, run_id: UUID) -> Run:
+    """Go on where the run was paused; the round's deadline moves by the pause. Twice is once."""
+    run = _own_run(user, run_id)
+    if run.state == RunState.RUNNING:
+        return run
+    paused_at = run.state_changed_at
+    run.move_to(RunState.RUNNING, actor=user.actor, data={"run": run.name})
+    current = current_round(run.pk)
+    if current is not None and current.state in ACTIVE_ROUNDS:
+        current.deadline_at += database_now() - paused_at
+        current.save(update_fields=["deadline_at"])
+    enqueue(Job.ADVANCE_RUN, str(run.pk))
+    _announce(run)
+    return run
+
+
+@transaction.atomic
+def cancel_run(*, user: User, run_id: UUID, reason: str = "") -> Run:
+    """Stop the run for good; agents learn it with their next heartbeat. Twice is once.
+
+    Raises:
+        RoundFrozen: the present round is being aggregated; its result is moments away.
+    """
+    run = _own_run(user, run_id)
+    if run.state == RunState.CANCELLED:
+        return run
+    current = current_round(run.pk)
+    if current is not None and current.state == RoundState.AGGREGATING:
+        raise RoundFrozen(f"round {current.number} of {run.name} is being aggregated")
+    run.move_to(
+        RunState.CANCELLED,
+        actor=user.actor,
+        reason=reason,
+        ended_at=database_now(),
+        data={"run": run.name},
+    )
+    if current is not None and current.state in ACTIVE_ROUNDS:
+        end_round(current, run=run, code="cancelled", actor=user.actor, reason="the run was cancelled")
+    _announce(run)
+    return run
+
+
+@transaction.atomic
+def fail_run(*, run_id: UUID, code: str, reason: str, actor: Actor = HUB) -> None:
+    """End a run that cannot go on, with the reason. A run that has ended stays as it is."""
+    run = lock_run(run_id)
+    if run.is_final:
+        return
+    run.move_to(
+        RunState.FAILED,
+        actor=actor,
+        reason=reason,
+        failure_code=code,
+        ended_at=database_now(),
+        data={"run": run.name},
+    )
+    current = current_round(run.pk)
+    if current is not None and current.state in ACTIVE_ROUNDS:
+        end_round(current, run=run, code=code, actor=actor, reason=reason)
+    _announce(run)
+
+
+def end_round(current: Round, *, run: Run, code: str, actor: Actor, reason: str) -> None:
+    """Fail an active round and withdraw its open tasks. The run is locked by the caller."""
+    current.run = run
+    withdraw_tasks(current, reason=reason)
+    current.move_to(
+        RoundState.FAILED,
+        actor=actor,
+        reason=reason,
+        failure_code=code,
+        summary=f"Ended without a result: {reason}."[:500],
+        ended_at=database_now(),
+        data={"round": current.number, "run": run.name},
+    )
+    failpoint("W17", "after")
+
+
+def withdraw_tasks(current: Round, *, reason: str) -> list[Task]:
+    """Cancel what is still queued or leased in a round; returns those tasks."""
+    tasks = list(
+        current.tasks.select_related("participation__organisation")
+        .select_for_update(of=("self",))
+        .filter(state__in=OPEN_TASKS)
+        .order_by("pk")
+    )
+    for task in tasks:
+        task.round = current
+        task.move_to(
+            TaskState.CANCELLED,
+            reason=reason,
+            lease_expires_at=None,
+            ended_at=database_now(),
+            data=describe(task),
+        )
+        close_uploads(task_id=task.pk)
+    return tasks
+
+
+def describe(task: Task) -> dict[str, object]:
+    """What an event about a task says; needs round.run, participation.organisation and agent."""
+    return {
+        "task": task.type,
+        "round": task.round.number,
+        "run": task.round.run.name,
+        "organisation": task.participation.organisation.name,
+        **({"agent": task.agent.name} if task.agent_id and task.agent else {}),
+    }
+
+
+def check_plan(plan: Plan, training: Sequence[Participation]) -> None:
+    """Refuse, with the numbers, a plan that cannot work with these participations."""
+    if len(training) < plan.rounds.quorum:
+        raise PlanRefused(
+            f"a quorum of {plan.rounds.quorum} cannot be reached by {len(training)} participations"
+        )
+    ranks = {effective_rank(plan, p) for p in training}
+    if plan.aggregation.strategy == "fedavg" and len(ranks) > 1:
+        raise PlanRefused(f"fedavg needs equal ranks, these organisations have {sorted(ranks)}")
+
+
+def effective_rank(plan: Plan, participation: Participation) -> int:
+    """The rank a participation trains: its own ceiling, never above the plan's."""
+    return min(participation.rank or plan.adapter.rank, plan.adapter.rank)
+
+
+def first_evaluated_round(plan: Plan) -> int:
+    """The first round whose result is evaluated; with it the start is, too."""
+    return 1 if plan.evaluation.every == "round" else plan.rounds.count
+
+
+def _active_participations(federation: Federation) -> list[Participation]:
+    return list(
+        federation.participations.filter(state=ParticipationState.ACTIVE).order_by("created_at")
+    )
+
+
+def _chosen(active: Sequence[Participation], ids: Sequence[UUID]) -> list[Participation]:
+    if not ids:
+        return list(active)
+    chosen = [p for p in active if p.pk in set(ids)]
+    if len(chosen) != len(set(ids)):
+        raise NotFound("not all of these are active participations of the federation")
+    return chosen
+
+
+def _next_number(federation: Federation) -> int:
+    return (federation.runs.aggregate(last=Max("number"))["last"] or 0) + 1
+
+
+def _parent(federation: Federation, version_id: UUID | None) -> ModelVersion | None:
+    if version_id is None:
+        return None
+    found = federation.versions.filter(pk=version_id).first()
+    if found is None:
+        raise NotFound("no such version in this federation")
+    return found
+
+
+def _own_run(user: User, run_id: UUID) -> Run:
+    run = lock_run(run_id)
+    require_participant(user, run.federation_id)
+    return run
+
+
+def _announce(run: Run) -> None:
+    wake(f"run:{run.pk}", f"federation:{run.federation_id}")

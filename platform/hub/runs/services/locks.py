@@ -1,0 +1,73 @@
+"""Row locks in the one global order, and the database's clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import connection, models
+
+from hub.common.errors import NotFound
+from hub.organisations.models import Agent
+from hub.runs.models import Round, Run, Task
+
+M = TypeVar("M", bound=models.Model)
+
+
+def database_now() -> datetime:
+    """The database's clock: deadlines and leases know no other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    return now  # type: ignore[no-any-return]
+
+
+def lock_run(run_id: UUID) -> Run:
+    """The run, locked until the transaction ends."""
+    return _locked(Run.objects.select_related("federation"), run_id)
+
+
+def lock_round(round_id: UUID) -> Round:
+    """The round, locked, after its run."""
+    run_id = Round.objects.values_list("run_id", flat=True).filter(pk=round_id).first()
+    if run_id is None:
+        raise NotFound("no such round")
+    run = lock_run(run_id)
+    found = _locked(Round.objects.all(), round_id)
+    found.run = run
+    return found
+
+
+def lock_task(agent: Agent, task_id: UUID) -> Task:
+    """A task of the agent's organisation, locked alone: for what touches nothing above it."""
+    found = (
+        Task.objects.select_related("round__run__federation", "participation__organisation")
+        .select_for_update(of=("self",))
+        .filter(participation__organisation_id=agent.organisation_id, pk=task_id)
+        .first()
+    )
+    if found is None:
+        raise NotFound("no such task")
+    return found
+
+
+def lock_task_and_round(agent: Agent, task_id: UUID) -> Task:
+    """A task with its run and round locked before it: for what may end the round."""
+    scope = Task.objects.filter(
+        participation__organisation_id=agent.organisation_id, pk=task_id
+    ).values_list("round_id", flat=True)
+    round_id = scope.first()
+    if round_id is None:
+        raise NotFound("no such task")
+    held = lock_round(round_id)
+    task = lock_task(agent, task_id)
+    task.round = held
+    return task
+
+
+def _locked(rows: models.QuerySet[M], pk: UUID) -> M:
+    found = rows.select_for_update(of=("self",)).filter(pk=pk).first()
+    if found is None:
+        raise NotFound("no such row")
+    return found

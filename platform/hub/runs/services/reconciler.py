@@ -1,0 +1,113 @@
+"""Finds what is due in the database and was forgotten by everybody else.
+
+Messages may be lost at any time (a flushed broker, a killed process). The rows say what should
+be going on; the reconciler asks for it again. It works in bounded batches.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
+
+from federation.protocol import TaskType
+from hub.common.models import OutboxMessage
+from hub.dispatch import Job, enqueue
+from hub.runs.models import Round, RoundState, Run, RunState, Task, Update, UpdateState
+from hub.runs.selectors import OPEN_TASKS
+from hub.runs.services.leases import expire_leases
+from hub.runs.services.locks import database_now
+
+logger = logging.getLogger(__name__)
+LOCK = 0x0F0ED005  # one reconciler at a time, wherever it runs
+BATCH = 200
+AGAIN_AFTER = timedelta(seconds=15)  # before the same job is asked for a second time
+
+
+def reconcile() -> int:
+    """Re-create work that is due and not on its way; returns how many jobs were asked for."""
+    expire_leases(limit=BATCH)
+    with transaction.atomic():
+        if not _alone():
+            return 0
+        now = database_now()
+        asked = [
+            *_ask(Job.PREPARE_RUN, _unprepared(now), now),
+            *_ask(Job.VALIDATE_UPDATE, _unjudged(now), now),
+            *_ask(Job.AGGREGATE_ROUND, _unclaimed(now), now),
+            *_ask(Job.ADVANCE_RUN, _stalled(now), now),
+        ]
+    if asked:
+        logger.info("asked again", extra={"jobs": len(asked)})
+    return len(asked)
+
+
+def _alone() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _ask(job: Job, ids: list[str], now: datetime) -> list[str]:
+    """Enqueue the job for each id that nobody has asked for of late."""
+    recent = set(
+        OutboxMessage.objects.filter(job=job, created_at__gt=now - AGAIN_AFTER).values_list(
+            "arguments__0", flat=True
+        )
+    )
+    due = [i for i in ids if i not in recent]
+    for i in due:
+        enqueue(job, i)
+    return due
+
+
+def _settled(now: datetime) -> datetime:
+    """Younger rows have their own message on the way."""
+    return now - timedelta(seconds=settings.RECONCILE_SECONDS)
+
+
+def _unprepared(now: datetime) -> list[str]:
+    queued = Run.objects.filter(state=RunState.QUEUED, state_changed_at__lt=_settled(now))
+    return _ids(queued.values_list("pk", flat=True)[:BATCH])
+
+
+def _unjudged(now: datetime) -> list[str]:
+    received = Update.objects.filter(
+        state=UpdateState.RECEIVED, is_late=False, created_at__lt=_settled(now)
+    )
+    return _ids(received.values_list("pk", flat=True)[:BATCH])
+
+
+def _unclaimed(now: datetime) -> list[str]:
+    frozen = Round.objects.filter(
+        Q(claimed_until__isnull=True) | Q(claimed_until__lt=now),
+        state=RoundState.AGGREGATING,
+        state_changed_at__lt=_settled(now),
+    )
+    return _ids(frozen.values_list("pk", flat=True)[:BATCH])
+
+
+def _stalled(now: datetime) -> list[str]:
+    """Runs whose round is overdue, or waits for nobody."""
+    waiting = Task.objects.filter(round=OuterRef("pk"), state__in=OPEN_TASKS)
+    training = waiting.filter(type=TaskType.TRAIN)
+    evaluating = waiting.filter(type=TaskType.EVALUATE)
+    undecided = Update.objects.filter(
+        round=OuterRef("pk"),
+        is_late=False,
+        state__in=[UpdateState.RECEIVED, UpdateState.QUARANTINED],
+    )
+    idle = Q(state=RoundState.COLLECTING) & ~Exists(training) & ~Exists(undecided)
+    idle |= Q(state=RoundState.EVALUATING) & ~Exists(evaluating)
+    overdue = Q(
+        state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now
+    )
+    rounds = Round.objects.filter(idle | overdue, run__state=RunState.RUNNING)
+    return _ids(rounds.values_list("run_id", flat=True)[:BATCH])
+
+
+def _ids(values: object) -> list[str]:
+    return [str(v) for v in values]  # type: ignore[attr-defined]

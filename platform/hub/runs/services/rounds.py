@@ -1,0 +1,305 @@
+"""Coordination: open a round, freeze it, publish its version, evaluate it, open the next.
+
+`advance_run` looks at the present state under the run's lock and takes the one step that is due;
+it may be called by anybody, at any time, any number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from federation.failpoints import failpoint
+from federation.plan import Plan
+from federation.protocol import TaskType
+from hub.catalogue.models import Artifact, ModelVersion
+from hub.catalogue.registry import publish_version
+from hub.common.actors import HUB
+from hub.common.wakeups import wake
+from hub.dispatch import Job, enqueue
+from hub.federations.models import Participation, ParticipationState
+from hub.runs.errors import StaleClaim
+from hub.runs.models import Purpose, Round, RoundState, Run, RunState, Task, Update, UpdateState
+from hub.runs.selectors import OPEN_TASKS, current_round
+from hub.runs.services.lifecycle import (
+    end_round,
+    fail_run,
+    first_evaluated_round,
+    withdraw_tasks,
+)
+from hub.runs.services.locks import database_now, lock_round, lock_run
+from hub.runs.services.sentences import closing_sentence, missing_sentence
+
+MOST_ATTEMPTS = 5  # of aggregating one round, before it fails with a reason
+
+
+def open_round(*, run: Run, number: int, start: Artifact) -> Round:
+    """Open a round and offer its training tasks. The run is locked by the caller."""
+    failpoint("W01", "before")
+    opened = Round.objects.create(
+        run=run,
+        number=number,
+        start=start,
+        deadline_at=database_now() + timedelta(seconds=run.typed_plan.rounds.deadline_seconds),
+    )
+    failpoint("W02", "before")
+    offered = offer_tasks(opened, type=TaskType.TRAIN, participations=run.trainers)
+    opened.move_to(
+        RoundState.COLLECTING,
+        data={"round": number, "run": run.name, "expected": len(offered)},
+    )
+    if not offered:
+        enqueue(Job.ADVANCE_RUN, str(run.pk))
+    transaction.on_commit(lambda: failpoint("W01", "after"))
+    transaction.on_commit(lambda: failpoint("W02", "after"))
+    return opened
+
+
+def offer_tasks(current: Round, *, type: TaskType, participations: Sequence[UUID]) -> list[Task]:  # noqa: A002
+    """Queue one task for each participation that is still active, and wake its agents."""
+    present = Participation.objects.filter(
+        pk__in=participations, state=ParticipationState.ACTIVE
+    ).order_by("pk")
+    tasks = Task.objects.bulk_create(
+        Task(round=current, participation=p, type=type) for p in present
+    )
+    wake(*(f"organisation:{p.organisation_id}" for p in present))
+    return tasks
+
+
+@transaction.atomic
+def advance_run(*, run_id: UUID) -> None:
+    """Take the step that is due, if any. Called twice, the second finds nothing due."""
+    run = lock_run(run_id)
+    if run.state != RunState.RUNNING:
+        return
+    current = current_round(run.pk)
+    if current is None:
+        return
+    current.run = run
+    if current.state == RoundState.COLLECTING:
+        _advance_collecting(run, current)
+    elif current.state == RoundState.EVALUATING:
+        _advance_evaluating(run, current)
+
+
+def _advance_collecting(run: Run, current: Round) -> None:
+    overdue = database_now() >= current.deadline_at
+    waiting = current.tasks.filter(type=TaskType.TRAIN, state__in=OPEN_TASKS).exists()
+    undecided = current.updates.filter(
+        is_late=False, state__in=[UpdateState.RECEIVED, UpdateState.QUARANTINED]
+    )
+    if (waiting or undecided.exists()) and not overdue:
+        return
+    if undecided.filter(state=UpdateState.RECEIVED).exists():
+        return  # its verdict is on the way and will call again
+    accepted = list(
+        current.updates.filter(is_late=False, state=UpdateState.ACCEPTED).order_by("artifact_id")
+    )
+    if len(accepted) < run.typed_plan.rounds.quorum:
+        _miss_quorum(run, current, have=len(accepted))
+        return
+    withdraw_tasks(current, reason="the deadline has passed")
+    freeze_round(run, current, accepted)
+
+
+def freeze_round(run: Run, current: Round, accepted: Sequence[Update]) -> None:
+    """Fix the list of updates that count, and have them aggregated."""
+    failpoint("W11", "before")
+    current.frozen = [{"update": str(u.pk), "sha256": u.artifact_id} for u in accepted]
+    current.move_to(
+        RoundState.AGGREGATING,
+        frozen=current.frozen,
+        data={"round": current.number, "run": run.name, "have": len(accepted)},
+    )
+    enqueue(Job.AGGREGATE_ROUND, str(current.pk))
+    transaction.on_commit(lambda: failpoint("W11", "after"))
+    wake(f"run:{run.pk}")
+
+
+def _miss_quorum(run: Run, current: Round, *, have: int) -> None:
+    reason = missing_sentence(current, have=have, quorum=run.typed_plan.rounds.quorum)
+    fail_run(run_id=run.pk, code="quorum_missed", reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A hub worker's hold on the aggregation of one round, until it expires or is overtaken."""
+
+    round_id: UUID
+    fence: int
+    run: Run
+    plan: Plan
+    start: str  # sha256 of the adapter the round started from
+    updates: tuple[Update, ...]  # sorted by digest
+
+
+@transaction.atomic
+def claim_aggregation(*, round_id: UUID) -> Claim | None:
+    """Take hold of a frozen round; nothing when it is not frozen or somebody has it."""
+    current = lock_round(round_id)
+    now = database_now()
+    held = current.claimed_until is not None and current.claimed_until > now
+    if current.state != RoundState.AGGREGATING or held:
+        return None
+    if current.attempts >= MOST_ATTEMPTS:
+        _give_up(current, code="gave_up", reason=f"aggregation died {MOST_ATTEMPTS} times")
+        return None
+    current.fence += 1
+    current.attempts += 1
+    current.claimed_until = now + timedelta(seconds=settings.CLAIM_SECONDS)
+    current.save(update_fields=["fence", "attempts", "claimed_until"])
+    ids = [entry["update"] for entry in current.frozen]
+    updates = Update.objects.filter(pk__in=ids).select_related("participation__organisation")
+    return Claim(
+        round_id=current.pk,
+        fence=current.fence,
+        run=current.run,
+        plan=current.run.typed_plan,
+        start=current.start_id,
+        updates=tuple(sorted(updates, key=lambda u: u.artifact_id)),
+    )
+
+
+def renew_claim(*, round_id: UUID, fence: int) -> bool:
+    """Hold on for longer; false when the claim has been overtaken."""
+    later = database_now() + timedelta(seconds=settings.CLAIM_SECONDS)
+    return bool(
+        Round.objects.filter(
+            pk=round_id, fence=fence, state=RoundState.AGGREGATING
+        ).update(claimed_until=later)
+    )
+
+
+@transaction.atomic
+def publish_round(
+    *,
+    round_id: UUID,
+    fence: int,
+    adapter: Artifact,
+    files: Mapping[str, Artifact],
+    rank: int,
+    contributors: Sequence[Mapping[str, Any]],
+    report: Mapping[str, Any],
+) -> Round:
+    """Make the round's version and go on to its evaluation, or to the next round.
+
+    Raises:
+        StaleClaim: another worker has claimed the round since; nothing is written.
+    """
+    current = lock_round(round_id)
+    if current.state != RoundState.AGGREGATING or current.fence != fence:
+        raise StaleClaim(f"round {current.number}: fence {fence} is not {current.fence}")
+    failpoint("W13", "before")
+    run = current.run
+    current.version = publish_version(
+        federation=run.federation,
+        base_model=run.federation.base_model,
+        parent=_parent_version(run, current),
+        adapter=adapter,
+        files=files,
+        plan=run.plan,
+        plan_digest=run.plan_digest,
+        rank=rank,
+        contributors=list(contributors),
+        report=dict(report),
+        is_baseline=run.purpose != Purpose.FEDERATED,
+    )
+    current.save(update_fields=["version"])
+    transaction.on_commit(lambda: failpoint("W13", "after"))
+    if is_evaluated(run, current):
+        _begin_evaluation(run, current)
+    else:
+        close_round(run, current)
+    wake(f"run:{run.pk}", f"federation:{run.federation_id}")
+    return current
+
+
+def is_evaluated(run: Run, current: Round) -> bool:
+    every = run.typed_plan.evaluation.every
+    if not run.evaluators or every == "never":
+        return False
+    return current.number >= first_evaluated_round(run.typed_plan)
+
+
+def _begin_evaluation(run: Run, current: Round) -> None:
+    offered = offer_tasks(current, type=TaskType.EVALUATE, participations=run.evaluators)
+    current.move_to(
+        RoundState.EVALUATING,
+        claimed_until=None,
+        deadline_at=database_now() + timedelta(seconds=run.typed_plan.rounds.deadline_seconds),
+        data={"round": current.number, "run": run.name, "version": current.version.number},
+    )
+    if not offered:
+        enqueue(Job.ADVANCE_RUN, str(run.pk))
+
+
+def _advance_evaluating(run: Run, current: Round) -> None:
+    waiting = current.tasks.filter(type=TaskType.EVALUATE, state__in=OPEN_TASKS).exists()
+    if waiting and database_now() < current.deadline_at:
+        return
+    withdraw_tasks(current, reason="the deadline has passed")
+    close_round(run, current)
+
+
+def close_round(run: Run, current: Round) -> None:
+    """Close the round with one sentence, then open the next or complete the run."""
+    failpoint("W17", "before")
+    assert current.version is not None
+    summary = closing_sentence(current)
+    current.move_to(
+        RoundState.CLOSED,
+        claimed_until=None,
+        summary=summary,
+        ended_at=database_now(),
+        data={
+            "round": current.number,
+            "run": run.name,
+            "version": current.version.number,
+            "summary": summary,
+        },
+    )
+    transaction.on_commit(lambda: failpoint("W17", "after"))
+    if current.number < run.typed_plan.rounds.count:
+        open_round(run=run, number=current.number + 1, start=current.version.adapter)
+        return
+    run.move_to(
+        RunState.COMPLETED,
+        ended_at=database_now(),
+        data={"run": run.name, "version": current.version.number, "rounds": current.number},
+    )
+    wake(f"run:{run.pk}", f"federation:{run.federation_id}")
+
+
+def _parent_version(run: Run, current: Round) -> ModelVersion | None:
+    if current.number == 1:
+        return run.parent_version
+    return run.rounds.select_related("version").get(number=current.number - 1).version
+
+
+@transaction.atomic
+def give_up_aggregation(*, round_id: UUID, fence: int, code: str, reason: str) -> None:
+    """The aggregation was refused: the round and its run fail with the reason."""
+    current = lock_round(round_id)
+    if current.state == RoundState.AGGREGATING and current.fence == fence:
+        _give_up(current, code=code, reason=reason)
+
+
+def _give_up(current: Round, *, code: str, reason: str) -> None:
+    run = current.run
+    end_round(current, run=run, code=code, actor=HUB, reason=reason)
+    run.move_to(
+        RunState.FAILED,
+        reason=reason,
+        failure_code=code,
+        ended_at=database_now(),
+        data={"run": run.name},
+    )
+    wake(f"run:{run.pk}", f"federation:{run.federation_id}")
+

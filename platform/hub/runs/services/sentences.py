@@ -1,0 +1,62 @@
+"""How a round ended, in one sentence that names who was missing and why."""
+
+from __future__ import annotations
+
+from federation.protocol import TaskType
+from hub.runs.models import Round, Task, TaskState, Update, UpdateState
+
+REASONS = {
+    TaskState.CANCELLED: "missed the deadline",
+    TaskState.QUEUED: "did not start",
+    TaskState.LEASED: "did not finish",
+}
+
+
+def closing_sentence(current: Round) -> str:
+    """For example: "Closed with 3 of 4: Delta Clinic missed the deadline." """
+    tasks = _training_tasks(current)
+    missing = missing_reasons(current, tasks)
+    count = f"Closed with {len(current.frozen)} of {len(tasks)}"
+    return (f"{count}: {'; '.join(missing)}." if missing else f"{count}.")[:500]
+
+
+def missing_sentence(current: Round, *, have: int, quorum: int) -> str:
+    """Why a round could not close."""
+    tasks = _training_tasks(current)
+    missing = missing_reasons(current, tasks)
+    count = f"Only {have} of {len(tasks)} came in, {quorum} are needed"
+    return (f"{count}: {'; '.join(missing)}" if missing else count)[:450]
+
+
+def missing_reasons(current: Round, tasks: list[Task]) -> list[str]:
+    updates = {u.participation_id: u for u in current.updates.filter(is_late=False)}
+    counted = {entry["update"] for entry in current.frozen}
+    return [
+        f"{task.participation.organisation.name} {_reason(task, updates.get(task.participation_id))}"
+        for task in tasks
+        if not _counts(updates.get(task.participation_id), counted)
+    ]
+
+
+def _counts(update: Update | None, counted: set[str]) -> bool:
+    if update is None:
+        return False
+    return str(update.pk) in counted or update.state == UpdateState.ACCEPTED
+
+
+def _reason(task: Task, update: Update | None) -> str:
+    if update is not None and update.state == UpdateState.REJECTED:
+        return f"sent an update that was rejected ({update.verdict_code})"
+    if update is not None and update.state == UpdateState.QUARANTINED:
+        return "sent an update that is still in quarantine"
+    if task.state == TaskState.FAILED:
+        return f"could not do it ({task.failure_code})"
+    return REASONS.get(TaskState(task.state), "is missing")
+
+
+def _training_tasks(current: Round) -> list[Task]:
+    return list(
+        current.tasks.filter(type=TaskType.TRAIN)
+        .select_related("participation__organisation")
+        .order_by("participation__organisation__name")
+    )

@@ -1,0 +1,345 @@
+"""What comes back from agents: updates with signed statements, and evaluations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from federation.failpoints import failpoint
+from federation.layout import LayoutRefused, check_layout, expected_shapes, read_layout
+from federation.plan import canonical
+from federation.protocol import (
+    EvaluationIn,
+    EvaluationResult,
+    Receipt,
+    TaskType,
+    UpdateIn,
+    UpdateStatement,
+    UploadIn,
+)
+from federation.signatures import BadSignature, verify_bytes
+from hub.accounts.models import User
+from hub.catalogue.models import Artifact, Upload, UploadState
+from hub.catalogue.registry import record_evaluation
+from hub.catalogue.storage import store
+from hub.catalogue.uploads import begin_upload
+from hub.common.errors import Invalid
+from hub.common.wakeups import wake
+from hub.dispatch import Job, enqueue
+from hub.federations.selectors import require_lead
+from hub.organisations.models import Agent
+from hub.organisations.selectors import hub_key
+from hub.runs.errors import (
+    AlreadySubmitted,
+    BadStatementSignature,
+    BaseModelMismatch,
+    DuplicateContent,
+    LateUpdate,
+    StatementMismatch,
+    UpdateRefused,
+    UploadIncomplete,
+)
+from hub.runs.models import RoundState, Task, TaskState, Update, UpdateState
+from hub.runs.selectors import updates_visible_to
+from hub.runs.services.leases import require_lease
+from hub.runs.services.lifecycle import describe, effective_rank
+from hub.runs.services.locks import database_now, lock_round, lock_task, lock_task_and_round
+
+STATEMENT_LABEL = "fl-update-v1"
+RECEIPT_LABEL = "fl-receipt-v1"
+
+
+@transaction.atomic
+def begin_update_upload(*, agent: Agent, task_id: UUID, message: UploadIn) -> Upload:
+    """Announce the update's bytes; announced twice, the same upload goes on."""
+    task = lock_task(agent, task_id)
+    require_lease(task, agent=agent, fence=message.fence)
+    return begin_upload(
+        agent=agent,
+        task_id=task.pk,
+        message=message,
+        limit_bytes=task.round.run.federation.largest_update_bytes,
+    )
+
+
+def submit_update(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Receipt:
+    """Record a participation's update and sign for it; the same again gets the same receipt.
+
+    Raises:
+        LateUpdate: the round had closed; recorded as late when the plan says so.
+        AlreadySubmitted: another update of this organisation is in.
+    """
+    receipt = _submit(agent=agent, task_id=task_id, message=message)
+    if receipt is None:
+        raise LateUpdate("the round closed before this update came in")
+    return receipt
+
+
+@transaction.atomic
+def _submit(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Receipt | None:
+    task = lock_task_and_round(agent, task_id)
+    earlier = Update.objects.filter(round=task.round, participation=task.participation).first()
+    if earlier is not None:
+        return _earlier_receipt(earlier, message)
+    late = is_late(task)
+    if not late:
+        require_lease(task, agent=agent, fence=message.fence)
+    check_statement(task, agent=agent, statement=message.statement)
+    check_signature(agent, message)
+    artifact = _uploaded(task, agent, message.statement)
+    check_bytes(task, artifact)
+    update = _store_update(task, agent, message, artifact, late=late)
+    if late:
+        return None
+    _settle(task, agent, update)
+    return Receipt.model_validate(update.receipt)
+
+
+def _earlier_receipt(earlier: Update, message: UpdateIn) -> Receipt | None:
+    if statement_digest(earlier.statement) != statement_digest(_dump(message.statement)):
+        raise AlreadySubmitted("another update of this organisation is in")
+    return None if earlier.is_late else Receipt.model_validate(earlier.receipt)
+
+
+def is_late(task: Task) -> bool:
+    """The round was frozen without this update, and the plan keeps a record of such."""
+    frozen = task.round.state in {RoundState.AGGREGATING, RoundState.EVALUATING, RoundState.CLOSED}
+    recorded = task.round.run.typed_plan.rounds.late == "record"
+    return task.state == TaskState.CANCELLED and frozen and recorded
+
+
+def check_statement(task: Task, *, agent: Agent, statement: UpdateStatement) -> None:
+    """Refuse a statement that says something else than the task does."""
+    run = task.round.run
+    facts: dict[str, object] = {
+        "federation": run.federation.slug,
+        "run": run.pk,
+        "round": task.round.number,
+        "task": task.pk,
+        "participation_rank": effective_rank(run.typed_plan, task.participation),
+        "plan_digest": run.plan_digest,
+        "key_id": agent.key_id,
+    }
+    for name, value in facts.items():
+        if getattr(statement, name) != value:
+            raise StatementMismatch(f"{name} should be {value}")
+    if statement.start_sha256 != task.round.start_id:
+        raise BaseModelMismatch(f"this round starts from {task.round.start_id}")
+
+
+def check_signature(agent: Agent, message: UpdateIn) -> None:
+    try:
+        verify_bytes(
+            bytes(agent.public_key),
+            STATEMENT_LABEL,
+            canonical(_dump(message.statement)),
+            message.signature,
+        )
+    except BadSignature as bad:
+        raise BadStatementSignature(str(bad)) from bad
+
+
+def _uploaded(task: Task, agent: Agent, statement: UpdateStatement) -> Artifact:
+    """The artifact that this agent sent for this task; known bytes alone are not enough."""
+    complete = Upload.objects.filter(
+        agent=agent, task_id=task.pk, sha256=statement.update_sha256, state=UploadState.COMPLETE
+    ).exists()
+    artifact = Artifact.objects.filter(pk=statement.update_sha256).first()
+    if not complete or artifact is None:
+        raise UploadIncomplete(f"{statement.update_sha256} has not been uploaded for this task")
+    if artifact.size_bytes != statement.size_bytes:
+        raise StatementMismatch(f"size_bytes should be {artifact.size_bytes}")
+    if task.round.updates.filter(artifact=artifact).exists():
+        raise DuplicateContent("each organisation trains its own update")
+    return artifact
+
+
+def check_bytes(task: Task, artifact: Artifact) -> None:
+    """The header must be exactly what the plan asks for; the values are checked by a job."""
+    try:
+        start = read_layout(store().local_path(task.round.start_id))
+        rank = effective_rank(task.round.run.typed_plan, task.participation)
+        check_layout(read_layout(store().local_path(artifact.pk)), expected_shapes(start, rank))
+    except LayoutRefused as refused:
+        raise UpdateRefused(refused.detail, code=refused.code) from refused
+
+
+def _store_update(
+    task: Task, agent: Agent, message: UpdateIn, artifact: Artifact, *, late: bool
+) -> Update:
+    failpoint("W09", "before")
+    said = message.statement
+    update = Update(
+        round=task.round,
+        participation=task.participation,
+        task=task,
+        agent=agent,
+        artifact=artifact,
+        rank=said.participation_rank,
+        examples=said.examples,
+        tokens=said.tokens,
+        steps=said.steps,
+        device_seconds=said.device_seconds,
+        metrics=said.metrics,
+        is_late=late,
+        statement=_dump(said),
+        signature=message.signature,
+    )
+    update.receipt = sign_receipt(update).model_dump(mode="json")
+    update.save(force_insert=True)
+    what = "late" if late else "received"
+    update.record(
+        what,
+        actor=agent.actor,
+        data={**describe(task), "examples": said.examples, "size_bytes": artifact.size_bytes},
+    )
+    transaction.on_commit(lambda: failpoint("W09", "after"))
+    return update
+
+
+def _settle(task: Task, agent: Agent, update: Update) -> None:
+    task.move_to(
+        TaskState.COMPLETED,
+        actor=agent.actor,
+        lease_expires_at=None,
+        ended_at=database_now(),
+        data=describe(task),
+    )
+    enqueue(Job.VALIDATE_UPDATE, str(update.pk))
+    wake(f"run:{task.round.run_id}")
+
+
+def sign_receipt(update: Update) -> Receipt:
+    """The hub's signed word that it holds the update."""
+    key = hub_key()
+    body = {
+        "update": str(update.pk),
+        "statement_sha256": statement_digest(update.statement),
+        "received_at": database_now().isoformat(),
+    }
+    return Receipt.model_validate(
+        {**body, "hub_key_id": key.key_id, "signature": key.sign(RECEIPT_LABEL, canonical(body))}
+    )
+
+
+def statement_digest(statement: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(statement)).hexdigest()
+
+
+def _dump(statement: UpdateStatement) -> dict[str, Any]:
+    return statement.model_dump(mode="json")
+
+
+@transaction.atomic
+def record_verdict(
+    *,
+    update_id: UUID,
+    verdict: UpdateState,
+    code: str = "",
+    norm: float | None = None,
+    evidence: Mapping[str, Any] | None = None,
+) -> None:
+    """Accept, quarantine or reject a received update; a second verdict changes nothing."""
+    update = _lock_update(update_id)
+    if update.state != UpdateState.RECEIVED:
+        return
+    failpoint("W10", "before")
+    update.move_to(
+        verdict,
+        reason=code,
+        verdict_code=code,
+        norm=norm,
+        evidence=dict(evidence or {}),
+        data={**_names(update), "code": code},
+    )
+    enqueue(Job.ADVANCE_RUN, str(update.round.run_id))
+    transaction.on_commit(lambda: failpoint("W10", "after"))
+    wake(f"run:{update.round.run_id}")
+
+
+@transaction.atomic
+def judge_update(*, user: User, update_id: UUID, accept: bool, reason: str) -> Update:
+    """A person of the lead organisation decides on a quarantined update, with a reason."""
+    visible = updates_visible_to(user).filter(pk=update_id).first()
+    update = _lock_update(update_id if visible else UUID(int=0))
+    require_lead(user, update.round.run.federation_id)
+    if not reason.strip():
+        raise Invalid("say why, for the record")
+    update.move_to(
+        UpdateState.ACCEPTED if accept else UpdateState.REJECTED,
+        actor=user.actor,
+        reason=reason,
+        verdict_code=update.verdict_code if accept else "judged",
+        data=_names(update),
+    )
+    enqueue(Job.ADVANCE_RUN, str(update.round.run_id))
+    wake(f"run:{update.round.run_id}")
+    return update
+
+
+def _lock_update(update_id: UUID) -> Update:
+    round_id = Update.objects.values_list("round_id", flat=True).filter(pk=update_id).first()
+    held = lock_round(round_id or UUID(int=0))
+    update = (
+        Update.objects.select_related("participation__organisation", "artifact", "agent")
+        .select_for_update(of=("self",))
+        .get(pk=update_id)
+    )
+    update.round = held
+    return update
+
+
+def _names(update: Update) -> dict[str, Any]:
+    return {
+        "round": update.round.number,
+        "run": update.round.run.name,
+        "organisation": update.participation.organisation.name,
+    }
+
+
+@transaction.atomic
+def submit_evaluation(*, agent: Agent, task_id: UUID, message: EvaluationIn) -> None:
+    """Record an organisation's evaluation of the round; the same again changes nothing."""
+    task = lock_task_and_round(agent, task_id)
+    if task.state == TaskState.COMPLETED:
+        return
+    require_lease(task, agent=agent, fence=message.fence)
+    if task.type != TaskType.EVALUATE:
+        raise Invalid("this task is not an evaluation")
+    failpoint("W16", "before")
+    for result in message.results:
+        _record_result(task, result)
+    task.move_to(
+        TaskState.COMPLETED,
+        actor=agent.actor,
+        lease_expires_at=None,
+        ended_at=database_now(),
+        data=describe(task),
+    )
+    enqueue(Job.ADVANCE_RUN, str(task.round.run_id))
+    transaction.on_commit(lambda: failpoint("W16", "after"))
+    wake(f"run:{task.round.run_id}")
+
+
+def _record_result(task: Task, result: EvaluationResult) -> None:
+    run, version = task.round.run, task.round.version
+    assert version is not None
+    at_start = result.name == "0"
+    if result.name not in {"0", str(task.round.number)}:
+        raise Invalid(f"nobody asked for an evaluation of {result.name!r}")
+    record_evaluation(
+        adapter_id=run.start_id if at_start else version.adapter_id,
+        version=None if at_start else version,
+        participation=task.participation,
+        run_id=run.pk,
+        round_number=0 if at_start else task.round.number,
+        examples=result.examples,
+        correct=result.correct,
+        tokens=result.tokens,
+        loss_sum=result.loss_sum,
+    )
+

@@ -1,0 +1,1 @@
+"""Celery consumers of the hub: thin, one module per subject."""

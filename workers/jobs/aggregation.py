@@ -1,0 +1,132 @@
+"""Computing and publishing a claimed round."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import fsum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import connection
+
+from federation.failpoints import failpoint
+from hub.catalogue.models import Artifact
+from hub.catalogue.registry import adopt_file, version_files
+from hub.catalogue.storage import store
+from hub.ledger.services import publish_and_meter
+from hub.runs import services
+from hub.runs.services import Claim
+from jobs.folders import scratch
+
+if TYPE_CHECKING:
+    from federation.engine import AggregationReport
+
+
+def aggregate_claimed(claim: Claim) -> None:
+    """Compute the next adapter from the frozen inputs and publish it.
+
+    The result is named by its content, so computing twice is writing once.
+
+    Raises:
+        StaleClaim: another worker has claimed the round since; nothing is written.
+    """
+    from federation.strategies import AggregationRefused
+
+    with scratch() as folder, holding(claim):
+        target = folder / "adapter.safetensors"
+        try:
+            report = compute(claim, target)
+        except AggregationRefused as refused:
+            services.give_up_aggregation(
+                round_id=claim.round_id,
+                fence=claim.fence,
+                code=refused.code,
+                reason=f"aggregation refused: {refused.detail}",
+            )
+            return
+        failpoint("W12", "before")
+        adapter = adopt_file(path=target, sha256=report.digest)
+        failpoint("W12", "after")
+        publish(claim, adapter, report)
+
+
+def compute(claim: Claim, target: Path) -> AggregationReport:
+    """Run the engine over the claim's inputs; writes `target`."""
+    from federation.engine import WeightedUpdate, aggregate
+
+    plan = claim.plan
+    return aggregate(
+        start=store().local_path(claim.start),
+        updates=[
+            WeightedUpdate(
+                path=store().local_path(u.artifact_id),
+                weight=float(u.examples),
+                rank=u.rank,
+                digest=u.artifact_id,
+            )
+            for u in claim.updates
+        ],
+        strategy=plan.aggregation.strategy,
+        scale=plan.adapter.scale,
+        rank=plan.adapter.rank,
+        energy=plan.aggregation.energy,
+        clip=plan.aggregation.clip,
+        target=target,
+    )
+
+
+def publish(claim: Claim, adapter: Artifact, report: AggregationReport) -> None:
+    """Make the version's files and record everything in one transaction."""
+    contributors = contributors_of(claim)
+    files = version_files(
+        plan=claim.plan,
+        federation=claim.run.federation,
+        adapter=adapter,
+        contributors=contributors,
+    )
+    publish_and_meter(
+        round_id=claim.round_id,
+        fence=claim.fence,
+        adapter=adapter,
+        files=files,
+        rank=claim.plan.adapter.rank,
+        contributors=contributors,
+        report=report.as_dict(),
+    )
+
+
+def contributors_of(claim: Claim) -> list[dict[str, Any]]:
+    """Who counts with which weight, in the order of the digests."""
+    total = fsum(float(u.examples) for u in claim.updates)
+    return [
+        {
+            "update": str(u.pk),
+            "organisation": u.participation.organisation.name,
+            "digest": u.artifact_id,
+            "examples": u.examples,
+            "weight": u.examples / total,
+        }
+        for u in claim.updates
+    ]
+
+
+@contextmanager
+def holding(claim: Claim) -> Iterator[None]:
+    """Renew the claim while the work lasts, from a thread with its own connection."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(settings.CLAIM_SECONDS / 3):
+            services.renew_claim(round_id=claim.round_id, fence=claim.fence)
+        connection.close()
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(timeout=10)

@@ -1,0 +1,64 @@
+"""Jobs with tensors: minutes, in a solo worker. Each claims, computes with no transaction open,
+and records in a short transaction that checks the claim still holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from hub.dispatch import Job
+from hub.runs import services
+from hub.runs.errors import StaleClaim
+from hub.runs.models import Run, RunState, Update, UpdateState
+from jobs.aggregation import aggregate_claimed
+from jobs.app import app
+from jobs.policies import PATIENT
+from jobs.preparation import starting_adapter
+from jobs.validation import examine
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(name=Job.PREPARE_RUN.value, **PATIENT)
+def prepare_run(run_id: str) -> None:
+    """Make the adapter that round 1 starts from; delivered twice, it is the same bytes."""
+    run = Run.objects.select_related("federation__base_model", "parent_version").get(pk=run_id)
+    if run.state != RunState.QUEUED:
+        return
+    try:
+        start = starting_adapter(run)
+    except ValueError as refused:  # the plan does not fit the base model
+        services.fail_run(run_id=run.pk, code="preparation_failed", reason=str(refused)[:450])
+        return
+    services.run_prepared(run_id=run.pk, start=start)
+
+
+@app.task(name=Job.VALIDATE_UPDATE.value, **PATIENT)
+def validate_update(update_id: str) -> None:
+    """Give a received update its verdict; delivered twice, the first verdict stands."""
+    update = (
+        Update.objects.select_related("round__run", "artifact").filter(pk=UUID(update_id)).first()
+    )
+    if update is None or update.state != UpdateState.RECEIVED or update.is_late:
+        return
+    found = examine(update)
+    services.record_verdict(
+        update_id=update.pk,
+        verdict=found.verdict,
+        code=found.code,
+        norm=found.norm,
+        evidence=found.evidence,
+    )
+
+
+@app.task(name=Job.AGGREGATE_ROUND.value, **PATIENT)
+def aggregate_round(round_id: str) -> None:
+    """Aggregate a frozen round; a second copy cannot claim it, an overtaken one writes nothing."""
+    claim = services.claim_aggregation(round_id=UUID(round_id))
+    if claim is None:
+        return
+    try:
+        aggregate_claimed(claim)
+    except StaleClaim:
+        logger.warning("overtaken", extra={"round": round_id, "fence": claim.fence})

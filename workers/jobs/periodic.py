@@ -1,0 +1,27 @@
+"""Sweeps: what was forgotten is asked for again, what is spent is cleared away."""
+
+from __future__ import annotations
+
+from hub.catalogue.uploads import sweep_uploads
+from hub.common.services import prune
+from hub.dispatch import Job, sweep
+from hub.ledger.services import meter_the_rest
+from hub.organisations.services import prune_nonces
+from hub.runs import services
+from jobs.app import app
+
+
+@app.task(name=Job.RECONCILE.value)
+def reconcile() -> None:
+    """Send what was not sent, then ask again for what is due."""
+    sweep()
+    services.reconcile()
+
+
+@app.task(name=Job.HOUSEKEEPING.value)
+def housekeeping() -> None:
+    """Clear spent nonces, old outbox rows and answers, and abandoned uploads."""
+    prune()
+    prune_nonces()
+    sweep_uploads()
+    meter_the_rest()
