@@ -211,6 +211,12 @@ class FailureIn(Message):
     retry: bool = True  # false: trying again cannot help (declined by policy, no data)
 
 
+class ReleaseIn(Message):
+    """The agent hands its lease back."""
+
+    fence: Count
+
+
 class EnrolmentIn(Message):
     """One-time code and a public key made at the site, with proof of possession."""
 

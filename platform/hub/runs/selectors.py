@@ -95,3 +95,12 @@ def trainers_of(run: Run) -> QuerySet[Participation]:
 
 def events_of_run(run_id: UUID, *, after: int = 0) -> QuerySet[Event]:
     return Event.objects.filter(run_id=run_id, pk__gt=after).order_by("pk")
+
+
+def events_visible_to(user: User) -> QuerySet[Event]:
+    """Events of the person's federations, and of the person's own organisations."""
+    own = user.organisations.values("pk")  # type: ignore[attr-defined]
+    return Event.objects.filter(
+        Q(federation_id__in=federations_of(user).values("pk"))
+        | Q(federation_id__isnull=True, organisation_id__in=own)
+    )

@@ -1,0 +1,46 @@
+"""The organisations' agents: separate processes with their own keys, folders and data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hub.accounts.models import User
+from hub.demo.world import Place, World
+from hub.embedded.supervisor import Supervisor
+from hub.organisations.services import make_enrolment_code
+
+
+def start_agents(supervisor: Supervisor, world: World, *, url: str, folder: Path) -> None:
+    """Enrol the agents that are new, tell each its data, and start all of them."""
+    for place in (*world.places, world.reference):
+        home = folder / place.organisation.slug
+        if not (home / "agent.json").exists():
+            _enrol(place, home=home, url=url)
+        _agent(home, "data", "add", world.federation.slug, str(place.data.folder))
+        supervisor.start(
+            f"agent-{place.organisation.slug}",
+            command(home, "run", "--url", url),
+            log=folder / f"{place.organisation.slug}.log",
+            env={"OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+        )
+
+
+def command(home: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "agent.cli", *arguments, "--home", str(home)]
+
+
+def _enrol(place: Place, *, home: Path, url: str) -> None:
+    owner = User.objects.filter(memberships__organisation=place.organisation).first()
+    assert owner is not None
+    _, code = make_enrolment_code(organisation_id=place.organisation.pk, user=owner)
+    _agent(home, "enrol", url, "--code", code, "--name", f"{place.organisation.slug}-1")
+
+
+def _agent(home: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        command(home, *arguments), capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode:
+        raise RuntimeError(f"foedus-agent {arguments[0]} failed: {done.stderr.strip()[-500:]}")

@@ -1,0 +1,89 @@
+"""What the demonstration says in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import fmean
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from federation.plan import Plan, SequenceClassification
+from hub.accounts.services import issue_token
+from hub.demo.story import Outcome, Progress
+from hub.demo.world import OPERATOR, World
+
+
+def logins(console: Console, url: str, world: World) -> None:
+    """Where to look, and as whom."""
+    table = Table(title="Sign in", title_justify="left", box=None, padding=(0, 2))
+    table.add_column("who")
+    table.add_column("e-mail")
+    table.add_column("password")
+    table.add_row(f"{world.places[0].organisation.name} (leads)", world.lead.email, world.password)
+    table.add_row("operator (console)", OPERATOR, world.password)
+    console.print(f"\nThe hub is at [bold]{url}[/], the console at {url}/console/\n")
+    console.print(table)
+
+
+def show(console: Console, title: str, steps: Iterable[Progress]) -> None:
+    """A progress bar that ends with its runs."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=console) as bar:
+        line = bar.add_task(title, total=None)
+        for step in steps:
+            bar.update(
+                line,
+                description=f"{title} · {step.sentence}",
+                completed=step.done,
+                total=step.total,
+            )
+
+
+def results(console: Console, world: World, found: Outcome) -> None:
+    """Organisation by organisation: alone → together."""
+    table = Table(title="\nAccuracy on the pooled test", title_justify="left")
+    table.add_column("organisation")
+    for heading in ("examples", "alone", "together"):
+        table.add_column(heading, justify="right")
+    for place in world.places:
+        name = place.data.name
+        table.add_row(
+            name,
+            str(place.data.train_examples),
+            f"{found.alone[name]:.3f}",
+            f"[bold]{found.after:.3f}[/]",
+        )
+    mean = fmean(found.alone.values())
+    table.add_section()
+    table.add_row("mean, or all", "", f"{mean:.3f}", f"[bold]{found.after:.3f}[/]")
+    console.print(table)
+    console.print(
+        f"Before anybody trained {found.before:.3f}; with all data in one place "
+        f"{found.pooled:.3f}.\nTogether is {found.after / max(mean, 1e-9):.1f} × alone and "
+        f"{found.after / max(found.pooled or 0.0, 1e-9):.0%} of pooled."
+    )
+
+
+def code(console: Console, url: str, world: World, plan: Plan, found: Outcome) -> None:
+    """The lines that load the result, with stock libraries."""
+    _, token = issue_token(user=world.lead, name="demo", days=1)
+    base, slug = world.federation.base_model.repo, world.federation.slug
+    assert isinstance(plan.task, SequenceClassification)
+    labels, kind = len(plan.task.labels), "TokenClassification"
+    kind = kind if plan.task.pooling == "mean" else "SequenceClassification"
+    console.print(f"""
+Load it anywhere, with transformers and peft as they are:
+
+  export HF_ENDPOINT={url}/hf HF_TOKEN={token}
+
+  base = AutoModelFor{kind}.from_pretrained("{base}", num_labels={labels})
+  model = PeftModel.from_pretrained(base, "{slug}/adapter", revision="v{found.version}")
+""", markup=False)

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+from rest_framework.routers import SimpleRouter
+
+from hub.ledger.api import views
+
+router = SimpleRouter(trailing_slash=False)
+router.register("contributions", views.FactViewSet, basename="contribution")
+
+urlpatterns = router.urls

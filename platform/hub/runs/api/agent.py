@@ -1,0 +1,179 @@
+"""What agents call: lease, heartbeat, upload, submit. Every request is signed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from pydantic import BaseModel
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from federation import protocol
+from hub.common.wakeups import listener
+from hub.organisations.api.base import AgentView, message_schema
+from hub.organisations.models import Agent
+from hub.organisations.services import touch_agent
+from hub.runs import services
+
+LONGEST_WAIT = 30.0
+LOOK_AGAIN = 5.0  # seconds; a lost wake-up delays work by no more than this
+
+
+def answer(message: BaseModel, status: int = 200) -> Response:
+    return Response(message.model_dump(mode="json"), status=status)
+
+
+class LeaseView(AgentView):
+    """Long poll: answered the moment there is work for the agent, with 204 after `wait`.
+
+    The view itself is synchronous and looks once. Around it, `as_view` waits without holding a
+    thread: an idle agent costs a coroutine.
+    """
+
+    @extend_schema(
+        operation_id="agent_lease",
+        parameters=[OpenApiParameter("wait", float, description="Longest wait in seconds, up to 30.")],
+        request=message_schema(protocol.LeaseRequest),
+        responses={200: message_schema(protocol.TaskOffer), 204: None},
+    )
+    def post(self, request: Request) -> Response:
+        message = self.message(protocol.LeaseRequest)
+        request._request.agent = self.agent  # type: ignore[attr-defined]  # noqa: SLF001
+        if not getattr(request._request, "looked", False):  # noqa: SLF001
+            touch_agent(
+                agent=self.agent,
+                version=message.agent_version,
+                device=message.device,
+                federations=message.federations,
+            )
+        request._request.looked = True  # type: ignore[attr-defined]  # noqa: SLF001
+        if message.busy:
+            return Response(status=204)
+        offer = services.lease_task(agent=self.agent, federations=message.federations)
+        return Response(status=204) if offer is None else answer(offer)
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Callable[..., Awaitable[HttpResponseBase]]:
+        view = super().as_view(**initkwargs)
+
+        async def poll(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            until = time.monotonic() + _wait(request)
+            look = sync_to_async(view)
+            while True:
+                response: HttpResponseBase = await look(request, *args, **kwargs)
+                left = until - time.monotonic()
+                if response.status_code != 204 or left <= 0 or not hasattr(request, "agent"):
+                    return response
+                await _work(request.agent, min(left, LOOK_AGAIN))
+
+        poll.cls = cls  # type: ignore[attr-defined]  # the schema generator looks here
+        poll.initkwargs = initkwargs  # type: ignore[attr-defined]
+        poll.csrf_exempt = True  # type: ignore[attr-defined]
+        return poll
+
+
+def _wait(request: HttpRequest) -> float:
+    try:
+        return max(0.0, min(float(request.GET.get("wait", "0")), LONGEST_WAIT))
+    except ValueError:
+        return 0.0
+
+
+async def _work(agent: Agent, seconds: float) -> None:
+    """Return when there may be work for the agent's organisation."""
+    await listener().wait([f"organisation:{agent.organisation_id}"], timeout=seconds)
+
+
+class HeartbeatView(AgentView):
+    @extend_schema(
+        operation_id="agent_heartbeat",
+        request=message_schema(protocol.HeartbeatIn),
+        responses=message_schema(protocol.HeartbeatOut),
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """Renew the lease, tell the progress, learn whether to go on."""
+        message = self.message(protocol.HeartbeatIn)
+        return answer(services.heartbeat(agent=self.agent, task_id=task_id, message=message))
+
+
+class UploadsView(AgentView):
+    @extend_schema(
+        operation_id="agent_begin_upload",
+        request=message_schema(protocol.UploadIn),
+        responses={201: message_schema(protocol.UploadOut)},
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """Announce an update's bytes; go on with PATCH at the returned offset."""
+        upload = services.begin_update_upload(
+            agent=self.agent, task_id=task_id, message=self.message(protocol.UploadIn)
+        )
+        out = protocol.UploadOut(
+            id=upload.pk,
+            offset=upload.offset,
+            complete=upload.state == "complete",
+            chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
+        )
+        return answer(out, status=201)
+
+
+class UpdatesView(AgentView):
+    @extend_schema(
+        operation_id="agent_submit_update",
+        request=message_schema(protocol.UpdateIn),
+        responses={201: message_schema(protocol.Receipt)},
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """Submit the signed statement about an uploaded update; answered with a receipt."""
+        message = self.message(protocol.UpdateIn)
+        self.require_key()
+        receipt = services.submit_update(agent=self.agent, task_id=task_id, message=message)
+        return answer(receipt, status=201)
+
+
+class EvaluationsView(AgentView):
+    @extend_schema(
+        operation_id="agent_submit_evaluation",
+        request=message_schema(protocol.EvaluationIn),
+        responses={201: None},
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """Submit the sufficient statistics of an evaluation."""
+        message = self.message(protocol.EvaluationIn)
+        self.require_key()
+        services.submit_evaluation(agent=self.agent, task_id=task_id, message=message)
+        return Response({}, status=201)
+
+
+class FailuresView(AgentView):
+    @extend_schema(
+        operation_id="agent_fail_task",
+        request=message_schema(protocol.FailureIn),
+        responses={200: None},
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """The task could not, or will not, be done; says why."""
+        message = self.message(protocol.FailureIn)
+        services.fail_task(agent=self.agent, task_id=task_id, message=message)
+        return Response({})
+
+
+class ReleaseView(AgentView):
+    @extend_schema(
+        operation_id="agent_release_task",
+        request=message_schema(protocol.ReleaseIn),
+        responses={200: None},
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """Hand the lease back, so that another agent may take the task at once."""
+        message = self.message(protocol.ReleaseIn)
+        services.release_task(agent=self.agent, task_id=task_id, fence=message.fence)
+        return Response({})
+

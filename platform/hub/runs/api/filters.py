@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from django_filters import rest_framework as filters
+
+from hub.common.models import Event
+from hub.runs.models import Round, Run, Task, Update
+
+
+class RunFilter(filters.FilterSet):
+    class Meta:
+        model = Run
+        fields = ("federation", "state", "purpose")
+
+
+class RoundFilter(filters.FilterSet):
+    class Meta:
+        model = Round
+        fields = ("run", "state")
+
+
+class TaskFilter(filters.FilterSet):
+    run = filters.UUIDFilter(field_name="round__run")
+
+    class Meta:
+        model = Task
+        fields = ("round", "participation", "state", "type")
+
+
+class UpdateFilter(filters.FilterSet):
+    run = filters.UUIDFilter(field_name="round__run")
+
+    class Meta:
+        model = Update
+        fields = ("round", "participation", "state")
+
+
+class EventFilter(filters.FilterSet):
+    run = filters.UUIDFilter(field_name="run_id")
+    federation = filters.UUIDFilter(field_name="federation_id")
+    after = filters.NumberFilter(field_name="id", lookup_expr="gt", help_text="Id of the last one seen.")
+
+    class Meta:
+        model = Event
+        fields = ("kind",)

@@ -1,0 +1,130 @@
+"""Shapes of runs, rounds, tasks and updates on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from pydantic import ValidationError
+from rest_framework import serializers
+
+from federation.plan import Plan
+from hub.common.api.serializers import In, TextField
+from hub.common.models import Event
+from hub.common.sentences import sentence
+from hub.runs.errors import PlanRefused
+from hub.runs.models import Purpose, Round, Run, Task, Update
+
+
+@extend_schema_field({"type": "object", "description": "A plan; see /api/v1/plan-schema."})
+class PlanField(serializers.JSONField):
+    """A plan as JSON; checked by the plan's own schema, refused with the field's name."""
+
+    def to_internal_value(self, data: Any) -> Plan:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("A plan is an object.")
+        return parse_plan(data)
+
+
+def parse_plan(data: dict[str, Any]) -> Plan:
+    """The typed plan.
+
+    Raises:
+        PlanRefused: with the first offending field and what is wrong with it.
+    """
+    try:
+        return Plan.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        problems = {".".join(map(str, e["loc"])): [e["msg"]] for e in error.errors()}
+        name, (message,) = next(iter(problems.items()))
+        raise PlanRefused(f"{name}: {message}", errors=problems) from error
+
+
+class RunIn(In):
+    federation = serializers.UUIDField()
+    name = TextField(max_length=120)
+    plan = PlanField()
+    purpose = serializers.ChoiceField(choices=Purpose.choices, default=Purpose.FEDERATED)
+    trainers = serializers.ListField(
+        child=serializers.UUIDField(), default=list, max_length=1000, help_text="Empty: everybody."
+    )
+    evaluators = serializers.ListField(
+        child=serializers.UUIDField(), default=list, max_length=1000, help_text="Empty: everybody."
+    )
+    parent_version = serializers.UUIDField(
+        default=None, allow_null=True, help_text="Go on from this version."
+    )
+    start = serializers.BooleanField(default=False, help_text="Start it at once.")
+
+
+class ReasonIn(In):
+    reason = TextField(max_length=450, default="", allow_blank=True)
+
+
+class VerdictIn(In):
+    reason = TextField(max_length=450)
+
+
+class RunOut(serializers.ModelSerializer[Run]):
+    federation_slug = serializers.CharField(source="federation.slug")
+
+    class Meta:
+        model = Run
+        fields = (
+            "id", "number", "name", "state", "purpose", "federation", "federation_slug", "plan",
+            "plan_digest", "trainers", "evaluators", "parent_version", "failure_code",
+            "created_at", "started_at", "ended_at",
+        )
+
+
+class RoundOut(serializers.ModelSerializer[Round]):
+    class Meta:
+        model = Round
+        fields = (
+            "id", "run", "number", "state", "deadline_at", "version", "summary", "failure_code",
+            "created_at", "ended_at",
+        )
+
+
+class TaskOut(serializers.ModelSerializer[Task]):
+    organisation = serializers.CharField(source="participation.organisation.name")
+    agent = serializers.CharField(source="agent.name", default=None, allow_null=True)
+    round_number = serializers.IntegerField(source="round.number")
+    run = serializers.UUIDField(source="round.run_id")
+
+    class Meta:
+        model = Task
+        fields = (
+            "id", "run", "round", "round_number", "type", "state", "participation",
+            "organisation", "agent", "attempts", "progress", "failure_code", "failure_detail",
+            "created_at", "leased_at", "ended_at",
+        )
+
+
+class UpdateOut(serializers.ModelSerializer[Update]):
+    organisation = serializers.CharField(source="participation.organisation.name")
+    run = serializers.UUIDField(source="round.run_id")
+    size_bytes = serializers.IntegerField(source="artifact.size_bytes")
+
+    class Meta:
+        model = Update
+        fields = (
+            "id", "run", "round", "participation", "organisation", "state", "artifact",
+            "size_bytes", "rank", "examples", "tokens", "steps", "device_seconds", "metrics",
+            "is_late", "verdict_code", "evidence", "norm", "created_at",
+        )
+
+
+class EventOut(serializers.ModelSerializer[Event]):
+    sentence = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Event
+        fields = (
+            "id", "at", "kind", "subject_id", "from_state", "to_state", "reason", "actor_kind",
+            "actor_label", "organisation_id", "federation_id", "run_id", "sentence",
+        )
+
+    def get_sentence(self, event: Event) -> str:
+        return sentence(event)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from hub.runs.api import agent, views
+
+router = SimpleRouter(trailing_slash=False)
+router.register("runs", views.RunViewSet, basename="run")
+router.register("rounds", views.RoundViewSet, basename="round")
+router.register("tasks", views.TaskViewSet, basename="task")
+router.register("updates", views.UpdateViewSet, basename="update")
+router.register("events", views.EventViewSet, basename="event")
+
+urlpatterns = [
+    path("agent/leases", agent.LeaseView.as_view()),
+    path("agent/tasks/<uuid:task_id>/heartbeats", agent.HeartbeatView.as_view()),
+    path("agent/tasks/<uuid:task_id>/uploads", agent.UploadsView.as_view()),
+    path("agent/tasks/<uuid:task_id>/updates", agent.UpdatesView.as_view()),
+    path("agent/tasks/<uuid:task_id>/evaluations", agent.EvaluationsView.as_view()),
+    path("agent/tasks/<uuid:task_id>/failures", agent.FailuresView.as_view()),
+    path("agent/tasks/<uuid:task_id>/release", agent.ReleaseView.as_view()),
+    *router.urls,
+]

@@ -1,0 +1,158 @@
+"""Runs, rounds, tasks, updates and events for people and their scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from hub.common.api.permissions import IsPerson
+from hub.common.api.views import ApiViewSet
+from hub.common.models import Event
+from hub.runs import selectors, services
+from hub.runs.api import filters, serializers
+from hub.runs.models import Round, Run, Task, Update
+
+TWO_ROUNDS = OpenApiExample(
+    "Two rounds",
+    value={
+        "federation": "0192f0c1-0000-7000-8000-000000000000",
+        "name": "First steps",
+        "plan": {
+            "task": {"type": "sequence_classification", "labels": ["ham", "spam"]},
+            "rounds": {"count": 2, "quorum": 2},
+        },
+        "start": True,
+    },
+    request_only=True,
+)
+
+
+class RunViewSet(ApiViewSet[Run]):
+    """Runs of the federations that your organisations take part in."""
+
+    permission_classes = (IsPerson,)
+    serializer_class = serializers.RunOut
+    filterset_class = filters.RunFilter
+    ordering = ("-created_at",)
+
+    def get_queryset(self) -> QuerySet[Run]:
+        return selectors.runs_visible_to(self.person)
+
+    @extend_schema(
+        request=serializers.RunIn, responses={201: serializers.RunOut}, examples=[TWO_ROUNDS]
+    )
+    def create(self, request: Request) -> Response:
+        body = self.validated(serializers.RunIn)
+        return self.once(lambda: self._created(body))
+
+    def _created(self, body: dict[str, Any]) -> Response:
+        run = services.create_run(
+            user=self.person,
+            federation_id=body["federation"],
+            name=body["name"],
+            plan=body["plan"],
+            purpose=body["purpose"],
+            trainers=body["trainers"],
+            evaluators=body["evaluators"],
+            parent_version_id=body["parent_version"],
+        )
+        if body["start"]:
+            run = services.start_run(user=self.person, run_id=run.pk)
+        return Response(serializers.RunOut(run).data, status=201)
+
+    @extend_schema(request=None, responses=serializers.RunOut)
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str) -> Response:
+        """Freeze the plan and queue the run. Starting twice changes nothing."""
+        return self._answer(services.start_run(user=self.person, run_id=self.get_object().pk))
+
+    @extend_schema(request=None, responses=serializers.RunOut)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """Hand out no more work until resumed."""
+        return self._answer(services.pause_run(user=self.person, run_id=self.get_object().pk))
+
+    @extend_schema(request=None, responses=serializers.RunOut)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Go on with a paused run; the deadline moves by the pause."""
+        return self._answer(services.resume_run(user=self.person, run_id=self.get_object().pk))
+
+    @extend_schema(request=serializers.ReasonIn, responses=serializers.RunOut)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop the run for good."""
+        reason = self.validated(serializers.ReasonIn)["reason"]
+        run_id = self.get_object().pk
+        return self._answer(services.cancel_run(user=self.person, run_id=run_id, reason=reason))
+
+    def _answer(self, run: Run) -> Response:
+        return Response(serializers.RunOut(run).data)
+
+
+class RoundViewSet(ApiViewSet[Round]):
+    permission_classes = (IsPerson,)
+    serializer_class = serializers.RoundOut
+    filterset_class = filters.RoundFilter
+    ordering = ("-created_at",)
+
+    def get_queryset(self) -> QuerySet[Round]:
+        return selectors.rounds_visible_to(self.person)
+
+
+class TaskViewSet(ApiViewSet[Task]):
+    permission_classes = (IsPerson,)
+    serializer_class = serializers.TaskOut
+    filterset_class = filters.TaskFilter
+    ordering = ("-created_at",)
+
+    def get_queryset(self) -> QuerySet[Task]:
+        return selectors.tasks_visible_to(self.person)
+
+
+class UpdateViewSet(ApiViewSet[Update]):
+    permission_classes = (IsPerson,)
+    serializer_class = serializers.UpdateOut
+    filterset_class = filters.UpdateFilter
+    ordering = ("-created_at",)
+
+    def get_queryset(self) -> QuerySet[Update]:
+        return selectors.updates_visible_to(self.person)
+
+    @extend_schema(request=serializers.VerdictIn, responses=serializers.UpdateOut)
+    @action(detail=True, methods=["post"])
+    def accept(self, request: Request, pk: str) -> Response:
+        """Count a quarantined update after all; needs the lead organisation and a reason."""
+        return self._judged(accept=True)
+
+    @extend_schema(request=serializers.VerdictIn, responses=serializers.UpdateOut)
+    @action(detail=True, methods=["post"])
+    def reject(self, request: Request, pk: str) -> Response:
+        """Refuse a quarantined update; needs the lead organisation and a reason."""
+        return self._judged(accept=False)
+
+    def _judged(self, *, accept: bool) -> Response:
+        update = services.judge_update(
+            user=self.person,
+            update_id=self.get_object().pk,
+            accept=accept,
+            reason=self.validated(serializers.VerdictIn)["reason"],
+        )
+        return Response(serializers.UpdateOut(update).data)
+
+
+class EventViewSet(ApiViewSet[Event]):
+    """What happened, newest first; the same rows that the live feed shows."""
+
+    permission_classes = (IsPerson,)
+    serializer_class = serializers.EventOut
+    filterset_class = filters.EventFilter
+    ordering = ("-id",)
+
+    def get_queryset(self) -> QuerySet[Event]:
+        return selectors.events_visible_to(self.person)
