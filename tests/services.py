@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import signal
 import threading
-from base64 import b64encode
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +20,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from hub.embedded.environment import environment, is_set
+from hub.embedded.environment import environment, is_set, secret_key, signing_key
 from hub.embedded.errors import Unavailable
 from hub.embedded.services import remove
 
@@ -64,8 +62,11 @@ def sweep() -> None:
 
 def stand_ins(folder: Path) -> dict[str, str]:
     """Return what the settings need beside services that the environment names."""
-    key = b64encode(secrets.token_bytes(32)).decode()
-    needed = {"SECRET_KEY": key, "HUB_SIGNING_KEY": key, "FOEDUS_HOME": str(folder)}
+    needed = {
+        "SECRET_KEY": secret_key(),
+        "HUB_SIGNING_KEY": signing_key(),
+        "FOEDUS_HOME": str(folder),
+    }
     return {name: text for name, text in needed.items() if not is_set(name)}
 
 

@@ -31,8 +31,8 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
     with services(folder) as urls:
         secrets_and_folder = {
             "FOEDUS_HOME": str(made(folder)),
-            "SECRET_KEY": kept_secret(folder / "secret_key", _random),
-            "HUB_SIGNING_KEY": kept_secret(folder / "signing_key", _random),
+            "SECRET_KEY": kept_secret(folder / "secret_key", secret_key),
+            "HUB_SIGNING_KEY": kept_secret(folder / "signing_key", signing_key),
         }
         missing = {name: text for name, text in secrets_and_folder.items() if not is_set(name)}
         yield {**urls.as_environment(), **missing}
@@ -49,11 +49,15 @@ def offline_environment() -> dict[str, str]:
         "DATABASE_URL": "postgres://nobody@//nowhere/nothing",
         "REDIS_URL": "unix:///nowhere/redis.sock",
         "BROKER_URL": "redis+socket:///nowhere/redis.sock",
-        "SECRET_KEY": _random(),
-        "HUB_SIGNING_KEY": _random(),
+        "SECRET_KEY": secret_key(),
+        "HUB_SIGNING_KEY": signing_key(),
     }
     return {name: text for name, text in nowhere.items() if not is_set(name)}
 
 
-def _random() -> str:
+def secret_key() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def signing_key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
