@@ -225,11 +225,11 @@ def _read(path: Path, label: str) -> list[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            rows: list[Row] = list(reader)
+            columns, rows = reader.fieldnames or (), list[Row](reader)
     except (csv.Error, UnicodeDecodeError) as error:
         raise CorpusRefused(f"{path.name} is not CSV in UTF-8: {error}.") from error
     for column in ("text", label):
-        if column not in (reader.fieldnames or ()):
+        if column not in columns:
             raise CorpusRefused(f"{path.name} has no column {column!r}.")
     if not rows:
         raise CorpusRefused(f"{path.name} has no rows.")
