@@ -22,15 +22,13 @@ MAX_TENSORS = 20_000
 MAX_RANK = 8
 MAX_NAME_CHARS = 256
 MAX_METADATA_BYTES = 64 << 10
+A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
 ITEM_BYTES = MappingProxyType({"F32": 4, "F16": 2, "BF16": 2})
 
 _LENGTH_BYTES = 8
 _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
 # Commas a lawful header can hold: a tensor brings its fields, shape, offsets and separator.
-_MAX_COMMAS = (MAX_TENSORS + 1) * (MAX_RANK + 4)
-# Letters, marks, digits, punctuation and symbols may stand in a name; controls, separators,
-# format characters (bidi, zero-width), surrogates and unassigned ones may not.
-_NAME_CATEGORIES = frozenset("LMNPS")
+_MAX_COMMAS = (MAX_TENSORS + 1) * (MAX_RANK + 4) + MAX_METADATA_BYTES
 
 Shape = tuple[int, ...]
 
@@ -115,17 +113,19 @@ def parse_header(head: bytes, total_size: int) -> Layout:
 
 def _json(header: bytes) -> dict[str, object]:
     _check_budget(header)
+    if not header.rstrip(b" ").endswith(b"}"):  # writers pad with spaces, and only at the end
+        raise LayoutRefused("header_json", "the header does not end with its object")
     try:
-        text = header.decode("utf-8").rstrip(" ")  # writers pad with spaces, and only at the end
-        if not text.endswith("}"):
-            raise LayoutRefused("header_json", "the header does not end with its object")
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)  # type: ignore[no-any-return]
-    except UnicodeDecodeError as error:
-        raise LayoutRefused("header_json", "the header is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise LayoutRefused("header_json", f"{error.msg} at {error.pos}") from error
+        document: dict[str, object] = json.loads(
+            header.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
+        )
+    except LayoutRefused:
+        raise
+    except ValueError as error:  # not UTF-8, not JSON, or a number of thousands of digits
+        raise LayoutRefused("header_json", "the header is not JSON in UTF-8") from error
     except RecursionError as error:
-        raise LayoutRefused("header_json", "nested too deeply") from error
+        raise LayoutRefused("header_json", "the header is nested too deeply") from error
+    return document
 
 
 def _check_budget(header: bytes) -> None:
@@ -150,8 +150,8 @@ def _no_constant(text: str) -> NoReturn:
 def _metadata(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise LayoutRefused("header_json", "__metadata__ is not an object")
-    if not all(isinstance(text, str) for text in value.values()):
-        raise LayoutRefused("header_json", "__metadata__ maps text to text")
+    if not all(isinstance(text, str) and (key + text).isprintable() for key, text in value.items()):
+        raise LayoutRefused("header_json", "__metadata__ maps text to printable text")
     if sum(len(key) + len(text) for key, text in value.items()) > MAX_METADATA_BYTES:
         raise LayoutRefused("header_too_large", "too much __metadata__")
     return value
@@ -176,7 +176,7 @@ def _tensor(name: str, value: object) -> TensorInfo:
 def _check_name(name: str) -> None:
     if not 0 < len(name) <= MAX_NAME_CHARS:
         raise LayoutRefused("name", f"a name of {len(name)} characters")
-    if not all(unicodedata.category(char)[0] in _NAME_CATEGORIES for char in name):
+    if not name.isprintable() or " " in name:  # controls, bidi, zero-width, lone surrogates
         raise LayoutRefused("name", "a name with invisible characters")
     if not unicodedata.is_normalized("NFC", name):
         raise LayoutRefused("name", "a name that is not in normal form C")
@@ -221,11 +221,23 @@ def _check_cover(tensors: list[TensorInfo], data_bytes: int) -> None:
 
 
 def lora_factor(name: str) -> str | None:
-    """ "A" for `….lora_A.weight` of shape (rank, in), "B" for `….lora_B.weight` of (out, rank)."""
-    for factor in ("A", "B"):
-        if name.endswith(f".lora_{factor}.weight"):
-            return factor
-    return None
+    """Which factor a tensor is: "A" of shape (rank, in), "B" of shape (out, rank), or none."""
+    if name.endswith(A_SUFFIX):
+        return "A"
+    return "B" if name.endswith(B_SUFFIX) else None
+
+
+def modules_of(layout: Layout) -> set[str]:
+    """The names of the modules that have a LoRA factor."""
+    factors = (name for name in layout.tensors if lora_factor(name))
+    return {name.removesuffix(A_SUFFIX).removesuffix(B_SUFFIX) for name in factors}
+
+
+def ranks_of(layout: Layout) -> set[int]:
+    """All ranks among the LoRA factors; one for a plain adapter."""
+    tensors = layout.tensors.values()
+    a = {tensor.shape[0] for tensor in tensors if lora_factor(tensor.name) == "A"}
+    return a | {tensor.shape[1] for tensor in tensors if lora_factor(tensor.name) == "B"}
 
 
 def expected_shapes(start: Layout, rank: int) -> dict[str, tuple[str, Shape]]:
@@ -240,13 +252,13 @@ def _at_rank(tensor: TensorInfo, rank: int) -> Shape:
         case "A":
             return (rank, *tensor.shape[1:])
         case "B":
-            return (*tensor.shape[:1], rank)
+            return (tensor.shape[0], rank, *tensor.shape[2:])
         case _:
             return tensor.shape
 
 
 def check_layout(layout: Layout, expected: Mapping[str, tuple[str, Shape]]) -> None:
-    """Refuse any difference from what `expected_shapes` lists."""
+    """Refuse any difference from what `expected_shapes` lists; raises LayoutRefused."""
     if missing := expected.keys() - layout.tensors.keys():
         raise LayoutRefused("missing_tensor", _some(missing))
     if extra := layout.tensors.keys() - expected.keys():

@@ -29,10 +29,10 @@ class Registry(Mapping[str, T]):
 
     def register(self, name: str) -> Callable[[T], T]:
         """Put the decorated implementation under `name`; a name taken twice is a ValueError."""
+        if name in self._known:
+            raise ValueError(f"{self._kind} {name!r} is already registered")
 
         def keep(implementation: T) -> T:
-            if name in self._known:
-                raise ValueError(f"{self._kind} {name!r} is already registered")
             self._known[name] = implementation
             return implementation
 

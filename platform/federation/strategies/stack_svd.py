@@ -1,0 +1,74 @@
+"""Stacking and a core SVD: the exact change, and its best approximation at the wanted rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from federation.pairs import Pair
+from federation.strategies.base import Combined, ideal, strategies
+
+
+@strategies.register("stack_svd")
+@dataclass(frozen=True, slots=True)
+class StackSvd:
+    """The mean of the changes themselves, for any mix of ranks.
+
+    Stacking as in FLoRA (Wang et al. 2024, arXiv:2409.05976), then the singular values through two
+    thin QRs and the small core between them, as in FLoRIST (Ramesh et al. 2025, arXiv:2506.09199).
+    We differ from both in that the start counts: what no participation trained stays. The singular
+    values are split evenly over the factors. A component without a singular value gets a zero
+    column in B and its direction in A, as long as the start's rows are on average, so that
+    training can still move it.
+    """
+
+    energy: float = 1.0  # share of the squared singular values kept, in (0, 1]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.energy <= 1:
+            raise ValueError(f"energy {self.energy} is not in (0, 1]")
+
+    def combine_pair(
+        self, start: Pair, updates: Iterable[tuple[float, Pair]], rank: int
+    ) -> Combined:
+        u, singular, v = core_svd(ideal(start, updates), rank)
+        squares = singular.square()
+        kept = min(rank, len(squares), self._needed(squares))
+        root = singular[:kept].sqrt()
+        spare = _spare_rows(start.a, v[kept:], rank - kept)
+        b = torch.cat([u[:, :kept] * root, u.new_zeros(len(u), rank - kept)], 1)
+        a = torch.cat([v[:kept] * root[:, None], spare])
+        lost = float(squares[kept:].sum())
+        return Combined(Pair(b, a), kept, float(squares.sum()), lost, lost)
+
+    def _needed(self, squares: Tensor) -> int:
+        """The fewest leading components that hold `energy`; all of them for energy 1."""
+        if self.energy == 1.0:
+            return len(squares)
+        held = squares.cumsum(0)
+        return int((held < self.energy * held[-1:]).sum()) + 1
+
+
+def core_svd(pair: Pair, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """All singular values of pair.dense() above rounding, and the leading singular vectors.
+
+    Returns u (out, up to most), the singular values, and v (up to most, in). Where v has more rows
+    than there are singular values, these are further orthonormal directions.
+    """
+    left, left_core = torch.linalg.qr(pair.b)
+    right, right_core = torch.linalg.qr(pair.a.T)
+    u, singular, v = torch.linalg.svd(left_core @ right_core.T)
+    noise = singular[:1] * max(pair.size) * torch.finfo(singular.dtype).eps
+    values = singular[singular > noise]
+    return left @ u[:, : min(most, len(values))], values, v[:most] @ right.T
+
+
+def _spare_rows(start: Tensor, directions: Tensor, count: int) -> Tensor:
+    """`count` rows for components that do nothing yet, best first."""
+    length = float(start.norm()) / sqrt(len(start))
+    nothing = start.new_zeros(count, start.shape[1])  # only where the module is smaller than that
+    return torch.cat([directions * length, start, nothing])[:count]

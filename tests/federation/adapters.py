@@ -1,0 +1,65 @@
+"""Adapter files for tests of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from federation.engine import AggregationReport, WeightedUpdate, aggregate
+from federation.pairs import Pair
+from federation.tensors import write_adapter
+
+MODULE = "base_model.model.encoder.query"
+HEAD = "base_model.model.classifier.weight"
+
+
+def adapter(pair: Pair | None = None, **plain: Tensor) -> dict[str, Tensor]:
+    """The tensors of an adapter: one LoRA pair, and plain tensors by name ("head" for HEAD)."""
+    tensors = {HEAD if name == "head" else name: value for name, value in plain.items()}
+    if pair is not None:
+        tensors |= {f"{MODULE}.lora_A.weight": pair.a, f"{MODULE}.lora_B.weight": pair.b}
+    return tensors
+
+
+class Workshop:
+    """A folder of adapter files, and the engine over them with the least to say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start = folder / "start.safetensors"
+        self.target = folder / "target.safetensors"
+        self.updates: list[WeightedUpdate] = []
+
+    def begin(self, tensors: Mapping[str, Tensor]) -> None:
+        write_adapter(self.start, tensors.items())
+
+    def add(self, tensors: Mapping[str, Tensor], *, weight: float = 1.0, rank: int = 1) -> str:
+        path = self.folder / f"update-{len(self.updates)}.safetensors"
+        digest = write_adapter(path, tensors.items())
+        self.updates.append(WeightedUpdate(path, weight, rank, digest))
+        return digest
+
+    def aggregate(self, strategy: str = "stack_svd", **changed: object) -> AggregationReport:
+        settings: dict[str, object] = {
+            "start": self.start,
+            "updates": self.updates,
+            "strategy": strategy,
+            "scale": 1.0,
+            "rank": 1,
+            "energy": 1.0,
+            "clip": None,
+            "target": self.target,
+        }
+        return aggregate(**(settings | changed))  # type: ignore[arg-type]
+
+    def result(self) -> dict[str, Tensor]:
+        return load_file(self.target)
+
+    def result_pair(self) -> Pair:
+        tensors = self.result()
+        return Pair(
+            tensors[f"{MODULE}.lora_B.weight"].double(), tensors[f"{MODULE}.lora_A.weight"].double()
+        )
