@@ -46,12 +46,16 @@ def await_end(processes: Iterable[psutil.Process], *, seconds: float) -> None:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Leave the block in an orderly way on SIGTERM and SIGHUP too, as SIGINT does by itself."""
+    """Leave the block in an orderly way on SIGTERM and SIGHUP too, as SIGINT does by itself.
+
+    Where the program has its own way with a signal, it keeps it.
+    """
 
     def leave(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    with _handling(leave, (signal.SIGTERM, signal.SIGHUP)):
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    with _handling(leave, [one for one in signals if signal.getsignal(one) == signal.SIG_DFL]):
         yield
 
 
