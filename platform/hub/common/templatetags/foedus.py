@@ -49,11 +49,12 @@ STATES: Mapping[str, tuple[str, str]] = {
     "quarantined": ("attention", "shield"),
     "rejected": ("negative", "cross"),
     "late": ("attention", "clock"),
-    "missing": ("attention", "dot"),
-    # versions
+    "missed": ("attention", "dot"),
+    # versions and uploads
     "candidate": ("waiting", "dot"),
     "released": ("positive", "seal"),
     "retired": ("neutral", "archive"),
+    "complete": ("positive", "check"),
     # agents and their enrolment codes
     "enrolled": ("waiting", "clock"),
     "online": ("positive", "agent"),
@@ -63,7 +64,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "revoked": ("negative", "lock"),
     "expired": ("neutral", "clock"),
     "used": ("neutral", "check"),
-    # organisations, participations, signatures
+    # organisations, federations, participations, signatures
     "pending": ("waiting", "clock"),
     "requested": ("waiting", "mail"),
     "invited": ("waiting", "mail"),
@@ -71,9 +72,11 @@ STATES: Mapping[str, tuple[str, str]] = {
     "active": ("positive", "check"),
     "signed": ("positive", "seal"),
     "suspended": ("attention", "pause"),
+    "refused": ("negative", "cross"),
     "declined": ("negative", "cross"),
     "left": ("neutral", "exit"),
     "expelled": ("negative", "exit"),
+    "dissolved": ("neutral", "archive"),
 }
 UNKNOWN_STATE = ("neutral", "dot")
 
