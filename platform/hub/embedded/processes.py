@@ -21,12 +21,22 @@ def on_leash(program: Sequence[str], *, death_signal: int, owner: str = "-") -> 
 
 
 def started_at(pid: int) -> float | None:
-    """Return when a process was started (with its number, its identity), None if it is gone."""
+    """Return when a process was started (with its number, its identity), None if it is gone.
+
+    On Linux in ticks since the boot, since psutil's answer changes when the clock is set.
+    """
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return _ticks(pid) if sys.platform == "linux" else process.create_time()
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _ticks(pid: int) -> float:
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    return float(after_name.split()[19])
 
 
 def mentioning(text: str) -> list[psutil.Process]:
