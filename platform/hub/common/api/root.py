@@ -1,0 +1,73 @@
+"""The API's own pages: where things are, the plan's schema, the description and its reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from csp.constants import UNSAFE_INLINE
+from csp.decorators import csp_update
+from django.utils.decorators import method_decorator
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from federation.plan import Plan
+from federation.protocol import PROTOCOL_VERSION
+from hub.common.api.permissions import Anyone
+from hub.common.api.views import ApiView
+
+PLACES = (
+    "me",
+    "tokens",
+    "organisations",
+    "agents",
+    "federations",
+    "participations",
+    "base-models",
+    "runs",
+    "rounds",
+    "tasks",
+    "updates",
+    "versions",
+    "contributions",
+    "events",
+    "plan-schema",
+    "schema",
+)
+OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
+
+
+class RootView(ApiView):
+    authentication_classes = ()
+    permission_classes = (Anyone,)
+
+    @extend_schema(operation_id="root", responses={200: OBJECT})
+    def get(self, request: Request) -> Response:
+        """Where things are."""
+        places = {name: request.build_absolute_uri(f"/api/v1/{name}") for name in PLACES}
+        return Response({"version": "v1", "protocol": PROTOCOL_VERSION, **places})
+
+
+class PlanSchemaView(ApiView):
+    authentication_classes = ()
+    permission_classes = (Anyone,)
+
+    @extend_schema(operation_id="plan_schema", responses={200: OBJECT})
+    def get(self, request: Request) -> Response:
+        """The JSON schema of a plan: what a run is made of, with bounds and defaults."""
+        return Response(Plan.model_json_schema())
+
+
+class SchemaView(SpectacularAPIView):
+    authentication_classes = ()
+    permission_classes = (Anyone,)
+
+
+@method_decorator(csp_update({"style-src": [UNSAFE_INLINE]}), name="dispatch")
+class ReferenceView(SpectacularSwaggerSplitView):
+    """The rendered reference; its scripts and styles come out of a package, not off a CDN."""
+
+    authentication_classes = ()
+    permission_classes = (Anyone,)
+    url_name = "api-schema"

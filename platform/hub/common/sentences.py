@@ -1,0 +1,132 @@
+"""Events in plain English, for the feed on pages and in the API.
+
+A sentence is a pattern by the event's kind, and by the state it came from where that makes a
+difference. `{name}` is a field of the event; a part in brackets
+is left out when one of its fields is missing; alternatives inside brackets are separated by `|`
+and the first one whose fields are all there is taken. So an event without details still reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from hub.common.models import Event
+
+PATTERNS: Mapping[str, str] = {
+    # organisations, their people and agents
+    "organisation.registered": "{actor} registered [{organisation}|an organisation]",
+    "organisation.approved": "{actor} approved [{organisation}|the organisation][: {reason}]",
+    "organisation.refused": "{actor} refused [{organisation}|the organisation][: {reason}]",
+    "organisation.suspended": "{actor} suspended [{organisation}|the organisation][: {reason}]",
+    "organisation.approved from suspended": "{actor} reinstated [{organisation}|the organisation]",
+    "organisation.member_added": "{actor} added [{person}|a person][ as {role}]",
+    "organisation.member_removed": "{actor} removed [{person}|a person][ from {organisation}]",
+    "organisation.code_made": "{actor} made an enrolment code[ for {organisation}]",
+    "agent.enrolled": "{who} enrolled",
+    "agent.renamed": "{actor} renamed the agent[ '{before}'][ to '{agent}']",
+    "agent.revoked": "{actor} revoked {who}[: {reason}]",
+    # federations
+    "federation.founded": "[{organisation}|{actor}] founded [{federation}|the federation]",
+    "federation.active": "{actor} resumed [{federation}|the federation][: {reason}]",
+    "federation.paused": "{actor} paused [{federation}|the federation][: {reason}]",
+    "federation.dissolved": "{actor} dissolved [{federation}|the federation][: {reason}]",
+    "participation.requested": "[{organisation}|An organisation] asked to join[ {federation}]",
+    "participation.active": "[{organisation}|An organisation] joined[ {federation}]",
+    "participation.refused": "[{organisation}|An organisation] was not admitted[: {reason}]",
+    "participation.left": "[{organisation}|An organisation] left[ {federation}][: {reason}]",
+    "participation.expelled": "[{organisation}|An organisation] was expelled[: {reason}]",
+    "participation.rank_set": "[{organisation}|An organisation] trains at [rank {rank}|any rank]",
+    # the registry
+    "version.published": "[Version {version}|A version] was published[ by round {round}]",
+    "version.candidate": "[Version {version}|A version] is a candidate",
+    "version.released": "{actor} released [version {version}|a version][: {reason}]",
+    "version.retired": "{actor} retired [version {version}|a version][: {reason}]",
+    "version.released from retired": "{actor} went back to [version {version}|a version]",
+    "upload.open": "{who} started an upload",
+    "upload.complete": "{who} finished an upload",
+    "upload.closed": "An upload[ of {organisation}] was closed[: {reason}]",
+    # runs
+    "run.drafted": "{actor} drafted [the run '{run}'|a run]",
+    "run.queued": "{actor} started [the run '{run}'|the run]",
+    "run.running": "[The run '{run}'|The run] is under way",
+    "run.running from paused": "{actor} resumed [the run '{run}'|the run]",
+    "run.paused": "{actor} paused [the run '{run}'|the run][: {reason}]",
+    "run.completed": "[The run '{run}'|The run] is complete[: {reason}]",
+    "run.failed": "[The run '{run}'|The run] failed[: {reason}]",
+    "run.cancelled": "{actor} cancelled [the run '{run}'|the run][: {reason}]",
+    # rounds
+    "round.open": "[Round {round}|A round] opened",
+    "round.collecting": "[Round {round}|The round] is collecting updates",
+    "round.aggregating": "[Round {round}|The round] is aggregating[ {have} updates]",
+    "round.evaluating": "[Round {round}|The round] is evaluating",
+    "round.closed": "[Round {round}|A round] [{ending}|closed with {have} of {need}|closed]",
+    "round.failed": "[Round {round}|A round] failed[ with {have} of {need}][: {reason}]",
+    # tasks and updates
+    "task.queued": "Work[ of round {round}] waits for [{organisation}|an organisation]",
+    "task.queued from leased": "{who}'s work[ of round {round}] is offered again[: {reason}]",
+    "task.leased": "{who} started {doing}[ for round {round}]",
+    "task.completed": "{who} finished {doing}[ for round {round}]",
+    "task.failed": "{doing} [of {organisation} |]failed[ in round {round}][: {reason}]",
+    "task.cancelled": "{doing} [of {organisation} |]was cancelled[ in round {round}][: {reason}]",
+    "update.received": "{who} delivered an update[ for round {round}]",
+    "update.accepted": "The update[ of {organisation}] was accepted[ into round {round}]",
+    "update.quarantined": "The update[ of {organisation}] is held for review[: {reason}]",
+    "update.accepted from quarantined": "{actor} accepted [{organisation}'s|an] update[: {reason}]",
+    "update.rejected from quarantined": "{actor} rejected [{organisation}'s|an] update[: {reason}]",
+    "update.rejected": "The update[ of {organisation}] was rejected[: {reason}]",
+    "update.late": "The update[ of {organisation}] came too late[ for round {round}]",
+}
+DOING = {"train": "training", "evaluate": "evaluation"}
+BRACKETS = re.compile(r"\[([^\[\]]*)\]")
+FIELD = re.compile(r"\{(\w+)\}")
+
+
+def sentence(event: Event) -> str:
+    """What happened, as one sentence without its full stop. Plain text, not yet escaped."""
+    fields = _fields(event)
+    kinds = (f"{event.kind} from {event.from_state}", event.kind)
+    pattern = next((PATTERNS[k] for k in kinds if k in PATTERNS), _plain(event.kind))
+    chosen = BRACKETS.sub(lambda found: _first_complete(found.group(1), fields), pattern)
+    text = " ".join(FIELD.sub(lambda found: fields.get(found.group(1), ""), chosen).split())
+    return text[:1].upper() + text[1:]
+
+
+def _plain(kind: str) -> str:
+    """«widget.was_moved» → «Widget was moved»."""
+    subject, _, what = kind.partition(".")
+    return f"{subject} {what}".replace("_", " ") + "[: {reason}]"
+
+
+def _first_complete(alternatives: str, fields: Mapping[str, str]) -> str:
+    for text in alternatives.split("|"):
+        if all(fields.get(name) for name in FIELD.findall(text)):
+            return text
+    return ""
+
+
+def _fields(event: Event) -> dict[str, str]:
+    """The event's data as words, with who acted and what was done."""
+    data = event.data if isinstance(event.data, dict) else {}
+    words = {
+        name: str(value)
+        for name, value in data.items()
+        if isinstance(value, str | int | float) and value != ""
+    }
+    if event.reason:
+        words["reason"] = event.reason
+    words["actor"] = event.actor_label
+    words["doing"] = DOING.get(words.get("task", ""), "work")
+    if summary := words.get("summary"):  # as it stands on the round's page: «Closed with 3 of 4.»
+        words["ending"] = summary[:1].lower() + summary[1:].rstrip(".")
+    words["who"] = _who(event, words)
+    return words
+
+
+def _who(event: Event, words: Mapping[str, str]) -> str:
+    """«Bergen Bank's agent 'vault-1'», as far as it is known."""
+    agent = words.get("agent") or (event.actor_label if event.actor_kind == "agent" else "")
+    organisation = words.get("organisation")
+    if agent:
+        return f"{organisation}'s agent '{agent}'" if organisation else f"agent '{agent}'"
+    return f"an agent of {organisation}" if organisation else "an agent"

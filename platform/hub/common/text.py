@@ -1,0 +1,67 @@
+"""Text that people type, made fit to store and to show.
+
+Control, bidirectional and invisible characters hide what a name says; a word of letters from
+two alphabets imitates another. Everything else is stored as it is, in NFC, and escaped where it
+is shown.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from hub.common.errors import Invalid
+
+LONGEST = 50_000
+MARKS_PER_LETTER = 4  # no orthography stacks more
+INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+ALPHABETS = ("LATIN", "CYRILLIC", "GREEK")
+
+
+class UnfitText(Invalid):
+    code = "unfit_text"
+    title = "The text holds something that cannot be stored or shown."
+
+
+def line(value: str, *, most: int, least: int = 0) -> str:
+    """One line, such as a name: trimmed, NFC, visible characters of one alphabet per word."""
+    text = _fit(value.strip(), most=most, least=least, allowed="")
+    for word in re.findall(r"\w+", text):
+        if len(set(_alphabets(word))) > 1:
+            raise UnfitText("A word mixes letters of different alphabets.")
+    return text
+
+
+def paragraphs(value: str, *, most: int, least: int = 0) -> str:
+    """Text of several lines, each ended by a line feed."""
+    unified = value.replace("\r\n", "\n").replace("\r", "\n").strip()
+    return _fit(unified, most=most, least=least, allowed="\n\t")
+
+
+def _fit(value: str, *, most: int, least: int, allowed: str) -> str:
+    if len(value) > most:
+        raise UnfitText(f"Text is longer than {most} characters.")
+    text = unicodedata.normalize("NFC", value)
+    if not least <= len(text) <= most:
+        raise UnfitText(f"Text has {len(text)} characters, between {least} and {most} are allowed.")
+    for character in text:
+        if character not in allowed and unicodedata.category(character) in INVISIBLE:
+            raise UnfitText(f"Character U+{ord(character):04X} is not allowed.")
+    if _most_marks(text) > MARKS_PER_LETTER:
+        raise UnfitText(f"A letter carries more than {MARKS_PER_LETTER} marks.")
+    return text
+
+
+def _most_marks(text: str) -> int:
+    most = run = 0
+    for character in text:
+        run = run + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
+        most = max(most, run)
+    return most
+
+
+def _alphabets(word: str) -> Iterator[str]:
+    for letter in word:
+        name = unicodedata.name(letter, "")
+        yield from (alphabet for alphabet in ALPHABETS if name.startswith(alphabet))
