@@ -1,0 +1,42 @@
+"""How allauth behaves here: links lead to PUBLIC_URL, addresses come from a trusted proxy only."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.http import HttpRequest
+
+from hub.accounts.models import User
+from hub.accounts.validators import LONGEST_PASSWORD
+from hub.common.api.limits import address_of
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """What a mail says of the hub is what the settings say, not what a request's Host says."""
+        links = {
+            name: at_public_url(value) for name, value in context.items() if name.endswith("_url")
+        }
+        site = SimpleNamespace(name="Foedus", domain=urlsplit(settings.PUBLIC_URL).netloc)
+        super().send_mail(template_prefix, email, {**context, **links, "current_site": site})
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """Nobody has a password longer than the limit, so no time is spent on hashing one."""
+        if len(credentials.get("password") or "") > LONGEST_PASSWORD:
+            self.pre_authenticate(request, **credentials)
+            return None
+        found: User | None = super().authenticate(request, **credentials)
+        return found
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return address_of(request)
+
+
+def at_public_url(link: str) -> str:
+    """The same page under PUBLIC_URL."""
+    parts = urlsplit(link)
+    return f"{settings.PUBLIC_URL}{parts._replace(scheme='', netloc='').geturl()}"

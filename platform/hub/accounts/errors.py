@@ -1,0 +1,15 @@
+"""The refusals of accounts."""
+
+from __future__ import annotations
+
+from hub.common.errors import DomainError, Forbidden
+
+
+class SecondFactorNeeded(Forbidden):
+    code = "second_factor_needed"
+    title = "This account has a second factor: make the token in the browser."
+
+
+class TooManyTokens(DomainError):
+    code = "too_many_tokens"
+    title = "This account has as many tokens as it may have."

@@ -1,0 +1,31 @@
+"""Reads of people and tokens."""
+
+from __future__ import annotations
+
+from allauth.mfa.utils import is_mfa_enabled
+from django.contrib.auth.hashers import make_password
+from django.db.models import QuerySet
+
+from hub.accounts.models import ApiToken, User
+from hub.accounts.validators import LONGEST_PASSWORD
+
+
+def tokens_of(user: User) -> QuerySet[ApiToken]:
+    """The person's tokens, newest first, expired ones too."""
+    tokens: QuerySet[ApiToken] = ApiToken.objects.filter(user=user)
+    return tokens.order_by("-created")
+
+
+def person_by_password(*, email: str, password: str) -> User | None:
+    """Who has this address and password; takes the same time whether the address is known."""
+    if len(password) > LONGEST_PASSWORD:
+        return None
+    user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
+    if user is None:
+        make_password(password)
+        return None
+    return user if user.check_password(password) else None
+
+
+def has_second_factor(user: User) -> bool:
+    return bool(is_mfa_enabled(user))

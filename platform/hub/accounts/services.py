@@ -1,0 +1,46 @@
+"""Everything that writes accounts' rows; sign-up and sign-in are allauth's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+
+from hub.accounts.errors import TooManyTokens
+from hub.accounts.models import ApiToken, User
+from hub.common import text
+from hub.common.errors import Invalid, NotFound
+
+MOST_TOKENS = 50
+LONGEST_DAYS = 365
+
+
+@transaction.atomic
+def issue_token(*, user: User, name: str, days: int | None) -> tuple[ApiToken, str]:
+    """Make a token that lives for `days`, or until it is revoked; its text is known only now.
+
+    Raises:
+        Invalid: name or days cannot be.
+        TooManyTokens: the person has 50 already.
+    """
+    if days is not None and not 1 <= days <= LONGEST_DAYS:
+        raise Invalid(f"A token lives between 1 and {LONGEST_DAYS} days.")
+    name = text.line(name, least=1, most=80)
+    held = User.objects.select_for_update().get(pk=user.pk)
+    if held.auth_token_set.count() >= MOST_TOKENS:
+        raise TooManyTokens(f"Revoke one of your {MOST_TOKENS} tokens first.")
+    expiry = None if days is None else timedelta(days=days)
+    token, secret = ApiToken.objects.create(user=held, expiry=expiry, name=name)
+    return token, secret
+
+
+@transaction.atomic
+def revoke_token(*, user: User, token_id: str) -> None:
+    """Delete the person's token that begins with `token_id`; acts on the next request.
+
+    Raises:
+        NotFound: the person has no such token, or no longer.
+    """
+    deleted, _ = ApiToken.objects.filter(user=user, token_key=token_id).delete()
+    if not deleted:
+        raise NotFound("no such token")
