@@ -1,0 +1,60 @@
+"""The base of everything that agents call."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from hub.common.api.parsers import strict_json
+from hub.common.api.permissions import IsAgent
+from hub.common.api.views import Contract
+from hub.common.errors import Invalid
+from hub.organisations.api.authentication import SignedAgentAuthentication
+from hub.organisations.models import Agent
+
+MessageT = TypeVar("MessageT", bound=BaseModel)
+
+
+class MessageView(Contract):
+    """Speaks the messages of `federation.protocol`."""
+
+    def message(self, model: type[MessageT]) -> MessageT:
+        """The body as a message.
+
+        Raises:
+            Malformed: not JSON as it must be (400).
+            Invalid: JSON, but not such a message (422); `errors` says what, by field.
+        """
+        body = self.raw_body
+        strict_json(body)
+        try:
+            return model.model_validate_json(body, strict=True)
+        except ValidationError as error:
+            raise refusal_of(error) from error
+
+
+class AgentView(MessageView):
+    """A view for agents alone, by their signature."""
+
+    authentication_classes = (SignedAgentAuthentication,)
+    permission_classes = (IsAgent,)
+    streams_body: ClassVar[bool] = False
+
+    @property
+    def agent(self) -> Agent:
+        return cast("Agent", self.request.auth)
+
+
+def refusal_of(error: ValidationError) -> Invalid:
+    """A message's errors by the dotted name of their field, without repeating its values."""
+    errors: dict[str, list[str]] = {}
+    for wrong in error.errors(include_url=False, include_input=False, include_context=False):
+        errors.setdefault(".".join(map(str, wrong["loc"])), []).append(wrong["msg"])
+    name, messages = next(iter(errors.items()))
+    return Invalid(f"{name}: {messages[0]}" if name else messages[0], errors=errors)
+
+
+def message_schema(model: type[BaseModel]) -> Any:
+    """How `extend_schema` is told of a message; its pydantic extension does the rest."""
+    return model

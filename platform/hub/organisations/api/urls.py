@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from hub.common.api.routers import router
+from hub.organisations.api import agents, views
+
+own = router()
+own.register("organisations", views.OrganisationViewSet, basename="organisation")
+own.register("organisations/<uuid:organisation_id>/members", views.MemberViewSet, basename="member")
+own.register("agents", views.AgentViewSet, basename="agent")
+
+urlpatterns = [
+    path("agent/enrolments", agents.EnrolmentView.as_view()),
+    path("agent/enrolments/nonce", agents.NonceView.as_view()),
+    *own.urls,
+]

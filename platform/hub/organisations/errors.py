@@ -1,0 +1,88 @@
+"""The refusals of organisations and their agents."""
+
+from __future__ import annotations
+
+from hub.common.errors import DomainError, Forbidden, Invalid
+
+
+class NameTaken(DomainError):
+    code = "name_taken"
+    title = "Another organisation has this name."
+
+
+class NotApproved(DomainError):
+    code = "organisation_not_approved"
+    title = "The organisation is not approved."
+
+
+class PersonUnknown(Invalid):
+    code = "person_unknown"
+    title = "Nobody with this address has an account."
+
+
+class LastOwner(DomainError):
+    code = "last_owner"
+    title = "An organisation keeps at least one owner."
+
+
+class CodeUnknown(DomainError):
+    status = 404
+    code = "code_unknown"
+    title = "There is no such enrolment code."
+
+
+class CodeSpent(DomainError):
+    status = 410
+    code = "code_spent"
+    title = "This enrolment code has been used."
+
+
+class CodeExpired(DomainError):
+    status = 410
+    code = "code_expired"
+    title = "This enrolment code is too old."
+
+
+class BadNonce(DomainError):
+    status = 400
+    code = "bad_nonce"
+    title = "The nonce is not one that the hub gave of late."
+
+
+class BadPublicKey(DomainError):
+    status = 400
+    code = "bad_key"
+    title = "This is not a public key that can be trusted."
+
+
+class BadProof(DomainError):
+    status = 400
+    code = "bad_proof"
+    title = "The signature does not prove that the key is yours."
+
+
+class KeyKnown(DomainError):
+    code = "key_known"
+    title = "This key belongs to an agent already."
+
+
+class AgentNameTaken(DomainError):
+    code = "agent_name_taken"
+    title = "Another agent of the organisation has this name."
+
+
+class ReplayedNonce(DomainError):
+    status = 401
+    code = "replayed_nonce"
+    title = "A request with this nonce has been made before."
+
+
+class RevokedKey(DomainError):
+    status = 401
+    code = "revoked_key"
+    title = "The agent's key has been revoked."
+
+
+class Suspended(Forbidden):
+    code = "organisation_suspended"
+    title = "The organisation is suspended."

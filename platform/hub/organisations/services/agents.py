@@ -1,0 +1,103 @@
+"""Agents after their enrolment: seen, renamed, revoked; and the nonces they sign with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from hub.accounts.models import User
+from hub.common import text
+from hub.common.actors import Actor
+from hub.common.errors import NotFound
+from hub.common.wakeups import wake
+from hub.organisations.errors import AgentNameTaken, ReplayedNonce
+from hub.organisations.models import Agent, AgentState, Role, UsedNonce
+from hub.organisations.selectors import require_role
+
+SEEN_EVERY = timedelta(seconds=5)
+
+
+@transaction.atomic
+def revoke_agent(*, agent_id: UUID, actor: Actor, reason: str = "") -> Agent:
+    """End an agent's key; acts on its next request. Doing it twice changes nothing."""
+    agent = _locked(agent_id)
+    if agent.state != AgentState.REVOKED:
+        agent.move_to(
+            AgentState.REVOKED,
+            actor=actor,
+            reason=text.line(reason, most=500),
+            data={"organisation": agent.organisation.name, "agent": agent.name},
+        )
+        wake(f"organisation:{agent.organisation_id}")
+    return agent
+
+
+@transaction.atomic
+def rename_agent(*, agent_id: UUID, name: str, user: User) -> Agent:
+    """Give an agent another name within its organisation.
+
+    Raises:
+        AgentNameTaken: also by one that is revoked; the record keeps telling them apart.
+    """
+    agent = _locked(agent_id)
+    require_role(user, agent.organisation_id, Role.OWNER)
+    before, agent.name = agent.name, text.line(name, least=1, most=80)
+    if agent.name == before:
+        return agent
+    try:
+        with transaction.atomic():
+            agent.save(update_fields=["name"])
+    except IntegrityError as error:
+        raise AgentNameTaken(f"{agent.name} is another agent.") from error
+    data = {"organisation": agent.organisation.name, "agent": agent.name, "before": before}
+    agent.record("renamed", actor=user.actor, data=data)
+    return agent
+
+
+def touch_agent(*, agent: Agent, version: str, device: str, federations: Sequence[str]) -> None:
+    """Note that the agent was here and what it says of itself; at most every 5 s if unchanged."""
+    said = {"version": version, "device": device, "federations": list(federations)}
+    is_known = all(getattr(agent, name) == value for name, value in said.items())
+    last = agent.last_seen_at
+    if not is_known or last is None or last < timezone.now() - SEEN_EVERY:
+        Agent.objects.filter(pk=agent.pk).update(**said, last_seen_at=Now())
+
+
+def spend_nonce(*, key_id: str, nonce: str) -> None:
+    """Keep a nonce, so that it opens nothing a second time.
+
+    Raises:
+        ReplayedNonce: it was kept before; the unique index decides, also between processes.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO organisations_usednonce (key_id, nonce, at) "
+            "VALUES (%s, %s, clock_timestamp()) ON CONFLICT DO NOTHING",
+            [key_id, nonce],
+        )
+        if not cursor.rowcount:
+            raise ReplayedNonce("Sign each request anew, also one that is sent again.")
+
+
+def prune_nonces() -> int:
+    """Delete nonces whose requests are too old to be accepted anyway; returns how many."""
+    old = Now() - timedelta(seconds=settings.NONCE_SECONDS)
+    return UsedNonce.objects.filter(at__lt=old).delete()[0]
+
+
+def _locked(agent_id: UUID) -> Agent:
+    agent = (
+        Agent.objects.select_related("organisation")
+        .select_for_update(of=("self",))
+        .filter(pk=agent_id)
+        .first()
+    )
+    if agent is None:
+        raise NotFound("no such agent")
+    return agent

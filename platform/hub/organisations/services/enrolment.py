@@ -1,0 +1,142 @@
+"""How an agent gets in: a one-time code, a key made at the site, and proof that it is theirs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.core.signing import BadSignature as BadSeal
+from django.core.signing import TimestampSigner
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from federation.protocol import EnrolmentIn
+from federation.signatures import BadKey, BadSignature, check_public_key, key_id, verify_bytes
+from hub.accounts.models import User
+from hub.common import text
+from hub.common.services import violated
+from hub.organisations.errors import (
+    AgentNameTaken,
+    BadNonce,
+    BadProof,
+    BadPublicKey,
+    CodeExpired,
+    CodeSpent,
+    CodeUnknown,
+    KeyKnown,
+    NotApproved,
+)
+from hub.organisations.models import Agent, EnrolmentCode, OrganisationState, Role
+from hub.organisations.selectors import require_role
+
+PROOF_LABEL = "fl-enrol-v1"
+NONCE_LIFE = timedelta(minutes=10)
+
+
+@transaction.atomic
+def make_enrolment_code(*, organisation_id: UUID, user: User) -> tuple[EnrolmentCode, str]:
+    """A code that lets one agent in, within a day; its text is known only now."""
+    membership = require_role(user, organisation_id, Role.OWNER)
+    organisation = membership.organisation
+    if organisation.state != OrganisationState.APPROVED:
+        raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
+    secret = f"enrol_{secrets.token_urlsafe(32)}"
+    code = EnrolmentCode.objects.create(
+        organisation=organisation,
+        digest=_digest(secret),
+        created_by=user,
+        expires_at=timezone.now() + timedelta(hours=settings.ENROLMENT_CODE_HOURS),
+    )
+    organisation.record("code_made", actor=user.actor, data={"organisation": organisation.name})
+    return code, secret
+
+
+def new_nonce() -> str:
+    """A nonce for the proof of possession; sealed and dated, so that nothing need be kept."""
+    return _sealer().sign(secrets.token_urlsafe(16))
+
+
+@transaction.atomic
+def enrol_agent(*, message: EnrolmentIn) -> Agent:
+    """Let an agent in and spend its code.
+
+    The same key with the same code gets the same agent: a lost answer can be asked for again.
+
+    Raises:
+        BadNonce, BadPublicKey, BadProof: the proof of possession fails.
+        CodeUnknown, CodeSpent, CodeExpired: the code opens nothing, or no longer.
+        NotApproved, KeyKnown, AgentNameTaken: the organisation cannot have this agent.
+    """
+    public_key = _proved_key(message)
+    code = _locked_code(message.code)
+    if code.agent is not None:
+        if code.agent.key_id != key_id(public_key) or code.agent.is_final:
+            raise CodeSpent("Ask for a new one; each lets one agent in.")
+        return code.agent
+    if code.expires_at <= timezone.now():
+        raise CodeExpired("Ask for a new one.")
+    if code.organisation.state != OrganisationState.APPROVED:
+        raise NotApproved(f"{code.organisation.name} is {code.organisation.get_state_display()}.")
+    code.agent = _create(code, message, public_key)
+    code.save(update_fields=["agent"])
+    return code.agent
+
+
+def _create(code: EnrolmentCode, message: EnrolmentIn, public_key: bytes) -> Agent:
+    name = text.line(message.name, least=1, most=80)
+    try:
+        with transaction.atomic():
+            agent = Agent.objects.create(
+                organisation=code.organisation,
+                name=name,
+                public_key=public_key,
+                key_id=key_id(public_key),
+            )
+    except IntegrityError as error:
+        if violated(error) == "agent_names_differ":
+            raise AgentNameTaken(f"{name} is another agent of {code.organisation}.") from error
+        raise KeyKnown("Make a new key for a new agent.") from error
+    data = {"organisation": code.organisation.name, "agent": name}
+    agent.record("enrolled", actor=agent.actor, data=data)
+    return agent
+
+
+def _proved_key(message: EnrolmentIn) -> bytes:
+    """The public key, which whoever sent the message can sign with."""
+    try:
+        _sealer().unsign(message.nonce, max_age=NONCE_LIFE)
+    except BadSeal as error:
+        raise BadNonce("Get a new one and sign again.") from error
+    try:
+        public_key = base64.b64decode(message.public_key, validate=True)
+        check_public_key(public_key)
+    except (binascii.Error, ValueError) as error:  # BadKey is a ValueError
+        raise BadPublicKey("Make another key.") from error
+    origin = settings.PUBLIC_URL
+    parts = (origin, _digest(message.code), message.public_key, message.nonce)
+    try:
+        verify_bytes(public_key, PROOF_LABEL, "\n".join(parts).encode(), message.signature)
+    except (BadSignature, BadKey) as error:
+        raise BadProof(f"Sign it with this key, for this hub: {origin}") from error
+    return public_key
+
+
+def _locked_code(secret: str) -> EnrolmentCode:
+    """The code, locked; its agent is read after the lock, for a join would be as old as the wait."""
+    code = EnrolmentCode.objects.select_for_update().filter(digest=_digest(secret)).first()
+    if code is None:
+        raise CodeUnknown("Copy all of it.")
+    return code
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _sealer() -> TimestampSigner:
+    return TimestampSigner(salt="enrolment-nonce")

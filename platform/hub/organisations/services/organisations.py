@@ -1,0 +1,157 @@
+"""Organisations, the people who act for them, and what operators decide about them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from hub.accounts.models import User
+from hub.common import text
+from hub.common.actors import HUB, Actor
+from hub.common.errors import Invalid, NotFound
+from hub.common.services import slugs_for, violated
+from hub.common.wakeups import wake
+from hub.organisations.errors import LastOwner, NameTaken, PersonUnknown
+from hub.organisations.models import Membership, Organisation, OrganisationState, Role
+from hub.organisations.selectors import require_role
+
+
+@transaction.atomic
+def register_organisation(
+    *, user: User, name: str, description: str = "", contact_email: str = ""
+) -> Organisation:
+    """Register an organisation with the person as its owner; an operator approves it.
+
+    Raises:
+        NameTaken: also by one that was refused; names stay unique for ever.
+    """
+    organisation = _create(
+        name=text.line(name, least=1, most=120),
+        description=text.line(description, most=500),
+        contact_email=contact_email or user.email,
+    )
+    Membership.objects.create(user=user, organisation=organisation, role=Role.OWNER)
+    data = {"organisation": organisation.name}
+    organisation.record("registered", actor=user.actor, data=data)
+    if settings.AUTO_APPROVE_ORGANISATIONS:
+        organisation.move_to(OrganisationState.APPROVED, actor=HUB, data=data)
+    return organisation
+
+
+def _create(*, name: str, description: str, contact_email: str) -> Organisation:
+    for slug in slugs_for(name, fallback="organisation"):
+        try:
+            with transaction.atomic():
+                return Organisation.objects.create(
+                    slug=slug, name=name, description=description, contact_email=contact_email
+                )
+        except IntegrityError as error:
+            if "slug" not in violated(error):
+                raise NameTaken(f"{name} is registered already.") from error
+    raise NameTaken(f"Too many organisations have a name like {name}.")
+
+
+def approve_organisation(*, organisation_id: UUID, actor: Actor, reason: str = "") -> Organisation:
+    """Let a registered organisation take part. Doing it twice changes nothing."""
+    return _decide(organisation_id, OrganisationState.APPROVED, actor, reason)
+
+
+def reinstate_organisation(
+    *, organisation_id: UUID, actor: Actor, reason: str = ""
+) -> Organisation:
+    """Let a suspended organisation take part again."""
+    return _decide(organisation_id, OrganisationState.APPROVED, actor, reason)
+
+
+def refuse_organisation(*, organisation_id: UUID, actor: Actor, reason: str = "") -> Organisation:
+    """Refuse a registration, for good."""
+    return _decide(organisation_id, OrganisationState.REFUSED, actor, reason)
+
+
+def suspend_organisation(*, organisation_id: UUID, actor: Actor, reason: str = "") -> Organisation:
+    """Stop an organisation: its agents are refused from their next request on."""
+    return _decide(organisation_id, OrganisationState.SUSPENDED, actor, reason)
+
+
+@transaction.atomic
+def _decide(
+    organisation_id: UUID, state: OrganisationState, actor: Actor, reason: str
+) -> Organisation:
+    organisation = _locked(organisation_id)
+    if organisation.state != state:
+        organisation.move_to(
+            state,
+            actor=actor,
+            reason=text.line(reason, most=500),
+            data={"organisation": organisation.name},
+        )
+        wake(f"organisation:{organisation.pk}")
+    return organisation
+
+
+@transaction.atomic
+def add_member(*, organisation_id: UUID, email: str, role: str, user: User) -> Membership:
+    """Give the person with this address a place, or another role in the one they have.
+
+    Raises:
+        PersonUnknown: they have not signed up.
+        LastOwner: they are the only owner, who must stay one.
+    """
+    require_role(user, organisation_id, Role.OWNER)
+    if role not in Role.values:
+        raise Invalid(f"{role} is no role.")
+    organisation = _locked(organisation_id)
+    person = User.objects.filter(email=email.strip().lower(), is_active=True).first()
+    if person is None:
+        raise PersonUnknown("Ask them to sign up first.")
+    place = organisation.memberships.filter(user=person).first()
+    if place is not None and place.role == role:
+        return place
+    if place is not None and role != Role.OWNER:
+        _require_another_owner(organisation, place)
+    membership, _ = Membership.objects.update_or_create(
+        user=person, organisation=organisation, defaults={"role": role}
+    )
+    organisation.record(
+        "member_added",
+        actor=user.actor,
+        data={"organisation": organisation.name, "person": str(person), "role": role},
+    )
+    return membership
+
+
+@transaction.atomic
+def remove_member(*, organisation_id: UUID, user_id: UUID, user: User) -> None:
+    """Take a person's place away; acts on their next request. Everybody may leave.
+
+    Raises:
+        NotFound: they have no place here, or no longer.
+        LastOwner: they are the only owner.
+    """
+    require_role(user, organisation_id, *(() if user_id == user.pk else (Role.OWNER,)))
+    organisation = _locked(organisation_id)
+    place = organisation.memberships.select_related("user").filter(user_id=user_id).first()
+    if place is None:
+        raise NotFound("no such member")
+    _require_another_owner(organisation, place)
+    place.delete()
+    organisation.record(
+        "member_removed",
+        actor=user.actor,
+        data={"organisation": organisation.name, "person": str(place.user)},
+    )
+
+
+def _require_another_owner(organisation: Organisation, place: Membership) -> None:
+    others = organisation.memberships.filter(role=Role.OWNER).exclude(pk=place.pk)
+    if place.is_owner and not others.exists():
+        raise LastOwner("Make somebody else an owner first.")
+
+
+def _locked(organisation_id: UUID) -> Organisation:
+    organisation = Organisation.objects.select_for_update().filter(pk=organisation_id).first()
+    if organisation is None:
+        raise NotFound("no such organisation")
+    return organisation
