@@ -1,0 +1,85 @@
+"""Shapes of federations and participations on the wire."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from hub.common.api.serializers import DigestField, In, ParagraphsField, TextField
+from hub.federations.models import Federation, Participation
+from hub.federations.services import LARGEST_RANK
+
+
+class FederationIn(In):
+    organisation = serializers.UUIDField(help_text="Yours, that will lead.")
+    name = TextField(max_length=120)
+    purpose = ParagraphsField(max_length=1000, default="", allow_blank=True)
+    charter = ParagraphsField(max_length=50_000, help_text="What every organisation signs.")
+    base_model = serializers.UUIDField(help_text="See /api/v1/base-models.")
+    is_listed = serializers.BooleanField(
+        default=True, help_text="Whether other organisations can find it and ask to join."
+    )
+
+
+class FederationOut(serializers.ModelSerializer[Federation]):
+    charter_digest = serializers.CharField(help_text="What is signed when asking to join.")
+
+    class Meta:
+        model = Federation
+        fields = (
+            "id",
+            "slug",
+            "name",
+            "purpose",
+            "state",
+            "base_model",
+            "is_listed",
+            "charter",
+            "charter_digest",
+            "created_at",
+        )
+
+
+class JoinIn(In):
+    organisation = serializers.UUIDField(help_text="Yours, that asks to join.")
+    charter_digest = DigestField(help_text="The text that you have read and sign.")
+    rank = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_RANK, default=None, allow_null=True
+    )
+
+
+class RankIn(In):
+    rank = serializers.IntegerField(
+        min_value=1,
+        max_value=LARGEST_RANK,
+        allow_null=True,
+        help_text="Largest adapter rank it trains; null: the plan's.",
+    )
+
+
+class RefusalIn(In):
+    reason = TextField(max_length=500)
+
+
+class LeaveIn(In):
+    reason = TextField(max_length=500, default="", allow_blank=True)
+
+
+class ParticipationOut(serializers.ModelSerializer[Participation]):
+    organisation_name = serializers.CharField(source="organisation.name")
+    organisation_slug = serializers.CharField(source="organisation.slug")
+
+    class Meta:
+        model = Participation
+        fields = (
+            "id",
+            "federation",
+            "organisation",
+            "organisation_name",
+            "organisation_slug",
+            "standing",
+            "state",
+            "rank",
+            "charter_digest",
+            "signed_at",
+            "created_at",
+        )

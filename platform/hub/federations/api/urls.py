@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from hub.common.api.routers import router
+from hub.federations.api import views
+
+own = router()
+own.register("federations", views.FederationViewSet, basename="federation")
+own.register(
+    "federations/<uuid:federation_id>/participations", views.PlaceViewSet, basename="place"
+)
+own.register("participations", views.ParticipationViewSet, basename="participation")
+
+urlpatterns = own.urls
