@@ -49,6 +49,7 @@ BLOB_BUCKET = env.str("BLOB_BUCKET", default="")
 BLOB_ENDPOINT = env.str("BLOB_ENDPOINT", default="")
 UPLOAD_CHUNK_BYTES = env.int("UPLOAD_CHUNK_BYTES", default=16 * 2**20)
 UPLOAD_LIMIT_BYTES = env.int("UPLOAD_LIMIT_BYTES", default=8 * 2**30)
+DISK_RESERVE_BYTES = env.int("DISK_RESERVE_BYTES", default=2**30)  # left to the database
 UPLOADS_PER_ORGANISATION = env.int("UPLOADS_PER_ORGANISATION", default=64)
 UPLOAD_IDLE_SECONDS = env.int("UPLOAD_IDLE_SECONDS", default=900)
 
@@ -60,9 +61,10 @@ RECONCILE_SECONDS = env.float("RECONCILE_SECONDS", default=5.0)
 CLOCK_SKEW_SECONDS = 120
 NONCE_SECONDS = 600
 ENROLMENT_CODE_HOURS = env.int("ENROLMENT_CODE_HOURS", default=24)
+AUTO_APPROVE_ORGANISATIONS = env.bool("AUTO_APPROVE_ORGANISATIONS", default=False)
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # leaves the site to hub.common.console
     "hub.common.apps.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -208,6 +210,7 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "Foedus: "
 ACCOUNT_ADAPTER = "hub.accounts.adapters.AccountAdapter"
+REQUIRE_OPERATOR_MFA = env.bool("REQUIRE_OPERATOR_MFA", default=False)
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE_COOKIES
@@ -286,7 +289,11 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
     "DEFAULT_FILTER_BACKENDS": ["hub.common.api.filters.StrictFilterBackend"],
     "DEFAULT_THROTTLE_CLASSES": [],
-    "DEFAULT_THROTTLE_RATES": {"enrolment": "10/hour", "token": "20/hour"},
+    "DEFAULT_THROTTLE_RATES": {
+        "enrolment": "10/hour",
+        "token": "20/hour",
+        "members": "30/hour",
+    },
     "DEFAULT_SCHEMA_CLASS": "hub.common.api.schema.AutoSchema",
     "EXCEPTION_HANDLER": "hub.common.api.problems.exception_handler",
     "NUM_PROXIES": 1 if TRUSTED_PROXY else 0,
@@ -301,6 +308,7 @@ REST_KNOX = {
     "AUTO_REFRESH": False,
 }
 KNOX_TOKEN_MODEL = "accounts.ApiToken"
+MIGRATION_MODULES = {"knox": None}  # its own model is swapped for ours, and needs no table
 SPECTACULAR_SETTINGS = {
     "TITLE": "Foedus",
     "DESCRIPTION": "Organisations that cannot share data fine-tune a foundation model together.",
@@ -324,6 +332,9 @@ LANGUAGES = [("en-gb", "English")]
 USE_I18N = True
 USE_THOUSAND_SEPARATOR = False
 
+# Watching
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # empty: from this machine only
+
 # Logs: one JSON event a line
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING: dict[str, Any] = {
@@ -339,11 +350,25 @@ LOGGING: dict[str, Any] = {
         "httpx": {"level": "WARNING"},
     },
 }
+
+# The operator console
 UNFOLD = {
     "SITE_TITLE": "Foedus console",
     "SITE_HEADER": "Foedus console",
     "SITE_URL": "/",
-    "SHOW_HISTORY": True,
+    "SITE_ICON": "hub.operations.appearance.mark",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "hub.operations.appearance.mark"}
+    ],
+    "STYLES": ["hub.operations.appearance.stylesheet"],
+    "BORDER_RADIUS": "4px",
+    "COLORS": {
+        "base": "hub.operations.appearance.greys",
+        "primary": "hub.operations.appearance.petrol",
+    },
+    "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "hub.operations.dashboard.dashboard",
+    "SIDEBAR": {"navigation": "hub.operations.appearance.navigation"},
+    "ACCOUNT": {"navigation": "hub.operations.appearance.account"},
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []
