@@ -68,13 +68,16 @@ class Layout:
     metadata: Mapping[str, str]
 
 
-def read_layout(path: Path) -> Layout:
-    """Parse the header of a file; raises LayoutRefused. The values are not read."""
+def read_layout(path: Path, items: Mapping[str, int] = ITEM_BYTES) -> Layout:
+    """Parse the header of a file; raises LayoutRefused. The values are not read.
+
+    `items` names the dtypes that may be there and how many bytes a value of each has.
+    """
     total_size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(_LENGTH_BYTES + 1)
         head += file.read(header_end(head, total_size) - len(head))
-    return parse_header(head, total_size)
+    return parse_header(head, total_size, items)
 
 
 def header_end(head: bytes, total_size: int) -> int:
@@ -93,7 +96,7 @@ def header_end(head: bytes, total_size: int) -> int:
     return _LENGTH_BYTES + length
 
 
-def parse_header(head: bytes, total_size: int) -> Layout:
+def parse_header(head: bytes, total_size: int, items: Mapping[str, int] = ITEM_BYTES) -> Layout:
     """Parse the beginning of a file of `total_size` bytes.
 
     `head` holds at least the first `header_end(...)` bytes; what follows them is not looked at.
@@ -105,7 +108,8 @@ def parse_header(head: bytes, total_size: int) -> Layout:
     metadata = _metadata(document.pop("__metadata__", {}))
     if len(document) > MAX_TENSORS:
         raise LayoutRefused("too_many_tensors", f"{len(document)} tensors")
-    found = sorted((_tensor(*item) for item in document.items()), key=lambda t: (t.begin, t.end))
+    tensors_in_header = (_tensor(name, value, items) for name, value in document.items())
+    found = sorted(tensors_in_header, key=lambda t: (t.begin, t.end))
     _check_cover(found, total_size - data_start)
     tensors = {tensor.name: tensor for tensor in found}
     return Layout(MappingProxyType(tensors), data_start, MappingProxyType(metadata))
@@ -157,18 +161,18 @@ def _metadata(value: object) -> dict[str, str]:
     return value
 
 
-def _tensor(name: str, value: object) -> TensorInfo:
+def _tensor(name: str, value: object, items: Mapping[str, int]) -> TensorInfo:
     _check_name(name)
     if not isinstance(value, dict):
         raise LayoutRefused("header_json", f"{name}: not an object")
     if unknown := value.keys() - _FIELDS:
         raise LayoutRefused("unknown_field", f"{name}: {len(unknown)} unknown fields")
     dtype = value.get("dtype")
-    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise LayoutRefused("dtype", f"{name}: known are {', '.join(ITEM_BYTES)}")
+    if not isinstance(dtype, str) or dtype not in items:
+        raise LayoutRefused("dtype", f"{name}: known are {', '.join(items)}")
     shape = _shape(name, value.get("shape"))
     begin, end = _offsets(name, value.get("data_offsets"))
-    if end - begin != prod(shape) * ITEM_BYTES[dtype]:
+    if end - begin != prod(shape) * items[dtype]:
         raise LayoutRefused("shape", f"{name}: {end - begin} bytes for {list(shape)} of {dtype}")
     return TensorInfo(name, dtype, shape, begin, end)
 

@@ -28,6 +28,22 @@ class Artifact(models.Model):
         return self.sha256
 
 
+class Grant(models.Model):
+    """Everybody who takes part in a federation may read an artifact."""
+
+    id = models.BigAutoField(primary_key=True)
+    artifact = models.ForeignKey(Artifact, on_delete=models.CASCADE, related_name="grants")
+    federation = models.ForeignKey(Federation, on_delete=models.CASCADE, related_name="grants")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["artifact", "federation"], name="granted_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.artifact_id[:8]} for {self.federation_id}"
+
+
 class BaseModel(Identified):
     """A pre-trained model that federations start from; its files never change."""
 
@@ -89,9 +105,7 @@ class ModelVersion(Stateful):
     federation = models.ForeignKey(Federation, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()  # within the federation, from 1
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="versions")
-    parent = models.ForeignKey(
-        "self", on_delete=models.PROTECT, null=True, related_name="children"
-    )
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
     adapter = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="versions")
     revision = models.CharField(max_length=40)  # digest over the list of files
     plan = models.JSONField()
@@ -106,6 +120,15 @@ class ModelVersion(Stateful):
         ordering = ("-number",)
         constraints = (
             models.UniqueConstraint(fields=["federation", "number"], name="version_numbers_differ"),
+            models.UniqueConstraint(
+                fields=["federation"],
+                condition=models.Q(state="released"),
+                name="one_released_version",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="released", is_baseline=True),
+                name="baselines_are_not_released",
+            ),
         )
 
     def __str__(self) -> str:

@@ -84,4 +84,32 @@ class Migration(migrations.Migration):
             model_name='versionfile',
             constraint=models.UniqueConstraint(fields=('version', 'path'), name='one_version_file_per_path'),
         ),
+        migrations.CreateModel(
+            name='Grant',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+            ],
+        ),
+        migrations.AddConstraint(
+            model_name='modelversion',
+            constraint=models.UniqueConstraint(condition=models.Q(('state', 'released')), fields=('federation',), name='one_released_version'),
+        ),
+        migrations.AddConstraint(
+            model_name='modelversion',
+            constraint=models.CheckConstraint(condition=models.Q(('is_baseline', True), ('state', 'released'), _negated=True), name='baselines_are_not_released'),
+        ),
+        migrations.AddField(
+            model_name='grant',
+            name='artifact',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='catalogue.artifact'),
+        ),
+        migrations.AddField(
+            model_name='grant',
+            name='federation',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='federations.federation'),
+        ),
+        migrations.AddConstraint(
+            model_name='grant',
+            constraint=models.UniqueConstraint(fields=('artifact', 'federation'), name='granted_once'),
+        ),
     ]

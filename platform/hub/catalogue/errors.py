@@ -1,0 +1,95 @@
+"""The refusals of the catalogue."""
+
+from __future__ import annotations
+
+from hub.common.errors import DependencyDown, DomainError, Invalid
+
+
+class ArtifactUnavailable(DependencyDown):
+    code = "artifact_unavailable"
+    title = "The bytes cannot be read at the moment."
+
+
+class RangeUnsatisfiable(DomainError):
+    status = 416
+    code = "range_unsatisfiable"
+    title = "There are no such bytes."
+
+
+class UploadTooLarge(DomainError):
+    status = 413
+    code = "upload_too_large"
+    title = "This is more than may be uploaded."
+
+
+class PartTooLarge(DomainError):
+    status = 413
+    code = "part_too_large"
+    title = "One request may not bring so many bytes."
+
+
+class TooManyUploads(DomainError):
+    status = 429
+    code = "too_many_uploads"
+    title = "The organisation has too many open uploads."
+
+
+class LengthMissing(DomainError):
+    status = 411
+    code = "length_missing"
+    title = "This request needs a Content-Length header."
+
+
+class BadUploadHeader(DomainError):
+    status = 400
+    code = "bad_upload_header"
+    title = "A header of the upload protocol is missing or malformed."
+
+
+class WrongMediaType(DomainError):
+    status = 415
+    code = "media_type"
+    title = "The body has another type than this takes."
+
+
+class WrongTusVersion(DomainError):
+    status = 412
+    code = "tus_version"
+    title = "This hub speaks version 1.0.0 of the tus protocol."
+
+
+class OffsetMismatch(DomainError):
+    code = "offset_mismatch"
+    title = "The upload goes on at another offset."
+
+
+class UploadFinished(DomainError):
+    code = "upload_finished"
+    title = "All bytes of this upload are in."
+
+
+class UploadGone(DomainError):
+    status = 410
+    code = "upload_closed"
+    title = "This upload is closed."
+
+
+class DigestMismatch(DomainError):
+    status = 422
+    code = "digest_mismatch"
+    title = "The bytes are not those that were announced."
+
+
+class BaseModelRefused(Invalid):
+    code = "base_model_refused"
+    title = "This folder cannot be a base model."
+
+
+class BaseModelChanged(DomainError):
+    code = "base_model_changed"
+    title = "A base model of this name has other files."
+
+
+class NotReleasable(DomainError):
+    code = "not_releasable"
+    title = "This version is not part of the federation's line."

@@ -1,0 +1,418 @@
+"""Uploads: each step may happen twice, be interrupted, or come from two sides at once."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from hub.catalogue import uploads
+from hub.catalogue.artifacts import grant
+from hub.catalogue.errors import (
+    DigestMismatch,
+    OffsetMismatch,
+    PartTooLarge,
+    TooManyUploads,
+    UploadFinished,
+    UploadGone,
+    UploadTooLarge,
+)
+from hub.catalogue.models import Artifact, Upload
+from hub.catalogue.parts import hashes, part_path
+from hub.catalogue.storage import store
+from hub.common.errors import Invalid, NotFound, StorageFull
+from hub.common.models import Event
+from tests.factories.catalogue import ArtifactFactory, begin, send, sha256_hex
+from tests.factories.federations import ParticipationFactory
+from tests.factories.organisations import AgentFactory
+from tests.hub.catalogue.faults import full_disk
+
+pytestmark = pytest.mark.django_db
+# With real commits, which run what waits for them; slower.
+committing = pytest.mark.django_db(transaction=True)
+
+CONTENT = os.urandom(5000)
+SHA256 = sha256_hex(CONTENT)
+
+
+@pytest.fixture(autouse=True)
+def folders(settings, tmp_path):
+    settings.BLOB_FOLDER = tmp_path / "blobs"
+    settings.UPLOAD_FOLDER = tmp_path / "uploads"
+
+
+@pytest.fixture
+def agent():
+    return AgentFactory()
+
+
+@pytest.fixture
+def upload(agent):
+    return begin(agent, CONTENT)
+
+
+def stored() -> bytes:
+    return store().local_path(SHA256).read_bytes()
+
+
+def test_an_upload_in_parts_becomes_an_artifact(upload):
+    upload = send(upload, CONTENT[:2000])
+    assert (upload.state, upload.offset) == ("open", 2000)
+    assert not Artifact.objects.filter(pk=SHA256).exists()
+    upload = send(upload, CONTENT[2000:])
+    assert (upload.state, upload.offset) == ("complete", 5000)
+    assert stored() == CONTENT
+    assert Artifact.objects.get(pk=SHA256).size_bytes == 5000
+    assert not part_path(upload.pk).exists()
+
+
+def test_announced_twice_it_goes_on_where_it_was(agent, upload):
+    send(upload, CONTENT[:2000])
+    again = begin(agent, CONTENT, task_id=upload.task_id)
+    assert (again.pk, again.offset) == (upload.pk, 2000)
+
+
+def test_announced_again_with_another_size_it_is_refused(agent, upload):
+    with pytest.raises(Invalid):
+        begin(agent, CONTENT, task_id=upload.task_id, size_bytes=4999)
+
+
+def test_announced_again_when_complete_it_is_complete(agent, upload):
+    send(upload, CONTENT)
+    again = begin(agent, CONTENT, task_id=upload.task_id)
+    assert (again.pk, again.state) == (upload.pk, "complete")
+
+
+def test_content_that_the_agent_may_read_is_complete_at_once(agent, upload):
+    send(upload, CONTENT)
+    again = begin(agent, CONTENT)
+    assert again.pk != upload.pk
+    assert (again.state, again.offset) == ("complete", 5000)
+
+
+def test_knowing_the_digest_of_another_s_content_is_not_having_it(upload):
+    send(upload, CONTENT)
+    stranger = AgentFactory()
+    assert begin(stranger, CONTENT).state == "open"
+
+
+def test_content_granted_to_the_agent_s_federation_is_complete_at_once():
+    place = ParticipationFactory()
+    artifact = ArtifactFactory(content=CONTENT)
+    agent = AgentFactory(organisation=place.organisation)
+    assert begin(agent, CONTENT).state == "open"
+    grant(artifacts=[artifact], federation=place.federation)
+    assert begin(agent, CONTENT).state == "complete"
+    with pytest.raises(Invalid):
+        begin(agent, CONTENT, size_bytes=1)
+
+
+def test_a_part_at_another_offset_changes_nothing(upload):
+    send(upload, CONTENT[:2000])
+    for offset in (0, 1999, 2001, 4000):
+        with pytest.raises(OffsetMismatch) as refused:
+            send(upload, CONTENT[:10], offset=offset)
+        assert refused.value.extra == {"offset": 2000}
+    assert send(upload, CONTENT[2000:]).state == "complete"
+    assert stored() == CONTENT
+
+
+def test_a_part_that_is_not_the_signed_one_does_not_count(upload):
+    def refuse(sha256: bytes) -> None:
+        assert sha256.hex() == sha256_hex(b"x" * 2000)
+        raise DigestMismatch("another")
+
+    with pytest.raises(DigestMismatch):
+        uploads.append(
+            upload=upload, offset=0, length=2000, body=io.BytesIO(b"x" * 2000), check=refuse
+        )
+    upload.refresh_from_db()
+    assert (upload.state, upload.offset) == ("open", 0)
+    assert send(upload, CONTENT).state == "complete"
+    assert stored() == CONTENT
+
+
+def test_no_more_is_read_than_was_said(upload):
+    body = io.BytesIO(CONTENT)
+    uploads.append(upload=upload, offset=0, length=100, body=body, check=lambda _: None)
+    assert body.tell() == 100
+
+
+@committing
+def test_a_wrong_whole_closes_the_upload_and_deletes_its_bytes(agent):
+    upload = begin(agent, CONTENT, sha256="0" * 64)
+    send(upload, CONTENT[:2000])
+    with pytest.raises(DigestMismatch):
+        send(upload, CONTENT[2000:])
+    upload.refresh_from_db()
+    assert upload.state == "closed"
+    assert not part_path(upload.pk).exists()
+    assert not Artifact.objects.exists()
+    assert not store().exists("0" * 64)
+    with pytest.raises(UploadGone):
+        send(upload, CONTENT)
+    assert begin(agent, CONTENT, sha256="0" * 64, task_id=upload.task_id).pk != upload.pk
+
+
+def test_more_than_was_announced_closes_the_upload(upload):
+    with pytest.raises(UploadTooLarge):
+        send(upload, CONTENT + b"x")
+    upload.refresh_from_db()
+    assert upload.state == "closed"
+    assert Event.objects.get(subject_id=upload.pk).reason
+
+
+def test_one_part_may_not_be_larger_than_the_limit(upload, settings):
+    settings.UPLOAD_CHUNK_BYTES = 1000
+    with pytest.raises(PartTooLarge):
+        send(upload, CONTENT[:1001])
+    assert send(upload, CONTENT[:1000]).offset == 1000
+
+
+def test_nothing_can_be_added_to_a_complete_upload(upload):
+    upload = send(upload, CONTENT)
+    with pytest.raises(UploadFinished):
+        send(upload, b"x")
+    assert send(upload, b"").state == "complete"
+    assert not part_path(upload.pk).exists()
+
+
+def test_an_upload_beyond_the_limit_is_not_begun(agent, settings):
+    settings.UPLOAD_LIMIT_BYTES = 4999
+    with pytest.raises(UploadTooLarge):
+        begin(agent, CONTENT)
+    assert not Upload.objects.exists()
+
+
+def test_an_organisation_has_so_many_open_uploads_and_no_more(agent, settings):
+    settings.UPLOADS_PER_ORGANISATION = 3
+    colleague = AgentFactory(organisation=agent.organisation)
+    first = [begin(agent, b"a"), begin(agent, b"b"), begin(colleague, b"c")]
+    with pytest.raises(TooManyUploads) as refused:
+        begin(colleague, b"d")
+    assert refused.value.retry_after
+    assert begin(agent, b"a", task_id=first[0].task_id).pk == first[0].pk
+    begin(AgentFactory(), b"d")
+    send(first[0], b"a")
+    begin(colleague, b"d")
+
+
+def test_what_is_announced_must_fit_beside_the_reserve(agent, settings, monkeypatch):
+    usage = os.statvfs("/")
+    free = usage.f_bavail * usage.f_frsize
+    settings.DISK_RESERVE_BYTES = free + 2**40
+    with pytest.raises(StorageFull) as refused:
+        begin(agent, CONTENT)
+    assert refused.value.retry_after
+    assert not Upload.objects.exists()
+
+
+def test_a_disk_that_fills_up_stores_nothing_and_heals(upload):
+    upload = send(upload, CONTENT[:2000])
+    with full_disk(room_bytes=3000), pytest.raises(StorageFull):
+        send(upload, CONTENT[2000:])
+    upload.refresh_from_db()
+    assert (upload.state, upload.offset) == ("open", 2000)
+    assert send(upload, CONTENT[2000:]).state == "complete"
+    assert stored() == CONTENT
+
+
+def test_another_agent_s_upload_is_not_there(agent, upload):
+    colleague = AgentFactory(organisation=agent.organisation)
+    for other in (colleague, AgentFactory()):
+        with pytest.raises(NotFound):
+            uploads.resumed_upload(agent=other, upload_id=upload.pk)
+
+
+def test_after_a_restart_the_file_is_hashed_once_in_the_end(upload):
+    upload = send(upload, CONTENT[:2000])
+    hashes.forget(upload.pk)  # what another process has not hashed
+    upload = send(upload, CONTENT[2000:3000])
+    assert send(upload, CONTENT[3000:]).state == "complete"
+    assert stored() == CONTENT
+
+
+def test_after_a_restart_a_wrong_whole_is_found_out_all_the_same(agent):
+    upload = send(begin(agent, CONTENT, sha256="0" * 64), CONTENT[:2000])
+    hashes.forget(upload.pk)
+    with pytest.raises(DigestMismatch):
+        send(upload, CONTENT[2000:])
+
+
+def test_half_a_part_that_a_crash_left_is_written_over(upload):
+    upload = send(upload, CONTENT[:2000])
+    with part_path(upload.pk).open("ab") as file:
+        file.write(b"half a part")
+    assert send(upload, CONTENT[2000:]).state == "complete"
+    assert stored() == CONTENT
+
+
+def test_a_crash_between_the_last_part_and_the_store_heals_when_asked(agent, upload):
+    part_path(upload.pk).parent.mkdir(parents=True, exist_ok=True)
+    part_path(upload.pk).write_bytes(CONTENT)
+    Upload.objects.update(offset=5000)
+    assert uploads.resumed_upload(agent=agent, upload_id=upload.pk).state == "complete"
+    assert stored() == CONTENT
+
+
+def test_a_crash_between_the_store_and_the_row_adopts_the_bytes(agent, upload):
+    path = part_path(upload.pk)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT)
+    Upload.objects.update(offset=5000)
+    store().put(path, SHA256)
+    assert uploads.resumed_upload(agent=agent, upload_id=upload.pk).state == "complete"
+    assert Artifact.objects.filter(pk=SHA256).exists()
+    assert stored() == CONTENT
+    assert not path.exists()
+
+
+def test_bytes_lost_in_a_power_cut_are_asked_for_again(agent, upload):
+    send(upload, CONTENT[:4000])
+    os.truncate(part_path(upload.pk), 1500)
+    resumed = uploads.resumed_upload(agent=agent, upload_id=upload.pk)
+    assert (resumed.state, resumed.offset) == ("open", 1500)
+    assert send(resumed, CONTENT[1500:]).state == "complete"
+    assert stored() == CONTENT
+
+
+def test_bytes_lost_after_the_last_part_are_asked_for_again(agent, upload):
+    part_path(upload.pk).parent.mkdir(parents=True, exist_ok=True)
+    part_path(upload.pk).write_bytes(CONTENT[:100])
+    Upload.objects.update(offset=5000)
+    resumed = uploads.resumed_upload(agent=agent, upload_id=upload.pk)
+    assert (resumed.state, resumed.offset) == ("open", 100)
+
+
+def test_a_part_for_bytes_that_were_lost_says_where_to_go_on(upload):
+    upload = send(upload, CONTENT[:4000])
+    os.truncate(part_path(upload.pk), 1500)
+    with pytest.raises(OffsetMismatch) as refused:
+        send(upload, CONTENT[4000:])
+    assert refused.value.extra == {"offset": 1500}
+    upload.refresh_from_db()
+    assert upload.offset == 1500
+
+
+@committing
+def test_fifty_at_once_who_complete_it_get_one_result(upload):
+    send(upload, CONTENT[:4999])
+    gate = threading.Barrier(50, timeout=60)
+
+    def finish(_: int) -> tuple[str, int]:
+        try:
+            gate.wait()
+            mine = Upload.objects.get(pk=upload.pk)
+            try:
+                done = send(mine, CONTENT[4999:], offset=4999)
+            except (OffsetMismatch, UploadFinished):
+                done = uploads.complete_upload(upload_id=upload.pk)
+            return done.state, done.offset
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(50) as pool:
+        assert set(pool.map(finish, range(50))) == {("complete", 5000)}
+    assert stored() == CONTENT
+    assert Event.objects.filter(subject_id=upload.pk, to_state="complete").count() == 1
+
+
+@committing
+def test_two_writers_at_one_offset_leave_the_bytes_of_one_of_them(agent):
+    ours, theirs = b"a" * 100_000, b"b" * 100_000
+    for _ in range(10):
+        upload = begin(agent, ours)
+        gate = threading.Barrier(2, timeout=60)
+
+        def write(content: bytes) -> str:
+            try:
+                gate.wait()  # noqa: B023
+                send(Upload.objects.get(pk=upload.pk), content[:60_000], offset=0)  # noqa: B023
+            except OffsetMismatch:
+                return "lost"
+            finally:
+                connection.close()
+            return "won"
+
+        with ThreadPoolExecutor(2) as pool:
+            outcomes = dict(zip("ab", pool.map(write, (ours, theirs)), strict=True))
+        assert sorted(outcomes.values()) == ["lost", "won"]
+        winner = next(letter for letter, outcome in outcomes.items() if outcome == "won")
+        assert part_path(upload.pk).read_bytes() == winner.encode() * 60_000
+        upload.refresh_from_db()
+        if winner == "a":
+            assert send(upload, ours[60_000:]).state == "complete"
+        else:
+            with pytest.raises(DigestMismatch):
+                send(upload, ours[60_000:])
+        agent = AgentFactory()
+
+
+@committing
+def test_the_uploads_of_a_task_that_is_over_are_closed(upload):
+    send(upload, CONTENT[:2000])
+    assert uploads.close_uploads(task_id=upload.task_id) == 1
+    assert uploads.close_uploads(task_id=upload.task_id) == 0
+    assert not part_path(upload.pk).exists()
+    upload.refresh_from_db()
+    with pytest.raises(UploadGone):
+        send(upload, CONTENT[2000:])
+
+
+def test_the_uploads_of_an_agent_that_is_revoked_are_swept(agent, upload):
+    other = begin(AgentFactory(), CONTENT)
+    agent.move_to("revoked")
+    assert uploads.sweep_uploads() == 1
+    upload.refresh_from_db()
+    other.refresh_from_db()
+    assert (upload.state, other.state) == ("closed", "open")
+
+
+def test_what_is_complete_stays_so_when_its_task_is_over(upload):
+    send(upload, CONTENT)
+    assert uploads.close_uploads(task_id=upload.task_id) == 0
+    assert stored() == CONTENT
+
+
+def test_an_upload_closed_while_it_completes_is_gone(upload, monkeypatch):
+    send(upload, CONTENT[:4999])
+    put = type(store()).put
+
+    def late(self, path, sha256):
+        put(self, path, sha256)
+        uploads.close_uploads(task_id=upload.task_id)
+
+    monkeypatch.setattr(type(store()), "put", late)
+    upload.refresh_from_db()
+    with pytest.raises(UploadGone):
+        send(upload, CONTENT[4999:])
+    assert not Artifact.objects.filter(pk=SHA256).exists()
+
+
+@committing
+def test_idle_uploads_and_stray_files_are_swept(agent, upload, settings):
+    send(upload, CONTENT[:2000])
+    busy = send(begin(agent, b"busy"), b"bu")
+    long_ago = timezone.now() - timedelta(seconds=settings.UPLOAD_IDLE_SECONDS + 1)
+    Upload.objects.filter(pk=upload.pk).update(touched_at=long_ago)
+    stray, young = part_path(uuid4()), part_path(uuid4())
+    for path in (stray, young):
+        path.write_bytes(b"stray")
+    for path in (stray, part_path(busy.pk)):
+        os.utime(path, (0, 0))
+    assert uploads.sweep_uploads() == 1
+    assert uploads.sweep_uploads() == 0
+    upload.refresh_from_db()
+    busy.refresh_from_db()
+    assert (upload.state, busy.state) == ("closed", "open")
+    assert not part_path(upload.pk).exists()
+    assert not stray.exists()
+    assert young.exists()
+    assert part_path(busy.pk).read_bytes() == b"bu"
