@@ -185,6 +185,10 @@ class Receipt(Message):
     hub_key_id: Sha256
     signature: str
 
+    def signed_part(self) -> dict[str, object]:
+        """What the signature is over, once it is canonical JSON."""
+        return self.model_dump(mode="json", include={"update", "statement_sha256", "received_at"})
+
 
 class EvaluationResult(Message):
     """Sufficient statistics of one adapter on one private test set; they add up exactly."""

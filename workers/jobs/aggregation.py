@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import connection
 
 from federation.failpoints import failpoint
+from hub.catalogue.artifacts import adopt_file
+from hub.catalogue.cards import version_files
 from hub.catalogue.models import Artifact
-from hub.catalogue.registry import adopt_file, version_files
 from hub.catalogue.storage import store
 from hub.ledger.services import publish_and_meter
 from hub.runs import services

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hub.catalogue.artifacts import adopt_file
 from hub.catalogue.models import Artifact
-from hub.catalogue.registry import adopt_file
 from hub.runs.models import Run
 from jobs.folders import base_folder, scratch
 
@@ -22,4 +22,4 @@ def starting_adapter(run: Run) -> Artifact:
         target = folder / "start.safetensors"
         base = base_folder(run.federation.base_model)
         create_adapter(base=base, plan=run.typed_plan, target=target)
-        return adopt_file(path=target)
+        return adopt_file(path=target, federation=run.federation)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from federation.layout import LayoutRefused, check_layout, expected_shapes, read_layout
 from hub.catalogue.storage import store
 from hub.runs.models import Update, UpdateState
 
@@ -24,7 +25,6 @@ class Finding:
 def examine(update: Update) -> Finding:
     """Check layout, values and norm in one pass. Examined twice, the finding is the same."""
     from federation.engine import change_norm
-    from federation.layout import LayoutRefused, check_layout, expected_shapes, read_layout
     from federation.tensors import check_values
 
     start = store().local_path(update.round.start_id)

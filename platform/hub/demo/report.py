@@ -79,11 +79,14 @@ def code(console: Console, url: str, world: World, plan: Plan, found: Outcome) -
     assert isinstance(plan.task, SequenceClassification)
     labels, kind = len(plan.task.labels), "TokenClassification"
     kind = kind if plan.task.pooling == "mean" else "SequenceClassification"
-    console.print(f"""
+    console.print(
+        f"""
 Load it anywhere, with transformers and peft as they are:
 
   export HF_ENDPOINT={url}/hf HF_TOKEN={token}
 
   base = AutoModelFor{kind}.from_pretrained("{base}", num_labels={labels})
   model = PeftModel.from_pretrained(base, "{slug}/adapter", revision="v{found.version}")
-""", markup=False)
+""",
+        markup=False,
+    )

@@ -34,9 +34,7 @@ def story_of(options: Mapping[str, Any], folder: Path) -> Story:
 def _docstrings(options: Mapping[str, Any], folder: Path) -> Story:
     corpus = build_docstring_corpus(folder / "docstrings")
     rounds = options["rounds"] or (2 if options["fast"] else 5)
-    training = Training(
-        epochs=1.0, batch_size=16, max_steps=4 if options["fast"] else None
-    )
+    training = Training(epochs=1.0, batch_size=16, max_steps=4 if options["fast"] else None)
     plan = Plan(
         task=SequenceClassification(labels=corpus.labels, max_tokens=64),
         adapter=Adapter(rank=max(o.rank for o in corpus.organisations)),
@@ -64,8 +62,9 @@ def _own_data(options: Mapping[str, Any], folder: Path) -> Story:
         task=SequenceClassification(labels=corpus.labels, max_tokens=48),
         adapter=Adapter(rank=max(o.rank for o in corpus.organisations)),
         training=Training(max_steps=4 if options["fast"] else None),
-        rounds=Rounds(count=options["rounds"] or (2 if options["fast"] else 8),
-                      quorum=_quorum(corpus)),
+        rounds=Rounds(
+            count=options["rounds"] or (2 if options["fast"] else 8), quorum=_quorum(corpus)
+        ),
         seed=options["seed"],
     )
     return Story(f"{source.name}, {options['split']}", slug, corpus, plan)

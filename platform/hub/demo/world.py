@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import transaction
 
 from hub.accounts.models import User
+from hub.catalogue.bases import register_packaged_model
 from hub.catalogue.models import BaseModel
-from hub.catalogue.registry import register_package_model
 from hub.demo.corpus import Corpus, OrganisationData
 from hub.federations.models import Federation, Participation
 from hub.federations.services import approve_participation, create_federation, request_to_join
@@ -65,7 +65,7 @@ def make_world(*, name: str, slug: str, corpus: Corpus) -> World:
     """The world of one story. Called again, it finds what it made."""
     word = password()
     operator = _person(OPERATOR, "Olga Operator", word, is_staff=True, is_superuser=True)
-    base_model = register_package_model("minilm")
+    base_model = register_packaged_model(package="minilm")
     first, *others = corpus.organisations
     lead = _owner(first, slug, word)
     federation = _federation(lead, _organisation(first, slug, lead, operator), name, base_model)
@@ -108,9 +108,7 @@ def _owner(data: OrganisationData, slug: str, word: str) -> User:
     return _person(owner_email(data, slug), f"Owner of {data.name}", word)
 
 
-def _organisation(
-    data: OrganisationData, slug: str, owner: User, operator: User
-) -> Organisation:
+def _organisation(data: OrganisationData, slug: str, owner: User, operator: User) -> Organisation:
     """Found by its owner, so that two stories may have organisations of one name."""
     found = Organisation.objects.filter(memberships__user=owner).first()
     if found is not None:

@@ -21,9 +21,7 @@ class ContributionFact(models.Model):
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(auto_now_add=True)
     round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="facts")
-    participation = models.ForeignKey(
-        Participation, on_delete=models.PROTECT, related_name="facts"
-    )
+    participation = models.ForeignKey(Participation, on_delete=models.PROTECT, related_name="facts")
     update = models.OneToOneField(Update, on_delete=models.PROTECT, null=True, related_name="fact")
     outcome = models.CharField(max_length=10, choices=Outcome)
     examples = models.PositiveIntegerField(default=0)

@@ -42,7 +42,10 @@ class Run(Stateful):
         RunState.DRAFT: {RunState.QUEUED, RunState.CANCELLED},
         RunState.QUEUED: {RunState.RUNNING, RunState.FAILED, RunState.CANCELLED},
         RunState.RUNNING: {
-            RunState.PAUSED, RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED,
+            RunState.PAUSED,
+            RunState.COMPLETED,
+            RunState.FAILED,
+            RunState.CANCELLED,
         },
         RunState.PAUSED: {RunState.RUNNING, RunState.CANCELLED},
         RunState.COMPLETED: set(),
@@ -170,7 +173,10 @@ class Task(Stateful):
     transitions: ClassVar[Transitions] = {
         TaskState.QUEUED: {TaskState.LEASED, TaskState.FAILED, TaskState.CANCELLED},
         TaskState.LEASED: {
-            TaskState.COMPLETED, TaskState.QUEUED, TaskState.FAILED, TaskState.CANCELLED,
+            TaskState.COMPLETED,
+            TaskState.QUEUED,
+            TaskState.FAILED,
+            TaskState.CANCELLED,
         },
         TaskState.COMPLETED: set(),
         TaskState.FAILED: set(),
@@ -179,9 +185,7 @@ class Task(Stateful):
 
     state = models.CharField(max_length=20, choices=TaskState, default=TaskState.QUEUED)
     round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="tasks")
-    participation = models.ForeignKey(
-        Participation, on_delete=models.PROTECT, related_name="tasks"
-    )
+    participation = models.ForeignKey(Participation, on_delete=models.PROTECT, related_name="tasks")
     type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in TaskType])
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, null=True, related_name="tasks")
     fence = models.PositiveIntegerField(default=0)  # grows with each lease
@@ -256,7 +260,9 @@ class Update(Stateful):
     subject = "update"
     transitions: ClassVar[Transitions] = {
         UpdateState.RECEIVED: {
-            UpdateState.ACCEPTED, UpdateState.QUARANTINED, UpdateState.REJECTED,
+            UpdateState.ACCEPTED,
+            UpdateState.QUARANTINED,
+            UpdateState.REJECTED,
         },
         UpdateState.QUARANTINED: {UpdateState.ACCEPTED, UpdateState.REJECTED},
         UpdateState.ACCEPTED: set(),
@@ -305,4 +311,3 @@ class Update(Stateful):
             **self.round.event_scope(),
             "organisation_id": self.participation.organisation_id,
         }
-

@@ -39,7 +39,10 @@ def test_every_transition_left_one_event(world: World) -> None:
     first = run.rounds.get()
     kinds = [e.kind for e in Event.objects.filter(subject_id=first.pk)]
     assert kinds == [
-        "round.collecting", "round.aggregating", "round.evaluating", "round.closed",
+        "round.collecting",
+        "round.aggregating",
+        "round.evaluating",
+        "round.closed",
     ]
 
 

@@ -19,13 +19,13 @@ from federation.protocol import (
     UpdateStatement,
     UploadIn,
 )
-from federation.signatures import generate_private_key, key_id, public_key_of, sign_bytes
+from federation.signatures import sign_bytes
 from federation.tensors import sha256_of, write_adapter
 from hub.accounts.models import User
+from hub.catalogue.artifacts import adopt_copy, adopt_file, grant
 from hub.catalogue.models import Artifact
-from hub.catalogue.registry import adopt_file
 from hub.federations.models import Federation
-from hub.organisations.models import Agent
+from hub.organisations.models import Agent, Organisation
 from hub.runs import services
 from hub.runs.models import Run, Update
 from jobs.compute import aggregate_round, validate_update
@@ -131,7 +131,7 @@ class World:
         return adapter_file(self.folder, seed, rank=offer.spec.rank)
 
     def upload(self, site: Site, offer: TaskOffer, path: Path) -> None:
-        adopt_file(path=path)
+        grant(artifacts=[adopt_copy(path=path)], federation=self.federation)  # so they are known
         message = UploadIn(
             fence=offer.fence, sha256=sha256_of(path), size_bytes=path.stat().st_size
         )
@@ -178,16 +178,12 @@ class World:
 
 def make_world(folder: Path, *, members: int = 3) -> World:
     federation = FederationFactory()
-    lead = federation.participations.get(standing="lead")
-    others = [
-        ParticipationFactory(federation=federation, state="active") for _ in range(members - 1)
-    ]
+    lead = federation.participations.get()
+    others = [ParticipationFactory(federation=federation) for _ in range(members - 1)]
     sites = [make_site(p.organisation) for p in (lead, *others)]
-    return World(federation, lead.organisation.members.first(), sites, folder)
+    return World(federation, lead.signed_by, sites, folder)
 
 
-def make_site(organisation: object) -> Site:
-    private = generate_private_key()
-    public = public_key_of(private)
-    agent = AgentFactory(organisation=organisation, public_key=public, key_id=key_id(public))
-    return Site(agent, private)
+def make_site(organisation: Organisation) -> Site:
+    agent = AgentFactory(organisation=organisation)
+    return Site(agent, agent.private_key)

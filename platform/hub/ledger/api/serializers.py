@@ -13,7 +13,19 @@ class FactOut(serializers.ModelSerializer[ContributionFact]):
     class Meta:
         model = ContributionFact
         fields = (
-            "id", "at", "run", "round", "round_number", "participation", "organisation",
-            "outcome", "examples", "tokens", "steps", "device_seconds", "bytes_up", "bytes_down",
+            "id",
+            "at",
+            "run",
+            "round",
+            "round_number",
+            "participation",
+            "organisation",
+            "outcome",
+            "examples",
+            "tokens",
+            "steps",
+            "device_seconds",
+            "bytes_up",
+            "bytes_down",
             "weight",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +18,6 @@ from rest_framework.response import Response
 from federation import protocol
 from hub.common.wakeups import listener
 from hub.organisations.api.base import AgentView, message_schema
-from hub.organisations.models import Agent
 from hub.organisations.services import touch_agent
 from hub.runs import services
 
@@ -40,7 +38,9 @@ class LeaseView(AgentView):
 
     @extend_schema(
         operation_id="agent_lease",
-        parameters=[OpenApiParameter("wait", float, description="Longest wait in seconds, up to 30.")],
+        parameters=[
+            OpenApiParameter("wait", float, description="Longest wait in seconds, up to 30.")
+        ],
         request=message_schema(protocol.LeaseRequest),
         responses={200: message_schema(protocol.TaskOffer), 204: None},
     )
@@ -64,15 +64,20 @@ class LeaseView(AgentView):
     def as_view(cls, **initkwargs: Any) -> Callable[..., Awaitable[HttpResponseBase]]:
         view = super().as_view(**initkwargs)
 
+        look = sync_to_async(view)
+
         async def poll(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             until = time.monotonic() + _wait(request)
-            look = sync_to_async(view)
-            while True:
-                response: HttpResponseBase = await look(request, *args, **kwargs)
-                left = until - time.monotonic()
-                if response.status_code != 204 or left <= 0 or not hasattr(request, "agent"):
-                    return response
-                await _work(request.agent, min(left, LOOK_AGAIN))
+            response: HttpResponseBase = await look(request, *args, **kwargs)
+            if response.status_code != 204 or not hasattr(request, "agent"):
+                return response
+            # The watch stands before the next look, so that no wake-up slips between.
+            async with listener().watch([f"organisation:{request.agent.organisation_id}"]) as watch:
+                while response.status_code == 204 and (left := until - time.monotonic()) > 0:
+                    response = await look(request, *args, **kwargs)
+                    if response.status_code == 204:
+                        await watch.wait(min(left, LOOK_AGAIN))
+            return response
 
         poll.cls = cls  # type: ignore[attr-defined]  # the schema generator looks here
         poll.initkwargs = initkwargs  # type: ignore[attr-defined]
@@ -85,11 +90,6 @@ def _wait(request: HttpRequest) -> float:
         return max(0.0, min(float(request.GET.get("wait", "0")), LONGEST_WAIT))
     except ValueError:
         return 0.0
-
-
-async def _work(agent: Agent, seconds: float) -> None:
-    """Return when there may be work for the agent's organisation."""
-    await listener().wait([f"organisation:{agent.organisation_id}"], timeout=seconds)
 
 
 class HeartbeatView(AgentView):
@@ -176,4 +176,3 @@ class ReleaseView(AgentView):
         message = self.message(protocol.ReleaseIn)
         services.release_task(agent=self.agent, task_id=task_id, fence=message.fence)
         return Response({})
-

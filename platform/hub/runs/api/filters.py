@@ -37,7 +37,9 @@ class UpdateFilter(filters.FilterSet):
 class EventFilter(filters.FilterSet):
     run = filters.UUIDFilter(field_name="run_id")
     federation = filters.UUIDFilter(field_name="federation_id")
-    after = filters.NumberFilter(field_name="id", lookup_expr="gt", help_text="Id of the last one seen.")
+    after = filters.NumberFilter(
+        field_name="id", lookup_expr="gt", help_text="Id of the last one seen."
+    )
 
     class Meta:
         model = Event

@@ -72,9 +72,22 @@ class RunOut(serializers.ModelSerializer[Run]):
     class Meta:
         model = Run
         fields = (
-            "id", "number", "name", "state", "purpose", "federation", "federation_slug", "plan",
-            "plan_digest", "trainers", "evaluators", "parent_version", "failure_code",
-            "created_at", "started_at", "ended_at",
+            "id",
+            "number",
+            "name",
+            "state",
+            "purpose",
+            "federation",
+            "federation_slug",
+            "plan",
+            "plan_digest",
+            "trainers",
+            "evaluators",
+            "parent_version",
+            "failure_code",
+            "created_at",
+            "started_at",
+            "ended_at",
         )
 
 
@@ -82,8 +95,16 @@ class RoundOut(serializers.ModelSerializer[Round]):
     class Meta:
         model = Round
         fields = (
-            "id", "run", "number", "state", "deadline_at", "version", "summary", "failure_code",
-            "created_at", "ended_at",
+            "id",
+            "run",
+            "number",
+            "state",
+            "deadline_at",
+            "version",
+            "summary",
+            "failure_code",
+            "created_at",
+            "ended_at",
         )
 
 
@@ -96,9 +117,22 @@ class TaskOut(serializers.ModelSerializer[Task]):
     class Meta:
         model = Task
         fields = (
-            "id", "run", "round", "round_number", "type", "state", "participation",
-            "organisation", "agent", "attempts", "progress", "failure_code", "failure_detail",
-            "created_at", "leased_at", "ended_at",
+            "id",
+            "run",
+            "round",
+            "round_number",
+            "type",
+            "state",
+            "participation",
+            "organisation",
+            "agent",
+            "attempts",
+            "progress",
+            "failure_code",
+            "failure_detail",
+            "created_at",
+            "leased_at",
+            "ended_at",
         )
 
 
@@ -110,9 +144,25 @@ class UpdateOut(serializers.ModelSerializer[Update]):
     class Meta:
         model = Update
         fields = (
-            "id", "run", "round", "participation", "organisation", "state", "artifact",
-            "size_bytes", "rank", "examples", "tokens", "steps", "device_seconds", "metrics",
-            "is_late", "verdict_code", "evidence", "norm", "created_at",
+            "id",
+            "run",
+            "round",
+            "participation",
+            "organisation",
+            "state",
+            "artifact",
+            "size_bytes",
+            "rank",
+            "examples",
+            "tokens",
+            "steps",
+            "device_seconds",
+            "metrics",
+            "is_late",
+            "verdict_code",
+            "evidence",
+            "norm",
+            "created_at",
         )
 
 
@@ -122,8 +172,19 @@ class EventOut(serializers.ModelSerializer[Event]):
     class Meta:
         model = Event
         fields = (
-            "id", "at", "kind", "subject_id", "from_state", "to_state", "reason", "actor_kind",
-            "actor_label", "organisation_id", "federation_id", "run_id", "sentence",
+            "id",
+            "at",
+            "kind",
+            "subject_id",
+            "from_state",
+            "to_state",
+            "reason",
+            "actor_kind",
+            "actor_label",
+            "organisation_id",
+            "federation_id",
+            "run_id",
+            "sentence",
         )
 
     def get_sentence(self, event: Event) -> str:

@@ -137,7 +137,9 @@ def cancel_run(*, user: User, run_id: UUID, reason: str = "") -> Run:
         data={"run": run.name},
     )
     if current is not None and current.state in ACTIVE_ROUNDS:
-        end_round(current, run=run, code="cancelled", actor=user.actor, reason="the run was cancelled")
+        end_round(
+            current, run=run, code="cancelled", actor=user.actor, reason="the run was cancelled"
+        )
     _announce(run)
     return run
 

@@ -102,9 +102,7 @@ def _stalled(now: datetime) -> list[str]:
     )
     idle = Q(state=RoundState.COLLECTING) & ~Exists(training) & ~Exists(undecided)
     idle |= Q(state=RoundState.EVALUATING) & ~Exists(evaluating)
-    overdue = Q(
-        state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now
-    )
+    overdue = Q(state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now)
     rounds = Round.objects.filter(idle | overdue, run__state=RunState.RUNNING)
     return _ids(rounds.values_list("run_id", flat=True)[:BATCH])
 

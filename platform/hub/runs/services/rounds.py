@@ -171,9 +171,9 @@ def renew_claim(*, round_id: UUID, fence: int) -> bool:
     """Hold on for longer; false when the claim has been overtaken."""
     later = database_now() + timedelta(seconds=settings.CLAIM_SECONDS)
     return bool(
-        Round.objects.filter(
-            pk=round_id, fence=fence, state=RoundState.AGGREGATING
-        ).update(claimed_until=later)
+        Round.objects.filter(pk=round_id, fence=fence, state=RoundState.AGGREGATING).update(
+            claimed_until=later
+        )
     )
 
 
@@ -302,4 +302,3 @@ def _give_up(current: Round, *, code: str, reason: str) -> None:
         data={"run": run.name},
     )
     wake(f"run:{run.pk}", f"federation:{run.federation_id}")
-

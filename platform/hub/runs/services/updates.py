@@ -216,14 +216,15 @@ def _settle(task: Task, agent: Agent, update: Update) -> None:
 def sign_receipt(update: Update) -> Receipt:
     """The hub's signed word that it holds the update."""
     key = hub_key()
-    body = {
-        "update": str(update.pk),
-        "statement_sha256": statement_digest(update.statement),
-        "received_at": database_now().isoformat(),
-    }
-    return Receipt.model_validate(
-        {**body, "hub_key_id": key.key_id, "signature": key.sign(RECEIPT_LABEL, canonical(body))}
+    receipt = Receipt(
+        update=update.pk,
+        statement_sha256=statement_digest(update.statement),
+        received_at=database_now(),
+        hub_key_id=key.key_id,
+        signature="",
     )
+    signature = key.sign(RECEIPT_LABEL, canonical(receipt.signed_part()))
+    return receipt.model_copy(update={"signature": signature})
 
 
 def statement_digest(statement: Mapping[str, Any]) -> str:
@@ -342,4 +343,3 @@ def _record_result(task: Task, result: EvaluationResult) -> None:
         tokens=result.tokens,
         loss_sum=result.loss_sum,
     )
-
