@@ -1,5 +1,7 @@
-"""Jobs with tensors: minutes, in a solo worker. Each claims, computes with no transaction open,
-and records in a short transaction that checks the claim still holds.
+"""Jobs with tensors: minutes, in a solo worker.
+
+Each claims, computes with no transaction open, and records in a short transaction that checks
+that the claim still holds.
 """
 
 from __future__ import annotations

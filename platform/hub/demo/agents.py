@@ -11,6 +11,9 @@ from hub.demo.world import Place, World
 from hub.embedded.supervisor import Supervisor
 from hub.organisations.services import make_enrolment_code
 
+# What an agent at an organisation does not have either.
+HUB_ONLY = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "SECRET_KEY", "HUB_SIGNING_KEY")
+
 
 def start_agents(supervisor: Supervisor, world: World, *, url: str, folder: Path) -> None:
     """Enrol the agents that are new, tell each its data, and start all of them."""
@@ -28,7 +31,10 @@ def start_agents(supervisor: Supervisor, world: World, *, url: str, folder: Path
 
 
 def command(home: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "agent.cli", *arguments, "--home", str(home)]
+    """The agent's command line, in an environment that knows nothing of the hub's."""
+    without = [part for name in HUB_ONLY for part in ("-u", name)]
+    agent = [sys.executable, "-P", "-m", "agent.cli", *arguments, "--home", str(home)]
+    return ["env", *without, *agent]
 
 
 def _enrol(place: Place, *, home: Path, url: str) -> None:

@@ -70,7 +70,7 @@ def make_world(*, name: str, slug: str, corpus: Corpus) -> World:
     lead = _owner(first, slug, word)
     federation = _federation(lead, _organisation(first, slug, lead, operator), name, base_model)
     for data in (*others, reference_data(corpus)):
-        _join(federation, data, slug, lead, operator, word)
+        _join(federation, data, slug=slug, lead=lead, operator=operator, word=word)
     places = tuple(_place(federation, data, slug) for data in corpus.organisations)
     return World(
         federation=federation,
@@ -144,6 +144,7 @@ def _federation(
 def _join(
     federation: Federation,
     data: OrganisationData,
+    *,
     slug: str,
     lead: User,
     operator: User,

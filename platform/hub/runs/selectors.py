@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
+from federation.protocol import TaskType
 from hub.accounts.models import User
 from hub.common.models import Event
 from hub.federations.models import Participation, ParticipationState
 from hub.federations.selectors import federations_of
 from hub.organisations.models import Agent
-from hub.runs.models import Round, RoundState, Run, Task, TaskState, Update
+from hub.runs.models import Round, RoundState, Run, Task, TaskState, Update, UpdateState
 
 ACTIVE_ROUNDS = (
     RoundState.OPEN,
@@ -69,11 +71,18 @@ def current_round(run_id: UUID) -> Round | None:
 
 
 def rounds_of(run: Run) -> QuerySet[Round]:
-    """A run's rounds with how many updates each has, for lists and charts."""
+    """A run's rounds with how many updates each has, of how many, for lists and charts."""
+    updates = Update.objects.filter(state=UpdateState.ACCEPTED, is_late=False)
+    tasks = Task.objects.filter(type=TaskType.TRAIN)
     return run.rounds.annotate(
-        accepted=Count("updates", filter=Q(updates__state="accepted", updates__is_late=False)),
-        expected=Count("tasks", filter=Q(tasks__type="train")),
+        accepted=_counted(updates), expected=_counted(tasks)
     ).select_related("version")
+
+
+def _counted(rows: QuerySet[Task] | QuerySet[Update]) -> Coalesce:
+    """How many of the rows belong to a round; counted apart, since joins would multiply."""
+    of_round = rows.filter(round=OuterRef("pk")).order_by().values("round")
+    return Coalesce(Subquery(of_round.annotate(count=Count("pk")).values("count")), 0)
 
 
 def round_with_everything(user: User, round_id: UUID) -> QuerySet[Round]:

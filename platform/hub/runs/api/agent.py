@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -69,20 +70,24 @@ class LeaseView(AgentView):
         async def poll(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             until = time.monotonic() + _wait(request)
             response: HttpResponseBase = await look(request, *args, **kwargs)
-            if response.status_code != 204 or not hasattr(request, "agent"):
+            if response.status_code != HTTPStatus.NO_CONTENT or not hasattr(request, "agent"):
                 return response
             # The watch stands before the next look, so that no wake-up slips between.
             async with listener().watch([f"organisation:{request.agent.organisation_id}"]) as watch:
-                while response.status_code == 204 and (left := until - time.monotonic()) > 0:
+                while response.status_code == HTTPStatus.NO_CONTENT and _left(until) > 0:
                     response = await look(request, *args, **kwargs)
-                    if response.status_code == 204:
-                        await watch.wait(min(left, LOOK_AGAIN))
+                    if response.status_code == HTTPStatus.NO_CONTENT:
+                        await watch.wait(min(_left(until), LOOK_AGAIN))
             return response
 
         poll.cls = cls  # type: ignore[attr-defined]  # the schema generator looks here
         poll.initkwargs = initkwargs  # type: ignore[attr-defined]
         poll.csrf_exempt = True  # type: ignore[attr-defined]
         return poll
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())
 
 
 def _wait(request: HttpRequest) -> float:

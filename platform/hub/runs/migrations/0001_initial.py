@@ -8,181 +8,436 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalogue', '0001_initial'),
-        ('federations', '0001_initial'),
-        ('organisations', '0001_initial'),
+        ("catalogue", "0001_initial"),
+        ("federations", "0001_initial"),
+        ("organisations", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Run',
+            name="Run",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('draft', 'draft'), ('queued', 'queued'), ('running', 'running'), ('paused', 'paused'), ('completed', 'completed'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='draft', max_length=20)),
-                ('number', models.PositiveIntegerField()),
-                ('name', models.CharField(max_length=120)),
-                ('purpose', models.CharField(choices=[('federated', 'Together'), ('solo', 'One organisation alone'), ('reference', 'Reference')], default='federated', max_length=12)),
-                ('plan', models.JSONField()),
-                ('plan_digest', models.CharField(max_length=64)),
-                ('trainers', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, size=None)),
-                ('evaluators', django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), default=list, size=None)),
-                ('failure_code', models.CharField(blank=True, max_length=64)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('federation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='federations.federation')),
-                ('parent_version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs_from_here', to='catalogue.modelversion')),
-                ('start', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalogue.artifact')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "draft"),
+                            ("queued", "queued"),
+                            ("running", "running"),
+                            ("paused", "paused"),
+                            ("completed", "completed"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="draft",
+                        max_length=20,
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "purpose",
+                    models.CharField(
+                        choices=[
+                            ("federated", "Together"),
+                            ("solo", "One organisation alone"),
+                            ("reference", "Reference"),
+                        ],
+                        default="federated",
+                        max_length=12,
+                    ),
+                ),
+                ("plan", models.JSONField()),
+                ("plan_digest", models.CharField(max_length=64)),
+                (
+                    "trainers",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.UUIDField(), default=list, size=None
+                    ),
+                ),
+                (
+                    "evaluators",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.UUIDField(), default=list, size=None
+                    ),
+                ),
+                ("failure_code", models.CharField(blank=True, max_length=64)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "federation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="federations.federation",
+                    ),
+                ),
+                (
+                    "parent_version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs_from_here",
+                        to="catalogue.modelversion",
+                    ),
+                ),
+                (
+                    "start",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalogue.artifact",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-number',),
+                "ordering": ("-number",),
             },
         ),
         migrations.CreateModel(
-            name='Round',
+            name="Round",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('open', 'open'), ('collecting', 'collecting'), ('aggregating', 'aggregating'), ('evaluating', 'evaluating'), ('closed', 'closed'), ('failed', 'failed')], default='open', max_length=20)),
-                ('number', models.PositiveIntegerField()),
-                ('deadline_at', models.DateTimeField()),
-                ('frozen', models.JSONField(default=list)),
-                ('fence', models.PositiveIntegerField(default=0)),
-                ('claimed_until', models.DateTimeField(null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('summary', models.CharField(blank=True, max_length=500)),
-                ('failure_code', models.CharField(blank=True, max_length=64)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('start', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalogue.artifact')),
-                ('version', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='round', to='catalogue.modelversion')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rounds', to='runs.run')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("collecting", "collecting"),
+                            ("aggregating", "aggregating"),
+                            ("evaluating", "evaluating"),
+                            ("closed", "closed"),
+                            ("failed", "failed"),
+                        ],
+                        default="open",
+                        max_length=20,
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("deadline_at", models.DateTimeField()),
+                ("frozen", models.JSONField(default=list)),
+                ("fence", models.PositiveIntegerField(default=0)),
+                ("claimed_until", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("summary", models.CharField(blank=True, max_length=500)),
+                ("failure_code", models.CharField(blank=True, max_length=64)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "start",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalogue.artifact",
+                    ),
+                ),
+                (
+                    "version",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="round",
+                        to="catalogue.modelversion",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rounds",
+                        to="runs.run",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('number',),
+                "ordering": ("number",),
             },
         ),
         migrations.CreateModel(
-            name='Task',
+            name="Task",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('queued', 'queued'), ('leased', 'leased'), ('completed', 'completed'), ('failed', 'failed'), ('cancelled', 'cancelled')], default='queued', max_length=20)),
-                ('type', models.CharField(choices=[('train', 'train'), ('evaluate', 'evaluate')], max_length=12)),
-                ('fence', models.PositiveIntegerField(default=0)),
-                ('lease_expires_at', models.DateTimeField(null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('progress', models.JSONField(default=dict)),
-                ('failure_code', models.CharField(blank=True, max_length=64)),
-                ('failure_detail', models.CharField(blank=True, max_length=500)),
-                ('leased_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('agent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tasks', to='organisations.agent')),
-                ('participation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tasks', to='federations.participation')),
-                ('round', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='tasks', to='runs.round')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("leased", "leased"),
+                            ("completed", "completed"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[("train", "train"), ("evaluate", "evaluate")], max_length=12
+                    ),
+                ),
+                ("fence", models.PositiveIntegerField(default=0)),
+                ("lease_expires_at", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("progress", models.JSONField(default=dict)),
+                ("failure_code", models.CharField(blank=True, max_length=64)),
+                ("failure_detail", models.CharField(blank=True, max_length=500)),
+                ("leased_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="tasks",
+                        to="organisations.agent",
+                    ),
+                ),
+                (
+                    "participation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="tasks",
+                        to="federations.participation",
+                    ),
+                ),
+                (
+                    "round",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="tasks",
+                        to="runs.round",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('created_at', 'id'),
+                "ordering": ("created_at", "id"),
             },
         ),
         migrations.CreateModel(
-            name='TrainingPoint',
+            name="TrainingPoint",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('step', models.PositiveIntegerField()),
-                ('loss', models.FloatField()),
-                ('examples_per_second', models.FloatField(null=True)),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('task', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='points', to='runs.task')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("step", models.PositiveIntegerField()),
+                ("loss", models.FloatField()),
+                ("examples_per_second", models.FloatField(null=True)),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "task",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="points",
+                        to="runs.task",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('step',),
+                "ordering": ("step",),
             },
         ),
         migrations.CreateModel(
-            name='Update',
+            name="Update",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('received', 'received'), ('accepted', 'accepted'), ('quarantined', 'quarantined'), ('rejected', 'rejected')], default='received', max_length=20)),
-                ('rank', models.PositiveSmallIntegerField()),
-                ('examples', models.PositiveIntegerField()),
-                ('tokens', models.BigIntegerField()),
-                ('steps', models.PositiveIntegerField()),
-                ('device_seconds', models.FloatField()),
-                ('metrics', models.JSONField(default=dict)),
-                ('is_late', models.BooleanField(default=False)),
-                ('statement', models.JSONField()),
-                ('signature', models.CharField(max_length=128)),
-                ('receipt', models.JSONField(default=dict)),
-                ('verdict_code', models.CharField(blank=True, max_length=64)),
-                ('evidence', models.JSONField(default=dict)),
-                ('norm', models.FloatField(null=True)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='updates', to='organisations.agent')),
-                ('artifact', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='updates', to='catalogue.artifact')),
-                ('participation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='updates', to='federations.participation')),
-                ('round', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='updates', to='runs.round')),
-                ('task', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='update', to='runs.task')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("received", "received"),
+                            ("accepted", "accepted"),
+                            ("quarantined", "quarantined"),
+                            ("rejected", "rejected"),
+                        ],
+                        default="received",
+                        max_length=20,
+                    ),
+                ),
+                ("rank", models.PositiveSmallIntegerField()),
+                ("examples", models.PositiveIntegerField()),
+                ("tokens", models.BigIntegerField()),
+                ("steps", models.PositiveIntegerField()),
+                ("device_seconds", models.FloatField()),
+                ("metrics", models.JSONField(default=dict)),
+                ("is_late", models.BooleanField(default=False)),
+                ("statement", models.JSONField()),
+                ("signature", models.CharField(max_length=128)),
+                ("receipt", models.JSONField(default=dict)),
+                ("verdict_code", models.CharField(blank=True, max_length=64)),
+                ("evidence", models.JSONField(default=dict)),
+                ("norm", models.FloatField(null=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="updates",
+                        to="organisations.agent",
+                    ),
+                ),
+                (
+                    "artifact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="updates",
+                        to="catalogue.artifact",
+                    ),
+                ),
+                (
+                    "participation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="updates",
+                        to="federations.participation",
+                    ),
+                ),
+                (
+                    "round",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="updates",
+                        to="runs.round",
+                    ),
+                ),
+                (
+                    "task",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="update",
+                        to="runs.task",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('created_at',),
+                "ordering": ("created_at",),
             },
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.UniqueConstraint(fields=('federation', 'number'), name='run_numbers_differ'),
+            model_name="run",
+            constraint=models.UniqueConstraint(
+                fields=("federation", "number"), name="run_numbers_differ"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), _negated=True), ('start__isnull', False), _connector='OR'), name='a_running_run_has_a_start'),
+            model_name="run",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "running"), _negated=True),
+                    ("start__isnull", False),
+                    _connector="OR",
+                ),
+                name="a_running_run_has_a_start",
+            ),
         ),
         migrations.AddIndex(
-            model_name='round',
-            index=models.Index(fields=['state', 'deadline_at'], name='runs_round_state_4a8d5f_idx'),
+            model_name="round",
+            index=models.Index(fields=["state", "deadline_at"], name="runs_round_state_4a8d5f_idx"),
         ),
         migrations.AddConstraint(
-            model_name='round',
-            constraint=models.UniqueConstraint(fields=('run', 'number'), name='round_numbers_differ'),
+            model_name="round",
+            constraint=models.UniqueConstraint(
+                fields=("run", "number"), name="round_numbers_differ"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='round',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'closed'), _negated=True), ('version__isnull', False), _connector='OR'), name='a_closed_round_has_a_version'),
+            model_name="round",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "closed"), _negated=True),
+                    ("version__isnull", False),
+                    _connector="OR",
+                ),
+                name="a_closed_round_has_a_version",
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(fields=['state', 'lease_expires_at'], name='runs_task_state_faac23_idx'),
+            model_name="task",
+            index=models.Index(
+                fields=["state", "lease_expires_at"], name="runs_task_state_faac23_idx"
+            ),
         ),
         migrations.AddIndex(
-            model_name='task',
-            index=models.Index(condition=models.Q(('state', 'queued')), fields=['participation', 'created_at'], name='task_waiting'),
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("state", "queued")),
+                fields=["participation", "created_at"],
+                name="task_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.UniqueConstraint(fields=('round', 'participation', 'type'), name='one_task_per_participation'),
+            model_name="task",
+            constraint=models.UniqueConstraint(
+                fields=("round", "participation", "type"), name="one_task_per_participation"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_expires_at__isnull', False), ('state', 'leased')), models.Q(models.Q(('state', 'leased'), _negated=True), ('lease_expires_at__isnull', True)), _connector='OR'), name='leased_if_and_only_if_it_has_a_lease'),
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("lease_expires_at__isnull", False), ("state", "leased")),
+                    models.Q(
+                        models.Q(("state", "leased"), _negated=True),
+                        ("lease_expires_at__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="leased_if_and_only_if_it_has_a_lease",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='trainingpoint',
-            constraint=models.UniqueConstraint(fields=('task', 'step'), name='a_step_once'),
+            model_name="trainingpoint",
+            constraint=models.UniqueConstraint(fields=("task", "step"), name="a_step_once"),
         ),
         migrations.AddConstraint(
-            model_name='update',
-            constraint=models.UniqueConstraint(fields=('round', 'participation'), name='one_update_per_participation'),
+            model_name="update",
+            constraint=models.UniqueConstraint(
+                fields=("round", "participation"), name="one_update_per_participation"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='update',
-            constraint=models.CheckConstraint(condition=models.Q(('examples__gte', 1)), name='an_update_has_examples'),
+            model_name="update",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("examples__gte", 1)), name="an_update_has_examples"
+            ),
         ),
     ]

@@ -13,7 +13,7 @@ REASONS = {
 
 
 def closing_sentence(current: Round) -> str:
-    """For example: "Closed with 3 of 4: Delta Clinic missed the deadline." """
+    """Such as "Closed with 3 of 4: Delta Clinic missed the deadline.", at most 500 characters."""
     tasks = _training_tasks(current)
     missing = missing_reasons(current, tasks)
     count = f"Closed with {len(current.frozen)} of {len(tasks)}"
@@ -32,10 +32,14 @@ def missing_reasons(current: Round, tasks: list[Task]) -> list[str]:
     updates = {u.participation_id: u for u in current.updates.filter(is_late=False)}
     counted = {entry["update"] for entry in current.frozen}
     return [
-        f"{task.participation.organisation.name} {_reason(task, updates.get(task.participation_id))}"
+        f"{_name(task)} {_reason(task, updates.get(task.participation_id))}"
         for task in tasks
         if not _counts(updates.get(task.participation_id), counted)
     ]
+
+
+def _name(task: Task) -> str:
+    return task.participation.organisation.name
 
 
 def _counts(update: Update | None, counted: set[str]) -> bool:

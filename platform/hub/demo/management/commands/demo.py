@@ -51,7 +51,7 @@ class Command(BaseCommand):
         parser.add_argument("--per-class", type=int, metavar="K", help="examples of each label")
         parser.add_argument("--seed", type=int, default=0)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_: Any, **options: Any) -> None:
         console = Console(highlight=False)
         try:
             with Supervisor() as supervisor:
