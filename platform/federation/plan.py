@@ -8,12 +8,12 @@ imports torch.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PLAN_VERSION = 1
+PLAN_VERSION: Final = 1
 
 
 class Part(BaseModel):

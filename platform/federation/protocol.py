@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +17,7 @@ from federation.plan import Plan
 
 PROTOCOL_VERSION = "1.0"
 PROTOCOL_HEADER = "Foedus-Protocol"
-STATEMENT_TYPE = "application/vnd.foedus.update-statement.v1+json"
+STATEMENT_TYPE: Final = "application/vnd.foedus.update-statement.v1+json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]

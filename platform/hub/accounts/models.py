@@ -25,7 +25,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]
     """A person, signed in by e-mail address. Operators have `is_staff`."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -51,7 +51,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return Actor(kind="user", id=self.pk, label=str(self))
 
 
-class ApiToken(AbstractAuthToken):
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]
     """A named, hashed, expiring token; several per person. Shown once, when made."""
 
     name = models.CharField(max_length=80)

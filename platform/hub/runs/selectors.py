@@ -108,7 +108,7 @@ def events_of_run(run_id: UUID, *, after: int = 0) -> QuerySet[Event]:
 
 def events_visible_to(user: User) -> QuerySet[Event]:
     """Events of the person's federations, and of the person's own organisations."""
-    own = user.organisations.values("pk")  # type: ignore[attr-defined]
+    own = user.organisations.values("pk")
     return Event.objects.filter(
         Q(federation_id__in=federations_of(user).values("pk"))
         | Q(federation_id__isnull=True, organisation_id__in=own)

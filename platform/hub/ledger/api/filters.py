@@ -5,7 +5,7 @@ from django_filters import rest_framework as filters
 from hub.ledger.models import ContributionFact
 
 
-class FactFilter(filters.FilterSet):
+class FactFilter(filters.FilterSet):  # type: ignore[misc]
     run = filters.UUIDFilter(field_name="round__run")
     federation = filters.UUIDFilter(field_name="round__run__federation")
 

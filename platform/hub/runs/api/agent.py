@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -62,7 +61,7 @@ class LeaseView(AgentView):
         return Response(status=204) if offer is None else answer(offer)
 
     @classmethod
-    def as_view(cls, **initkwargs: Any) -> Callable[..., Awaitable[HttpResponseBase]]:
+    def as_view(cls, **initkwargs: Any) -> Any:  # a coroutine function; Django takes both
         view = super().as_view(**initkwargs)
 
         look = sync_to_async(view)

@@ -6,19 +6,19 @@ from hub.common.models import Event
 from hub.runs.models import Round, Run, Task, Update
 
 
-class RunFilter(filters.FilterSet):
+class RunFilter(filters.FilterSet):  # type: ignore[misc]
     class Meta:
         model = Run
         fields = ("federation", "state", "purpose")
 
 
-class RoundFilter(filters.FilterSet):
+class RoundFilter(filters.FilterSet):  # type: ignore[misc]
     class Meta:
         model = Round
         fields = ("run", "state")
 
 
-class TaskFilter(filters.FilterSet):
+class TaskFilter(filters.FilterSet):  # type: ignore[misc]
     run = filters.UUIDFilter(field_name="round__run")
 
     class Meta:
@@ -26,7 +26,7 @@ class TaskFilter(filters.FilterSet):
         fields = ("round", "participation", "state", "type")
 
 
-class UpdateFilter(filters.FilterSet):
+class UpdateFilter(filters.FilterSet):  # type: ignore[misc]
     run = filters.UUIDFilter(field_name="round__run")
 
     class Meta:
@@ -34,7 +34,7 @@ class UpdateFilter(filters.FilterSet):
         fields = ("round", "participation", "state")
 
 
-class EventFilter(filters.FilterSet):
+class EventFilter(filters.FilterSet):  # type: ignore[misc]
     run = filters.UUIDFilter(field_name="run_id")
     federation = filters.UUIDFilter(field_name="federation_id")
     after = filters.NumberFilter(

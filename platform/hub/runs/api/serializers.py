@@ -21,7 +21,7 @@ from hub.runs.models import Purpose, Round, Run, Task, Update
 class PlanField(serializers.JSONField):
     """A plan as JSON; checked by the plan's own schema, refused with the field's name."""
 
-    def to_internal_value(self, data: Any) -> Plan:
+    def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
             raise serializers.ValidationError("A plan is an object.")
         return parse_plan(data)

@@ -100,10 +100,10 @@ def _stalled(now: datetime) -> list[str]:
         is_late=False,
         state__in=[UpdateState.RECEIVED, UpdateState.QUARANTINED],
     )
-    idle = Q(state=RoundState.COLLECTING) & ~Exists(training) & ~Exists(undecided)
-    idle |= Q(state=RoundState.EVALUATING) & ~Exists(evaluating)
+    trained = Q(~Exists(training), ~Exists(undecided), state=RoundState.COLLECTING)
+    evaluated = Q(~Exists(evaluating), state=RoundState.EVALUATING)
     overdue = Q(state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now)
-    rounds = Round.objects.filter(idle | overdue, run__state=RunState.RUNNING)
+    rounds = Round.objects.filter(trained | evaluated | overdue, run__state=RunState.RUNNING)
     return _ids(rounds.values_list("run_id", flat=True)[:BATCH])
 
 

@@ -229,6 +229,7 @@ def is_evaluated(run: Run, current: Round) -> bool:
 
 
 def _begin_evaluation(run: Run, current: Round) -> None:
+    assert current.version is not None
     offered = offer_tasks(current, type=TaskType.EVALUATE, participations=run.evaluators)
     current.move_to(
         RoundState.EVALUATING,

@@ -329,6 +329,7 @@ def submit_evaluation(*, agent: Agent, task_id: UUID, message: EvaluationIn) -> 
 def _record_result(task: Task, result: EvaluationResult) -> None:
     run, version = task.round.run, task.round.version
     assert version is not None
+    assert run.start_id is not None
     at_start = result.name == "0"
     if result.name not in {"0", str(task.round.number)}:
         raise Invalid(f"nobody asked for an evaluation of {result.name!r}")

@@ -1,0 +1,122 @@
+"""The figures of a run as the chart component takes them: labels, and a series for each curve."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from federation.protocol import TaskType
+from hub.catalogue.measures import Measure
+from hub.catalogue.models import Evaluation
+from hub.catalogue.selectors import pooled
+from hub.federations.places import Place
+from hub.runs.models import TrainingPoint
+
+Chart: TypeAlias = dict[str, Any]
+Places: TypeAlias = Mapping[UUID, Place]
+Spot: TypeAlias = tuple[int, int]  # a round, and a stretch of it
+
+MOST_LABELS = 60
+MOST_POINTS = 8000
+START = "start"
+
+
+def thinned(last: int, most: int = MOST_LABELS) -> list[int]:
+    """Rounds from 0, the start, to the last; no more than `most`, evenly spread."""
+    if last < most:
+        return list(range(last + 1))
+    return sorted({round(i * last / (most - 1)) for i in range(most)})
+
+
+def measured_by_round(
+    measure: Measure, evaluations: Iterable[Evaluation], places: Places
+) -> Chart | None:
+    """The measure of each organisation after each round, and of all test data together."""
+    by_round: dict[int, list[Evaluation]] = defaultdict(list)
+    for evaluation in evaluations:
+        by_round[evaluation.round_number].append(evaluation)
+    if not by_round:
+        return None
+    rounds = sorted(by_round)
+    found = [pooled(by_round[number]) for number in rounds]
+    whole = {
+        "name": "All test data",
+        "values": [measure.of(one) for one in found],
+        "strong": True,
+    }
+    each = [
+        {
+            "name": place.name,
+            "values": [measure.of(one.by_participation.get(place.id)) for one in found],
+            "hue": place.hue,
+        }
+        for place in places.values()
+        if any(place.id in one.by_participation for one in found)
+    ]
+    return {"labels": [str(number) if number else START for number in rounds], "series": [whole, *each]}
+
+
+def training_loss(run_id: UUID, places: Places) -> Chart | None:
+    """The training loss of each organisation along the rounds, from what its agents told."""
+    points = _points(run_id)
+    if not points:
+        return None
+    rounds = sorted({number for number, *_ in points})
+    stretches = max(1, MOST_LABELS // len(rounds))
+    cells = _cells(points, stretches, since=rounds[-MOST_LABELS:][0])
+    spots = sorted({spot for by_spot in cells.values() for spot in by_spot})
+    return {
+        "labels": [f"{round(number + part / stretches, 2):g}" for number, part in spots],
+        "series": [
+            {
+                "name": place.name,
+                "values": [_mean(cells[place.id].get(spot)) for spot in spots],
+                "hue": place.hue,
+            }
+            for place in places.values()
+            if place.id in cells
+        ],
+        "spanned": True,
+    }
+
+
+def _points(run_id: UUID) -> list[tuple[int, UUID, int, int, float]]:
+    """Round, participation, step, steps of the task and loss; the newest, in their order."""
+    told = (
+        TrainingPoint.objects.filter(task__round__run_id=run_id, task__type=TaskType.TRAIN)
+        .order_by("-id")
+        .values_list(
+            "task__round__number",
+            "task__participation_id",
+            "task_id",
+            "step",
+            "task__progress__steps",
+            "task__update__steps",
+            "loss",
+        )[:MOST_POINTS]
+    )
+    rows = list(told)[::-1]
+    longest: dict[UUID, int] = defaultdict(int)
+    for _, _, task, step, planned, done, _ in rows:
+        longest[task] = max(longest[task], step, planned or 0, done or 0)
+    return [
+        (number, place, step, longest[task], loss) for number, place, task, step, _, _, loss in rows
+    ]
+
+
+def _cells(
+    points: Sequence[tuple[int, UUID, int, int, float]], stretches: int, *, since: int
+) -> dict[UUID, dict[Spot, list[float]]]:
+    """Losses by participation and by stretch of a round."""
+    cells: dict[UUID, dict[Spot, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for number, place, step, steps, loss in points:
+        if number >= since:
+            part = min(stretches * step // max(steps, 1), stretches - 1)
+            cells[place][number, part].append(loss)
+    return cells
+
+
+def _mean(values: Sequence[float] | None) -> float | None:
+    return sum(values) / len(values) if values else None

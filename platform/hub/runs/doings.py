@@ -1,0 +1,181 @@
+"""Who does what in a round: one line for each organisation, in words that its people use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from federation.protocol import TaskType
+from hub.federations.places import Place
+from hub.runs.models import Task, TaskState, Update, UpdateState
+
+DONE = frozenset({"accepted", "completed", "received"})
+WORDS: Mapping[str, str] = {
+    "queued": "waiting",
+    "received": "delivered",
+    "quarantined": "held for review",
+}
+CODES: Mapping[str, str] = {
+    "deadline": "the deadline passed before anything came in",
+    "norm_outlier": "it moves the model far more than the others",
+    "suspect_zero": "it changes nothing",
+    "non_finite": "it holds values that are no numbers",
+    "judged": "a person of the lead rejected it",
+    "lease_expired": "its agent fell silent",
+    "out_of_memory": "its device ran out of memory",
+    "disk_full": "its disk is full",
+}
+
+
+def in_words(code: str) -> str:
+    """A stable code as a reader expects it; codes without words of their own keep theirs."""
+    return CODES.get(code, code.replace("_", " "))
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What one organisation does in the present step of a round, or did."""
+
+    place: Place
+    state: str
+    task: Task | None = None
+    update: Update | None = None
+    detail: str = ""  # why, where it did not go well
+
+    @property
+    def name(self) -> str:
+        return self.place.name
+
+    @property
+    def hue(self) -> int:
+        return self.place.hue
+
+    @property
+    def is_done(self) -> bool:
+        return self.state in DONE
+
+    @property
+    def words(self) -> str:
+        """The state as its badge says it: the phase while an agent works."""
+        if self.state == "leased":
+            return str(self._progress.get("phase") or "starting")
+        if self.state == "completed":
+            return "evaluated"
+        return WORDS.get(self.state, self.state)
+
+    @property
+    def agent(self) -> str:
+        return self.task.agent.name if self.task and self.task.agent else ""
+
+    @property
+    def step(self) -> int | None:
+        return self._progress.get("step") if self.steps else None  # type: ignore[return-value]
+
+    @property
+    def steps(self) -> int | None:
+        return self._progress.get("steps") or None  # type: ignore[return-value]
+
+    @property
+    def loss(self) -> float | None:
+        """The latest; once delivered, the one that the update states."""
+        if self.update is not None:
+            return self.update.metrics.get("loss")  # type: ignore[no-any-return]
+        return self._progress.get("loss")  # type: ignore[return-value]
+
+    @property
+    def pace(self) -> float | None:
+        """Examples a second while it trains, and over the whole once delivered."""
+        if self.update is not None:
+            seconds = self.update.device_seconds
+            return self.update.examples / seconds if seconds else None
+        return self._progress.get("examples_per_second")  # type: ignore[return-value]
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When this task was last heard of; of one that waits, when its agents were."""
+        if self.task is None or self.task.state == TaskState.QUEUED:
+            return self.place.seen_at
+        if self.task.lease_expires_at is not None:
+            return self.task.lease_expires_at - timedelta(seconds=settings.LEASE_SECONDS)
+        return self.task.ended_at
+
+    @property
+    def _progress(self) -> Mapping[str, float | str | None]:
+        is_leased = self.task is not None and self.task.state == TaskState.LEASED
+        return self.task.progress if is_leased and self.task else {}
+
+
+def doings(places: Iterable[Place], tasks: Sequence[Task], *, run_goes_on: bool) -> list[Doing]:
+    """One line for each place that was asked for something in the round.
+
+    `tasks` are the round's, with `agent` and `update`. An evaluation hides the training before it.
+    """
+    training = {t.participation_id: t for t in tasks if t.type == TaskType.TRAIN}
+    evaluating = {t.participation_id: t for t in tasks if t.type == TaskType.EVALUATE}
+    present = evaluating or training
+    return [
+        _doing(place, present[place.id], run_goes_on=run_goes_on)
+        for place in places
+        if place.id in present
+    ]
+
+
+def training_of(places: Iterable[Place], tasks: Sequence[Task], *, run_goes_on: bool) -> list[Doing]:
+    """The same for the training alone, whatever came after it."""
+    training = [task for task in tasks if task.type == TaskType.TRAIN]
+    return doings(places, training, run_goes_on=run_goes_on)
+
+
+def _doing(place: Place, task: Task, *, run_goes_on: bool) -> Doing:
+    update = update_of(task)
+    if update is not None:
+        return Doing(place, _verdict(update), task, update, in_words(update.verdict_code))
+    if task.state == TaskState.FAILED:
+        return Doing(place, _failure(task), task, detail=_why(task))
+    if task.state == TaskState.CANCELLED:
+        missed = Doing(place, "missed", task, detail="the deadline passed first")
+        return missed if run_goes_on else Doing(place, "cancelled", task)
+    return Doing(place, task.state, task, detail=_waiting(place, task))
+
+
+def update_of(task: Task) -> Update | None:
+    """The task's update, where it was selected with it."""
+    return getattr(task, "update", None)
+
+
+def _verdict(update: Update) -> str:
+    return "late" if update.is_late else update.state
+
+
+def _failure(task: Task) -> str:
+    return "declined" if task.failure_code.startswith(("declined", "policy")) else "failed"
+
+
+def _why(task: Task) -> str:
+    words = in_words(task.failure_code)
+    return f"{words}: {task.failure_detail}" if task.failure_detail else words
+
+
+def _waiting(place: Place, task: Task) -> str:
+    if task.state != TaskState.QUEUED:
+        return ""
+    if place.seen_at is None:
+        return "none of its agents has ever connected"
+    return f"attempt {task.attempts + 1}" if task.attempts else ""
+
+
+def by_place(rows: Iterable[Doing]) -> dict[UUID, Doing]:
+    return {row.place.id: row for row in rows}
+
+
+def counted(rows: Sequence[Doing], what: str) -> str:
+    """«3 of 4 updates»."""
+    return f"{sum(row.is_done for row in rows)} of {len(rows)} {what}"
+
+
+def is_undecided(update: Update) -> bool:
+    return update.state in {UpdateState.RECEIVED, UpdateState.QUARANTINED}
