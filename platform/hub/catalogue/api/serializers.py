@@ -1,0 +1,129 @@
+"""Shapes of base models, versions and evaluations on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from hub.catalogue.models import BaseModel, BaseModelFile, Evaluation, ModelVersion, VersionFile
+from hub.common.api.serializers import In, TextField
+
+
+class FileOut(serializers.Serializer[BaseModelFile | VersionFile]):
+    path = serializers.CharField()
+    sha256 = serializers.CharField(source="artifact.sha256")
+    size_bytes = serializers.IntegerField(source="artifact.size_bytes")
+
+
+class BaseModelOut(serializers.ModelSerializer[BaseModel]):
+    repo = serializers.CharField(help_text="Its name for `from_pretrained`.")
+
+    class Meta:
+        model = BaseModel
+        fields: tuple[str, ...] = (
+            "id",
+            "slug",
+            "repo",
+            "revision",
+            "name",
+            "description",
+            "licence",
+            "source",
+            "architecture",
+            "parameters",
+            "created_at",
+        )
+
+
+class BaseModelDetailOut(BaseModelOut):
+    files = FileOut(many=True)
+
+    class Meta(BaseModelOut.Meta):
+        fields = (*BaseModelOut.Meta.fields, "files")
+
+
+class ReasonIn(In):
+    reason = TextField(max_length=500, default="", allow_blank=True)
+
+
+class VersionOut(serializers.ModelSerializer[ModelVersion]):
+    repo = serializers.CharField(help_text="Its name for `from_pretrained`.")
+    base_model = serializers.CharField(source="base_model.repo")
+    parent_number = serializers.IntegerField(source="parent.number", default=None, allow_null=True)
+    adapter = serializers.CharField(source="adapter_id", help_text="SHA-256 of its weights.")
+
+    class Meta:
+        model = ModelVersion
+        fields: tuple[str, ...] = (
+            "id",
+            "federation",
+            "number",
+            "state",
+            "repo",
+            "revision",
+            "base_model",
+            "parent_number",
+            "adapter",
+            "rank",
+            "plan_digest",
+            "is_baseline",
+            "created_at",
+            "state_changed_at",
+        )
+
+
+class VersionDetailOut(VersionOut):
+    files = FileOut(many=True)
+    plan = serializers.SerializerMethodField(help_text="The frozen plan of its run.")
+    contributors = serializers.SerializerMethodField(help_text="Who trained it, and its weight.")
+    report = serializers.SerializerMethodField(help_text="What the aggregation said of itself.")
+
+    class Meta(VersionOut.Meta):
+        fields: tuple[str, ...] = (
+            *VersionOut.Meta.fields,
+            "files",
+            "plan",
+            "contributors",
+            "report",
+        )
+
+    def get_plan(self, version: ModelVersion) -> dict[str, Any]:
+        plan: dict[str, Any] = version.plan
+        return plan
+
+    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    def get_contributors(self, version: ModelVersion) -> list[dict[str, Any]]:
+        contributors: list[dict[str, Any]] = version.contributors
+        return contributors
+
+    def get_report(self, version: ModelVersion) -> dict[str, Any]:
+        report: dict[str, Any] = version.report
+        return report
+
+
+class EvaluationOut(serializers.ModelSerializer[Evaluation]):
+    federation = serializers.UUIDField(source="participation.federation_id")
+    organisation = serializers.UUIDField(source="participation.organisation_id")
+    organisation_name = serializers.CharField(source="participation.organisation.name")
+    run = serializers.UUIDField(source="run_id")
+    adapter = serializers.CharField(source="adapter_id")
+
+    class Meta:
+        model = Evaluation
+        fields = (
+            "id",
+            "federation",
+            "organisation",
+            "organisation_name",
+            "run",
+            "round_number",
+            "version",
+            "adapter",
+            "examples",
+            "correct",
+            "tokens",
+            "loss_sum",
+            "created_at",
+        )

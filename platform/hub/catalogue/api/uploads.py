@@ -1,0 +1,133 @@
+"""Parts of uploads, by the core of the tus protocol (tus.io, version 1.0.0).
+
+Uploads are announced in JSON at their task's address; what is announced there goes on here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from federation.signatures import SignatureRefused, check_digest
+from hub.catalogue import uploads
+from hub.catalogue.errors import (
+    BadUploadHeader,
+    DigestMismatch,
+    LengthMissing,
+    WrongMediaType,
+    WrongTusVersion,
+)
+from hub.catalogue.models import Upload
+from hub.catalogue.selectors import upload_of
+from hub.organisations.api.base import AgentView
+
+TUS = "1.0.0"
+PART_TYPE = "application/offset+octet-stream"
+COUNT = re.compile(r"[0-9]{1,18}")
+TUS_HEADER = OpenApiParameter(
+    "Tus-Resumable", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, enum=[TUS]
+)
+OFFSET_HEADER = OpenApiParameter(
+    "Upload-Offset",
+    OpenApiTypes.INT64,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Where the part begins: exactly where the last one ended.",
+)
+
+
+class PartParser(BaseParser):
+    """Names the media type for the schema; the view reads the body itself."""
+
+    media_type = PART_TYPE
+
+
+class UploadView(AgentView):
+    """One upload of the agent's own."""
+
+    parser_classes = (PartParser,)
+
+    @property
+    def streams_body(self) -> bool:  # type: ignore[override]
+        """A part is hashed while it is written, and counts only if it is the signed one."""
+        return self.request.method == "PATCH"
+
+    @extend_schema(
+        operation_id="upload_offset",
+        parameters=[TUS_HEADER],
+        responses={200: OpenApiResponse(description="`Upload-Offset` and `Upload-Length` say.")},
+    )
+    def head(self, request: Request, upload_id: UUID) -> Response:
+        """Where the upload goes on."""
+        check_version(request)
+        upload = uploads.resumed_upload(agent=self.agent, upload_id=upload_id)
+        return self._at(upload, status=200)
+
+    @extend_schema(
+        operation_id="upload_part",
+        parameters=[TUS_HEADER, OFFSET_HEADER],
+        request={PART_TYPE: OpenApiTypes.BINARY},
+        responses={204: OpenApiResponse(description="`Upload-Offset` says where to go on.")},
+    )
+    def patch(self, request: Request, upload_id: UUID) -> Response:
+        """Add a part; the last one completes the upload."""
+        check_version(request)
+        if request.content_type != PART_TYPE:
+            raise WrongMediaType(f"Parts are sent as {PART_TYPE}.")
+        upload = uploads.append(
+            upload=upload_of(self.agent, upload_id),
+            offset=count_of(request, "Upload-Offset"),
+            length=length_of(request),
+            body=request._request,  # noqa: SLF001  (the framework hides what it does not parse)
+            check=self._check_digest,
+        )
+        return self._at(upload, status=204)
+
+    @extend_schema(exclude=True)
+    def options(self, request: Request, *_: Any, **__: Any) -> Response:  # type: ignore[override]
+        limits = {"Tus-Version": TUS, "Tus-Max-Size": str(settings.UPLOAD_LIMIT_BYTES)}
+        return Response(status=204, headers=limits)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers["Tus-Resumable"] = TUS
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _check_digest(self, sha256: bytes) -> None:
+        try:
+            check_digest(self.request.headers, sha256)
+        except SignatureRefused as refused:
+            raise DigestMismatch("This part is not what its Content-Digest says.") from refused
+
+    def _at(self, upload: Upload, *, status: int) -> Response:
+        place = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.size_bytes)}
+        return Response(status=status, headers=place)
+
+
+def check_version(request: Request) -> None:
+    if request.headers.get("Tus-Resumable") != TUS:
+        raise WrongTusVersion(f"Send Tus-Resumable: {TUS}.")
+
+
+def length_of(request: Request) -> int:
+    if "Content-Length" not in request.headers:
+        raise LengthMissing("Say how long the part is.")
+    return count_of(request, "Content-Length")
+
+
+def count_of(request: Request, header: str) -> int:
+    text = request.headers.get(header, "")
+    if not COUNT.fullmatch(text):
+        raise BadUploadHeader(f"{header} is a whole number in ASCII digits.")
+    return int(text)

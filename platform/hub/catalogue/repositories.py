@@ -1,0 +1,133 @@
+"""Base models and version lines as the repositories that the Hugging Face dialect knows.
+
+`base/<slug>` is a base model at its one revision. `<federation>/adapter` is the line of versions
+of a federation; a revision is `main` (the released version, else the latest), `released`,
+`latest`, `v3`, or the 40 digits of one version.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from django.db.models import QuerySet
+
+from hub.catalogue.models import BaseModelFile, ModelVersion, VersionFile, VersionState
+from hub.catalogue.selectors import Reader, base_models, federations_read_by, line_of
+from hub.common.errors import NotFound
+from hub.federations.models import Federation
+
+BASES, ADAPTER = "base", "adapter"
+NUMBER = re.compile(r"v([1-9][0-9]{0,8})")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+Files: TypeAlias = QuerySet[BaseModelFile] | QuerySet[VersionFile]
+
+
+class RepoNotFound(NotFound):
+    title = "There is no such repository, or it is not yours to see."
+
+
+class RevisionNotFound(NotFound):
+    title = "The repository has no such revision."
+
+
+class EntryNotFound(NotFound):
+    title = "This revision has no such file."
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A repository at one revision; nothing of it ever changes."""
+
+    repo: str
+    commit: str
+    made_at: datetime
+    library: str
+    files: Files
+    card: Mapping[str, str] = field(default_factory=dict)
+
+    def file(self, path: str) -> BaseModelFile | VersionFile:
+        """Raises EntryNotFound."""
+        found = self.files.filter(path=path).select_related("artifact").first()
+        if found is None:
+            raise EntryNotFound(f"{self.repo} has no {path[:200]}")
+        return found
+
+    def below(self, prefix: str) -> list[BaseModelFile | VersionFile]:
+        """All files whose path begins so; all of them for an empty prefix."""
+        return list(self.files.filter(path__startswith=prefix).select_related("artifact"))
+
+
+def find_snapshot(reader: Reader, owner: str, name: str, revision: str) -> Snapshot:
+    """A repository that the reader may see, at a revision.
+
+    Raises:
+        RepoNotFound, RevisionNotFound.
+    """
+    if owner == BASES:
+        return _base(name, revision)
+    return _version(find_line(reader, owner, name), revision)
+
+
+def require_repository(reader: Reader, repo: str) -> None:
+    """Raises RepoNotFound unless the reader may see the repository."""
+    owner, _, name = repo.partition("/")
+    if owner == BASES:
+        if not base_models().filter(slug=name).exists():
+            raise RepoNotFound(repo)
+    else:
+        find_line(reader, owner, name)
+
+
+def find_line(reader: Reader, owner: str, name: str) -> Federation:
+    found = federations_read_by(reader).filter(slug=owner).first()
+    if found is None or name != ADAPTER:
+        raise RepoNotFound(f"{owner}/{name}")
+    return found
+
+
+def _base(slug: str, revision: str) -> Snapshot:
+    base = base_models().filter(slug=slug).first()
+    if base is None:
+        raise RepoNotFound(f"{BASES}/{slug}")
+    if revision not in {"main", base.revision}:
+        raise RevisionNotFound(revision)
+    return Snapshot(base.repo, base.revision, base.created_at, "transformers", base.files.all())
+
+
+def _version(federation: Federation, revision: str) -> Snapshot:
+    version = version_at(federation, revision)
+    if version is None:
+        raise RevisionNotFound(revision)
+    return Snapshot(
+        repo=f"{federation.slug}/{ADAPTER}",
+        commit=version.revision,
+        made_at=version.created_at,
+        library="peft",
+        files=version.files.all(),
+        card={"base_model": version.base_model.repo},
+    )
+
+
+def version_at(federation: Federation, revision: str) -> ModelVersion | None:
+    """What a revision means today. Baselines have no alias; their number and digits find them."""
+    versions = federation.versions.select_related("base_model").order_by("-number")
+    line = line_of(federation).select_related("base_model")
+    if number := NUMBER.fullmatch(revision):
+        return versions.filter(number=int(number[1])).first()
+    if COMMIT.fullmatch(revision):
+        return versions.filter(revision=revision).first()
+    released = line.filter(state=VersionState.RELEASED)
+    latest = line.exclude(state=VersionState.RETIRED)
+    match revision:
+        case "main":
+            return released.first() or latest.first()
+        case "released":
+            return released.first()
+        case "latest":
+            return latest.first()
+    return None

@@ -1,0 +1,149 @@
+"""An artifact as an HTTP response: whole or a range, in blocks, without holding a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header, parse_etags
+
+from hub.catalogue.errors import ArtifactUnavailable, RangeUnsatisfiable
+from hub.catalogue.models import Artifact
+from hub.catalogue.storage import BLOCK_BYTES, Readable, store
+from hub.common.api.problems import problem_of
+
+FOREVER = "private, max-age=31536000, immutable"
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+
+
+def artifact_response(
+    request: HttpRequest,
+    artifact: Artifact,
+    *,
+    filename: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> HttpResponseBase:
+    """Answer GET or HEAD with the artifact's bytes.
+
+    Raises:
+        ArtifactUnavailable: before anything is sent.
+    """
+    about = {
+        "ETag": f'"{artifact.sha256}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": FOREVER,
+        **(headers or {}),
+    }
+    if filename:
+        about["Content-Disposition"] = content_disposition_header(True, filename) or ""
+    response = _response(request, artifact)
+    for name, value in about.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _response(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
+    if artifact.sha256 in _known_etags(request):
+        return HttpResponse(status=304)
+    if request.method == "HEAD":
+        return _described(HttpResponse(), Span(0, artifact.size_bytes))
+    try:
+        span = wanted_span(request, artifact)
+    except RangeUnsatisfiable as refused:
+        return _unsatisfiable(refused, artifact)
+    if span is None:
+        return _stream(artifact, Span(0, artifact.size_bytes))
+    response = _stream(artifact, span)
+    response.status_code = 206
+    response.headers["Content-Range"] = f"bytes {span.start}-{span.end - 1}/{artifact.size_bytes}"
+    return response
+
+
+def _unsatisfiable(refused: RangeUnsatisfiable, artifact: Artifact) -> HttpResponseBase:
+    response = problem_of(refused).response()
+    response.headers["Content-Range"] = f"bytes */{artifact.size_bytes}"
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes from `start` up to, and without, `end`."""
+
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+def wanted_span(request: HttpRequest, artifact: Artifact) -> Span | None:
+    """The one range that is asked for; None for all bytes (RFC 9110, section 14.2).
+
+    Several ranges, other units and ranges of another content are not served as such.
+
+    Raises:
+        RangeUnsatisfiable: the range begins after the end, or ends before it begins.
+    """
+    asked = request.headers.get("Range", "")
+    given = RANGE.fullmatch(asked.replace(" ", ""))
+    if given is None or given[0] == "bytes=-" or not _is_of(request, artifact):
+        return None
+    size = artifact.size_bytes
+    if not given[1]:
+        span = Span(max(0, size - int(given[2])), size)
+    else:
+        last = min(int(given[2]), size - 1) if given[2] else size - 1
+        span = Span(int(given[1]), last + 1)
+    if span.length <= 0:
+        raise RangeUnsatisfiable(f"there are {size} bytes")
+    return span
+
+
+def _is_of(request: HttpRequest, artifact: Artifact) -> bool:
+    condition = request.headers.get("If-Range")
+    return condition is None or condition == f'"{artifact.sha256}"'
+
+
+def _known_etags(request: HttpRequest) -> set[str]:
+    etags = parse_etags(request.headers.get("If-None-Match", ""))
+    return {etag.removeprefix("W/").strip('"') for etag in etags}
+
+
+def _stream(artifact: Artifact, span: Span) -> HttpResponseBase:
+    blocks = Blocks(store().open(artifact.sha256, start=span.start), span.length)
+    return _described(StreamingHttpResponse(blocks), span)
+
+
+def _described(response: HttpResponseBase, span: Span) -> HttpResponseBase:
+    response.headers["Content-Type"] = "application/octet-stream"
+    response.headers["Content-Length"] = str(span.length)
+    return response
+
+
+class Blocks:
+    """Reads a source block by block in threads, so that the event loop never waits for a disk.
+
+    A synchronous iterator would be read to its end before the first byte is sent.
+    """
+
+    def __init__(self, source: Readable, length: int) -> None:
+        self.source = source
+        self.length = length
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = self.length
+        while left:
+            block = await asyncio.to_thread(self.source.read, min(BLOCK_BYTES, left))
+            if not block:
+                raise ArtifactUnavailable("the bytes end too early")  # cuts the connection
+            left -= len(block)
+            yield block
+
+    def close(self) -> None:
+        """Django calls this when the response is done with, sent or not."""
+        self.source.close()
