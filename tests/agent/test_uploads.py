@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from hashlib import sha256
+
+import pytest
+
+from agent.client import HubClient
+from agent.errors import Refused
+from agent.home import Home
+from agent.journal import Entry
+from agent.uploads import upload
+from federation.protocol import Progress
+from tests.agent.fake_hub import FakeHub, Upload
+
+CONTENT = random.Random(5).randbytes(300_000)
+DIGEST = sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def update_file(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.retries.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("agent.retries.LONGEST_PAUSE", 0.02)
+    entry.update_file.write_bytes(CONTENT)
+
+
+def send(home: Home, entry: Entry) -> list[Progress]:
+    shown: list[Progress] = []
+
+    async def run() -> None:
+        async with HubClient(home.identity().hub, home.private_key()) as hub:
+            await upload(hub, entry, sha256=DIGEST, size_bytes=len(CONTENT), show=shown.append)
+
+    asyncio.run(run())
+    return shown
+
+
+def only_upload(hub: FakeHub) -> Upload:
+    (upload,) = [upload for upload in hub.uploads.values() if not upload.is_closed]
+    return upload
+
+
+def received(hub: FakeHub) -> int:
+    return sum(len(seen.body) for seen in hub.requests("PATCH"))
+
+
+def test_all_bytes_arrive_once(quiet_hub: FakeHub, home: Home, entry: Entry) -> None:
+    shown = send(home, entry)
+    assert only_upload(quiet_hub).content == CONTENT
+    assert received(quiet_hub) == len(CONTENT)
+    assert shown[-1].step == shown[-1].steps == len(quiet_hub.requests("PATCH"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cut_costs_less_than_one_part(
+    quiet_hub: FakeHub, home: Home, entry: Entry, seed: int
+) -> None:
+    chosen = random.Random(seed)
+    cuts = 20
+    for _ in range(cuts):  # at any byte of a part, or before its answer
+        lost = chosen.random() < 0.3
+        how = {"is_lost": True} if lost else {"cut_request": chosen.randrange(4096)}
+        quiet_hub.fail_next("PATCH", **how)
+    send(home, entry)
+    assert only_upload(quiet_hub).content == CONTENT
+    assert received(quiet_hub) < len(CONTENT) + cuts * quiet_hub.chunk_bytes
+    assert len(quiet_hub.requests("POST .*/uploads")) == 1
+
+
+def test_after_a_restart_only_the_rest_is_sent(
+    quiet_hub: FakeHub, home: Home, entry: Entry
+) -> None:
+    quiet_hub.fail_next("PATCH", status=403, code="stop")
+    with pytest.raises(Refused):
+        send(home, entry)
+    only_upload(quiet_hub).content += CONTENT[:200_000]
+    send(home, entry)
+    assert only_upload(quiet_hub).content == CONTENT
+    assert received(quiet_hub) == 4096 + 100_000
+
+
+def test_what_the_hub_has_is_not_sent(quiet_hub: FakeHub, home: Home, entry: Entry) -> None:
+    send(home, entry)
+    entry.drop_session()
+    before = received(quiet_hub)
+    send(home, entry)
+    assert received(quiet_hub) == before
+
+
+def test_a_session_that_the_hub_has_closed_is_begun_again(
+    quiet_hub: FakeHub, home: Home, entry: Entry
+) -> None:
+    quiet_hub.fail_next("PATCH", status=403, code="stop")
+    with pytest.raises(Refused):
+        send(home, entry)
+    only_upload(quiet_hub).is_closed = True
+    send(home, entry)
+    assert only_upload(quiet_hub).content == CONTENT
+
+
+def test_bytes_that_never_match_are_given_up(quiet_hub: FakeHub, home: Home, entry: Entry) -> None:
+    entry.update_file.write_bytes(b"x" + CONTENT[1:])
+    with pytest.raises(Refused, match="digest_mismatch"):
+        send(home, entry)

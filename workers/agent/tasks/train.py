@@ -1,0 +1,117 @@
+"""Train the shared adapter for one round on the site's data, and send the result."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.errors import Refused
+from agent.files import sha256_of, sync_file
+from agent.receipts import keep_receipt
+from agent.tasks.base import Delivery, Work, task_types
+from agent.uploads import upload
+from federation.failpoints import failpoint
+from federation.plan import canonical
+from federation.protocol import TaskType, TrainSpec, UpdateIn, UpdateStatement
+from federation.signatures import sign_bytes
+
+if TYPE_CHECKING:
+    from federation.modelling import Trained
+
+LABEL = "fl-update-v1"
+
+
+@task_types.register(TaskType.TRAIN)
+class Train:
+    def perform(self, work: Work) -> UpdateIn:
+        spec = work.entry.offer.spec
+        assert isinstance(spec, TrainSpec)
+        examples = work.examples("train", spec.plan)
+        base, start = work.fetcher.base(spec.base), _start(work, spec)
+        from federation.modelling import train
+
+        work.reporter.enter("training")
+        trained = train(
+            base=base,
+            plan=spec.plan,
+            start=start,
+            rank=spec.rank,
+            seed=spec.seed,
+            examples=examples,
+            target=work.entry.update_file,
+            on_step=partial(work.reporter.step, "training"),
+            device=work.device,
+        )
+        sync_file(work.entry.update_file)
+        return _signed(work, _statement(work, spec, trained))
+
+    async def upload(self, delivery: Delivery) -> None:
+        statement = delivery.submission["statement"]
+        await upload(
+            delivery.hub,
+            delivery.entry,
+            sha256=statement["update_sha256"],
+            size_bytes=statement["size_bytes"],
+            show=delivery.show,
+        )
+
+    async def submit(self, delivery: Delivery) -> None:
+        """Hand in the statement; if the hub lost bytes on the way, they are sent once more."""
+        try:
+            await _submit(delivery)
+        except Refused as refusal:
+            if refusal.code != "upload_incomplete":
+                raise
+            delivery.entry.drop_session()
+            await self.upload(delivery)
+            await _submit(delivery)
+
+
+def _start(work: Work, spec: TrainSpec) -> Path:
+    """The shared adapter's leading components, as many as this participation trains."""
+    from federation.tensors import cut_rank
+
+    start = work.entry.folder / "start.safetensors"
+    cut_rank(work.fetcher.artifact(spec.start), spec.rank, start)
+    return start
+
+
+def _statement(work: Work, spec: TrainSpec, trained: Trained) -> UpdateStatement:
+    offer, update = work.entry.offer, work.entry.update_file
+    return UpdateStatement(
+        federation=offer.federation,
+        run=offer.run,
+        round=offer.round,
+        task=offer.id,
+        participation_rank=spec.rank,
+        plan_digest=spec.plan_digest,
+        start_sha256=spec.start.sha256,
+        update_sha256=sha256_of(update),
+        size_bytes=update.stat().st_size,
+        examples=trained.examples,
+        tokens=trained.tokens,
+        steps=trained.steps,
+        device_seconds=trained.device_seconds,
+        metrics={"loss": trained.loss},
+        key_id=work.home.identity().key_id,
+        made_at=datetime.now(UTC),
+    )
+
+
+def _signed(work: Work, statement: UpdateStatement) -> UpdateIn:
+    signature = sign_bytes(
+        work.home.private_key(), LABEL, canonical(statement.model_dump(mode="json"))
+    )
+    return UpdateIn(fence=work.entry.offer.fence, statement=statement, signature=signature)
+
+
+async def _submit(delivery: Delivery) -> None:
+    digest = delivery.submission["statement"]["update_sha256"]
+    failpoint("W09", "before")
+    response = await delivery.hub.post(
+        f"{delivery.path}/updates", delivery.submission, key=delivery.key("update", digest)
+    )
+    failpoint("W09", "after")
+    keep_receipt(delivery.home, response.json(), delivery.submission)
