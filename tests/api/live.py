@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -16,10 +17,14 @@ from django.db import connections
 
 @dataclass
 class LiveHub:
-    """`url`, and all requests that came: (method, path, status)."""
+    """`url`, and all requests that came: (method, path, status).
+
+    The next response that has sent `cut_after` bytes is cut off there, once.
+    """
 
     url: str = ""
     requests: list[tuple[str, str, int]] = field(default_factory=list)
+    cut_after: float = float("inf")
 
     def statuses(self, method: str, path: str) -> list[int]:
         """Of all requests whose path ends so."""
@@ -27,14 +32,40 @@ class LiveHub:
 
     def noting(self, application: Any) -> Any:
         async def noted(scope: Any, receive: Any, send: Any) -> None:
-            async def note(message: Any) -> None:
-                if message["type"] == "http.response.start":
-                    self.requests.append((scope["method"], scope["path"], message["status"]))
-                await send(message)
-
-            await application(scope, receive, note)
+            line = _Line(self, scope, receive, send)
+            await application(scope, line.receive, line.send)
 
         return noted
+
+
+class _Line:
+    """One request's way to the application and back; notes it, and may be cut."""
+
+    def __init__(self, hub: LiveHub, scope: Any, receive: Any, send: Any) -> None:
+        self.hub, self.scope = hub, scope
+        self._receive, self._send = receive, send
+        self._sent = 0
+        self._cut = asyncio.Event()
+
+    async def receive(self) -> Any:
+        message = asyncio.ensure_future(self._receive())
+        cut = asyncio.ensure_future(self._cut.wait())
+        done, waiting = await asyncio.wait({message, cut}, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return message.result() if message in done else {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            line = (self.scope["method"], self.scope["path"], message["status"])
+            self.hub.requests.append(line)
+        if self._cut.is_set():
+            return
+        await self._send(message)
+        self._sent += len(message.get("body", b""))
+        if self._sent > self.hub.cut_after:
+            self.hub.cut_after = float("inf")
+            self._cut.set()
 
 
 @contextmanager
