@@ -3,8 +3,12 @@
 Every durable write of a round is enclosed by `failpoint("W09", "before")` and
 `failpoint("W09", "after")`. In production both do nothing. With FOEDUS_FAILPOINT set to
 "W09:before", or to "W09:before:3" for the third passage of this process, the process sends
-itself SIGKILL there, as a power cut would: no handler, no flush, no goodbye. It happens once for
-all processes that share FOEDUS_FAILPOINT_MARK, a path that is created just before.
+itself SIGKILL there, as a power cut would: no handler, no flush, no goodbye. "W09:before:1:STOP"
+freezes it instead. It happens once for all processes that share FOEDUS_FAILPOINT_MARK, a path
+that is created just before.
+
+"@PATH" names a file that says such a thing, or nothing for the time being: so a test arms a
+process that runs already.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import signal
 import threading
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 When = Literal["before", "after"]
@@ -27,11 +32,20 @@ def failpoint(point: str, when: When) -> None:
     wanted = os.environ.get("FOEDUS_FAILPOINT")
     if wanted is None:
         return
-    wanted_point, wanted_when, *passage = wanted.split(":")
-    if (wanted_point, wanted_when) != (point, when):
+    if wanted.startswith("@"):
+        wanted = _written(Path(wanted[1:]))
+    place, rest = wanted.split(":")[:2], wanted.split(":")[2:]
+    if place != [point, when]:
         return
-    if _passages_of(wanted) == int(passage[0] if passage else 1):
-        _die_once(os.environ["FOEDUS_FAILPOINT_MARK"])
+    passage, name = rest + ["1", "KILL"][len(rest) :]
+    if _passages_of(wanted) == int(passage):
+        _die_once(os.environ["FOEDUS_FAILPOINT_MARK"], signal.Signals[f"SIG{name}"])
+
+
+def _written(order: Path) -> str:
+    with suppress(FileNotFoundError):
+        return order.read_text(encoding="ascii").strip()
+    return ""
 
 
 def _passages_of(wanted: str) -> int:
@@ -40,7 +54,7 @@ def _passages_of(wanted: str) -> int:
         return _passages[wanted]
 
 
-def _die_once(mark: str) -> None:
+def _die_once(mark: str, number: signal.Signals) -> None:
     with suppress(FileExistsError):
         os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), number)

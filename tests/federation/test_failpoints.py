@@ -65,6 +65,28 @@ def test_elsewhere_nothing_happens(tmp_path, wanted):
     assert not (tmp_path / "mark").exists()
 
 
+def test_a_file_arms_a_process_that_runs_already(tmp_path):
+    order = tmp_path / "order"
+    assert run(tmp_path / "mark", f"@{order}").returncode == 0
+    order.write_text("W09:after:2\n")
+    done = run(tmp_path / "mark", f"@{order}")
+    assert done.returncode == -signal.SIGKILL
+    assert done.stdout.splitlines() == ["wrote 1", "wrote 2"]
+
+
+def test_a_process_may_be_frozen_instead(tmp_path):
+    environment = {"FOEDUS_FAILPOINT": "W09:before:2:STOP"}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, PLATFORM],
+        env={**os.environ, **environment, "FOEDUS_FAILPOINT_MARK": str(tmp_path / "mark")},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        process.send_signal(signal.SIGCONT)
+        assert process.communicate(timeout=60)[0].splitlines()[-2:] == ["wrote 4", "a handler ran"]
+
+
 def test_in_production_it_is_nothing(monkeypatch):
     monkeypatch.delenv("FOEDUS_FAILPOINT", raising=False)
     failpoint("W09", "before")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from federation.failpoints import failpoint
 from federation.protocol import TaskType
 from hub.catalogue.models import Artifact
 from hub.ledger.models import ContributionFact, Outcome
@@ -42,7 +43,9 @@ def publish_and_meter(
         report=report,
     )
     weights = {entry["update"]: float(entry["weight"]) for entry in contributors}
+    failpoint("W14", "before")
     meter_round(published, weights=weights)
+    transaction.on_commit(lambda: failpoint("W14", "after"))
 
 
 def meter_round(ended: Round, *, weights: Mapping[str, float]) -> None:

@@ -24,7 +24,7 @@ from hub.runs.services.locks import database_now
 logger = logging.getLogger(__name__)
 LOCK = 0x0F0ED005  # one reconciler at a time, wherever it runs
 BATCH = 200
-AGAIN_AFTER = timedelta(seconds=15)  # before the same job is asked for a second time
+AGAIN_AFTER = 3  # rounds of reconciling, before the same job is asked for a second time
 
 
 def reconcile() -> int:
@@ -53,8 +53,9 @@ def _alone() -> bool:
 
 def _ask(job: Job, ids: list[str], now: datetime) -> list[str]:
     """Enqueue the job for each id that nobody has asked for of late."""
+    since = now - timedelta(seconds=AGAIN_AFTER * settings.RECONCILE_SECONDS)
     recent = set(
-        OutboxMessage.objects.filter(job=job, created_at__gt=now - AGAIN_AFTER).values_list(
+        OutboxMessage.objects.filter(job=job, created_at__gt=since).values_list(
             "arguments__0", flat=True
         )
     )
