@@ -73,9 +73,5 @@ def operator(db: None) -> Person:
 def federation(ada: Person, blaise: Person) -> Federation:
     """Led by Ada's organisation, with Blaise's taking part."""
     made = FederationFactory(lead=ada.organisation)
-    ParticipationFactory(
-        federation=made, organisation=blaise.organisation, signed_by=blaise.user
-    )
+    ParticipationFactory(federation=made, organisation=blaise.organisation, signed_by=blaise.user)
     return made
-
-

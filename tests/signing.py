@@ -46,13 +46,25 @@ class SignedClient(Client):
         super().__init__()
         self.agent = agent
 
-    def send(self, method: str, path: str, message: Any = None, **headers: str) -> Any:
+    def send(
+        self,
+        method: str,
+        path: str,
+        message: Any = None,
+        *,
+        now: datetime | None = None,
+        nonce: str | None = None,
+        **headers: str,
+    ) -> Any:
         """Send JSON, or bytes as they are; `headers` with underscores for dashes."""
         raw = isinstance(message, bytes)
         body = message if raw else b"" if message is None else json.dumps(message).encode()
+        signed = signed_headers(self.agent, method, path, body, now=now, nonce=nonce)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        signed = signed_headers(self.agent, method, path, body)
-        content_type = signed.pop("Content-Type")
+        return self.as_signed(method, path, body, {**named, **signed})
+
+    def as_signed(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
+        """Send with headers that were made before, perhaps for something else."""
         return self.generic(
-            method, path, data=body, content_type=content_type, headers={**named, **signed}
+            method, path, data=body, content_type=headers["Content-Type"], headers=headers
         )

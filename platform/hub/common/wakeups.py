@@ -80,6 +80,7 @@ class Listener:
     def __init__(self) -> None:
         self._watches: dict[str, set[Watch]] = defaultdict(set)
         self._ready = asyncio.Event()
+        self._missed = False
         self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -116,28 +117,35 @@ class Listener:
                 await asyncio.wait_for(self._ready.wait(), READY_SECONDS)
 
     async def _listen(self) -> None:
-        """Hold the subscription for ever; after a break wake everybody, who may have missed it."""
+        """Hold the subscription for ever."""
         while True:
             try:
                 await self._subscribe()
             except (RedisError, OSError) as away:
                 logger.warning("wake-ups interrupted", extra={"cause": type(away).__name__})
-            finally:
-                self._ready.clear()
+            self._ready.clear()
             await asyncio.sleep(RECONNECT_SECONDS)
+            self._missed = True
 
     async def _subscribe(self) -> None:
         client = redis.asyncio.Redis.from_url(
             settings.REDIS_URL, socket_connect_timeout=1, health_check_interval=IDLE_SECONDS
         )
-        async with client, client.pubsub(ignore_subscribe_messages=True) as subscription:
+        async with client, client.pubsub() as subscription:
             await subscription.psubscribe(f"{PREFIX}*")
-            self._ready.set()
-            self._wake(tuple(self._watches))
             while True:
                 message = await subscription.get_message(timeout=IDLE_SECONDS)
-                if message:
+                if message and message["type"] == "psubscribe":
+                    self._subscribed()
+                elif message and message["type"] == "pmessage":
                     self._wake([message["channel"].decode().removeprefix(PREFIX)])
+
+    def _subscribed(self) -> None:
+        """From now on nothing is missed; what was during a break, everybody may look for."""
+        self._ready.set()
+        if self._missed:
+            self._wake(tuple(self._watches))
+            self._missed = False
 
     def _wake(self, channels: Iterable[str]) -> None:
         for channel in channels:
