@@ -119,17 +119,17 @@ class Training(Part):
         int | None,
         Field(ge=1, le=1_000_000, title="Most steps per round", description="Empty: no limit."),
     ] = None
-    batch_size: Annotated[int, Field(ge=1, le=4096, title="Batch size")] = 32
+    batch_size: Annotated[int, Field(ge=1, le=4096, title="Batch size")] = 16
     accumulation: Annotated[int, Field(ge=1, le=1024, title="Gradient accumulation")] = 1
     learning_rate: Annotated[float, Field(gt=0, le=1, strict=False, title="Learning rate")] = 2e-3
     head_learning_rate: Annotated[
         float,
         Field(gt=0, le=1, strict=False, title="Learning rate of the head"),
-    ] = 1e-2
+    ] = 2e-2
     schedule: Annotated[
         Literal["constant", "linear", "cosine"],
         Field(title="Schedule", description="How the learning rate moves within a round."),
-    ] = "linear"
+    ] = "constant"
     weight_decay: Annotated[float, Field(ge=0, le=1, strict=False, title="Weight decay")] = 0.01
     clip_norm: Annotated[float, Field(gt=0, strict=False, title="Gradient clip")] = 1.0
     precision: Annotated[
