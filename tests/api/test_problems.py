@@ -154,4 +154,10 @@ def test_every_answer_tells_the_request_s_id(api_client):
 
 def test_a_host_that_is_not_ours(api_client):
     response = api_client.get("/api/v1/", headers={"Host": "evil.example"})
-    assert response.status_code == 400
+    assert (response.status_code, response.json()["code"]) == (400, "malformed")
+    assert uuid.UUID(response.json()["request_id"])
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND", ""])
+def test_a_method_that_nobody_knows(api_client, method):
+    assert_problem(api_client.generic(method, "/api/v1/me"), 405, "method_not_allowed")

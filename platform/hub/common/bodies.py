@@ -17,8 +17,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[..., Awaitable[None]]
 
-GONE: Message = {"type": "http.disconnect"}
-
 
 class Bounded:
     """Refuses bodies of more than `most` bytes: announced ones at once, others where they cross."""
@@ -33,19 +31,26 @@ class Bounded:
         elif _announced(scope) > self.most:
             await _refuse(send, self.most)
         else:
-            await self.application(scope, self._counted(receive), send)
+            await self._counted(scope, receive, send)
 
-    def _counted(self, receive: Receive) -> Receive:
-        """Without a length the end is not known: who sends too much is hung up on."""
-        taken = 0
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Without a length the end is not known: for who sends too much the body breaks off."""
+        taken, is_answered = 0, False
 
-        async def counted() -> Message:
+        async def count() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            return message if taken <= self.most else GONE
+            return message if taken <= self.most else {"type": "http.disconnect"}
 
-        return counted
+        async def note(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        await self.application(scope, count, note)
+        if taken > self.most and not is_answered:
+            await _refuse(send, self.most)
 
 
 def _announced(scope: Scope) -> int:
@@ -54,9 +59,12 @@ def _announced(scope: Scope) -> int:
 
 
 async def _refuse(send: Send, most: int) -> None:
-    problem = Problem(413, "too_large", "The body is too large.", f"At most {most} bytes.")
-    response = problem.response()
-    headers = [(b"content-type", response.headers["Content-Type"].encode())]
-    headers.append((b"connection", b"close"))
+    detail = f"At most {most} bytes."
+    response = Problem(413, "too_large", "The body is too large.", detail).response()
+    headers = [
+        (b"content-type", response.headers["Content-Type"].encode()),
+        (b"content-length", str(len(response.content)).encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": response.content})

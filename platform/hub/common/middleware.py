@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import cast
-from uuid import uuid4
 
-import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 
 from hub.common.api.parsers import JSON_LIMIT_BYTES
 from hub.common.api.problems import Problem, request_id
 
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 URL_LIMIT = 8192
 BULK = "application/offset+octet-stream"  # parts of uploads; their view bounds them
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+NO_METHOD = Problem(405, "method_not_allowed", "There is no such method.", "Use another one.")
 ENCODED = Problem(415, "content_encoding", "Bodies are sent as they are.", "Send it unencoded.")
 TOO_LONG = Problem(414, "uri_too_long", "The address is too long.", f"At most {URL_LIMIT} bytes.")
 TOO_LARGE = Problem(
@@ -29,7 +27,7 @@ UNSIZED = Problem(
 
 
 class RequestGuard:
-    """Bounds addresses and bodies, refuses compressed ones, and names each request."""
+    """Bounds addresses and bodies, refuses compressed ones, and tells each request's id."""
 
     sync_capable = True
     async_capable = True
@@ -43,11 +41,9 @@ class RequestGuard:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self.is_async:
             return self._later(request)
-        name_request()
         return named(refusal_of(request) or self.get_response(request))
 
     async def _later(self, request: HttpRequest) -> HttpResponseBase:
-        name_request()
         refusal = refusal_of(request)
         if refusal is not None:
             return named(refusal)
@@ -60,10 +56,20 @@ def refusal_of(request: HttpRequest) -> HttpResponseBase | None:
 
 
 def _problem_of(request: HttpRequest) -> Problem | None:
+    return _problem_of_head(request) or _problem_of_body(request)
+
+
+def _problem_of_head(request: HttpRequest) -> Problem | None:
+    if request.method not in METHODS:
+        return NO_METHOD
     if len(request.path.encode()) + len(request.META.get("QUERY_STRING", "")) > URL_LIMIT:
         return TOO_LONG
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         return ENCODED
+    return None
+
+
+def _problem_of_body(request: HttpRequest) -> Problem | None:
     if request.content_type == BULK:
         return None
     if "Transfer-Encoding" in request.headers:
@@ -72,12 +78,6 @@ def _problem_of(request: HttpRequest) -> Problem | None:
     if not announced.isdecimal():
         return UNSIZED
     return TOO_LARGE if int(announced) > JSON_LIMIT_BYTES else None
-
-
-def name_request() -> None:
-    """Keep the id that a proxy gave, if it is one; otherwise make one."""
-    if not REQUEST_ID.fullmatch(request_id()):
-        structlog.contextvars.bind_contextvars(request_id=str(uuid4()))
 
 
 def named(response: HttpResponseBase) -> HttpResponseBase:

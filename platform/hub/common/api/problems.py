@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from django.conf import settings
@@ -86,8 +87,10 @@ class Problem:
 
 
 def request_id() -> str:
-    """The id under which the log keeps this request."""
-    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+    """The id under which the log keeps this request; made here for who is refused at the door."""
+    if "request_id" not in structlog.contextvars.get_contextvars():
+        structlog.contextvars.bind_contextvars(request_id=str(uuid4()))
+    return str(structlog.contextvars.get_contextvars()["request_id"])
 
 
 def exception_handler(exception: Exception, context: Any) -> HttpResponse:
