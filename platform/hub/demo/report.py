@@ -24,7 +24,8 @@ def logins(console: Console, url: str, world: World) -> None:
     table.add_column("password")
     table.add_row(f"{world.places[0].organisation.name} (leads)", world.lead.email, world.password)
     table.add_row("operator (console)", OPERATOR, world.password)
-    console.print(f"\nThe hub is at [bold]{url}[/], the console at {url}/console/\n", soft_wrap=True)
+    where = f"\nThe hub is at [bold]{url}[/], the console at {url}/console/\n"
+    console.print(where, soft_wrap=True)
     console.print(table)
 
 

@@ -76,7 +76,7 @@ def _own_data(options: Mapping[str, Any], folder: Path) -> Story:
 
 
 def precision() -> Literal["fp32", "bf16"]:
-    """bf16 where this processor multiplies it, which halves the time; elsewhere it would double it."""
+    """bf16 where this processor multiplies it, which halves the time; elsewhere it is slow."""
     flags = Path("/proc/cpuinfo")
     known = flags.read_text(encoding="ascii", errors="replace") if flags.exists() else ""
     return "bf16" if "avx512_bf16" in known or "amx_bf16" in known else "fp32"
