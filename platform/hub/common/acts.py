@@ -1,0 +1,64 @@
+"""What operators may do to rows: safe acts through services, each with a reason.
+
+Every app offers the acts that its services allow; `hub.operations` adds those that reach over
+several apps. The console shows those that fit a row's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.urls import reverse
+
+from hub.common.actors import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What an operator may do to a row while it is in one of `states` (empty: in any).
+
+    `perform` takes the row's id, who acts, and why. A dangerous act asks for the password again.
+    """
+
+    name: str
+    label: str
+    consequence: str
+    perform: Callable[[UUID, Actor, str], object]
+    states: frozenset[str] = frozenset()
+    is_dangerous: bool = False
+    icon: str = "bolt"
+
+    def fits(self, row: Model) -> bool:
+        return not self.states or getattr(row, "state", None) in self.states
+
+
+_offered: dict[type[Model], list[Act]] = {}
+
+
+def offer(model: type[Model], *acts: Act) -> None:
+    """Put acts on a model's pages. Two of one name are a mistake."""
+    known = _offered.setdefault(model, [])
+    if taken := {act.name for act in known} & {act.name for act in acts}:
+        raise ValueError(f"{model.__name__} has {taken} already")
+    known.extend(acts)
+
+
+def acts_for(row: Model) -> list[Act]:
+    return [act for act in _offered.get(type(row), []) if act.fits(row)]
+
+
+def change_url(row: Model) -> str:
+    """Where the console shows a row."""
+    return reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[quote(row.pk)])  # noqa: SLF001
+
+
+def act_url(row: Model, name: str, *, back: str = "") -> str:
+    """The page that asks before acting on a row; `back` is where to go afterwards."""
+    model = row._meta.label_lower.replace(".", "_")  # noqa: SLF001
+    url = reverse(f"admin:{model}_act", args=[quote(row.pk), name])
+    return f"{url}?{urlencode({'next': back})}" if back else url

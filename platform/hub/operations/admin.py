@@ -1,0 +1,112 @@
+"""Acts that reach over several apps, put on the pages of the rows they begin from."""
+
+from __future__ import annotations
+
+from hub.catalogue.models import Upload, UploadState
+from hub.common.acts import Act, offer
+from hub.common.models import OutboxMessage
+from hub.federations.models import Federation, FederationState
+from hub.operations import services
+from hub.runs.models import Round, Run, RunState, Task, TaskState, Update, UpdateState
+from hub.runs.selectors import ACTIVE_ROUNDS
+
+offer(
+    Run,
+    Act(
+        name="nudge",
+        label="Look at it now",
+        consequence="The worker is asked to take the run's next step, if one is due.",
+        perform=lambda pk, who, why: services.nudge_run(run_id=pk, actor=who, reason=why),
+        states=frozenset({RunState.QUEUED, RunState.RUNNING}),
+        icon="notifications_active",
+    ),
+    Act(
+        name="fail",
+        label="Fail the run",
+        consequence="The run and its present round end here, for good. Versions that earlier "
+        "rounds made stay. Agents learn it with their next heartbeat.",
+        perform=lambda pk, who, why: services.fail_run(run_id=pk, actor=who, reason=why),
+        states=frozenset({RunState.QUEUED, RunState.RUNNING}),
+        is_dangerous=True,
+        icon="cancel",
+    ),
+)
+offer(
+    Round,
+    Act(
+        name="nudge",
+        label="Look at it now",
+        consequence="A worker is asked to aggregate the round, or to close it if it is due.",
+        perform=lambda pk, who, why: services.nudge_round(round_id=pk, actor=who, reason=why),
+        states=frozenset(ACTIVE_ROUNDS),
+        icon="notifications_active",
+    ),
+)
+offer(
+    Task,
+    Act(
+        name="requeue",
+        label="Requeue",
+        consequence="The lease is taken back and the task offered again at once. What the agent "
+        "that has it now sends later is refused.",
+        perform=lambda pk, who, why: services.requeue_task(task_id=pk, actor=who, reason=why),
+        states=frozenset({TaskState.LEASED}),
+        icon="undo",
+    ),
+)
+offer(
+    Update,
+    Act(
+        name="nudge",
+        label="Examine it now",
+        consequence="A worker is asked for the verdict again.",
+        perform=lambda pk, who, why: services.nudge_update(update_id=pk, actor=who, reason=why),
+        states=frozenset({UpdateState.RECEIVED}),
+        icon="notifications_active",
+    ),
+)
+offer(
+    Upload,
+    Act(
+        name="close",
+        label="Close",
+        consequence="The bytes that arrived are thrown away. The agent begins its upload anew.",
+        perform=lambda pk, who, why: services.close_upload(upload_id=pk, actor=who, reason=why),
+        states=frozenset({UploadState.OPEN}),
+        icon="close",
+    ),
+)
+offer(
+    OutboxMessage,
+    Act(
+        name="resend",
+        label="Send what waits",
+        consequence="Everything that the outbox still holds is sent, not this message alone.",
+        perform=lambda _, who, why: services.resend_messages(actor=who, reason=why),
+        icon="send",
+    ),
+)
+offer(
+    Federation,
+    Act(
+        name="pause",
+        label="Pause",
+        consequence="No more work of this federation is handed out until it is resumed. What "
+        "agents have begun may still come in.",
+        perform=lambda pk, who, why: services.pause_federation(
+            federation_id=pk, actor=who, reason=why
+        ),
+        states=frozenset({FederationState.ACTIVE}),
+        icon="pause",
+    ),
+    Act(
+        name="resume",
+        label="Resume",
+        consequence="Its work is handed out again.",
+        perform=lambda pk, who, why: services.resume_federation(
+            federation_id=pk, actor=who, reason=why
+        ),
+        states=frozenset({FederationState.PAUSED}),
+        icon="play_arrow",
+    ),
+)

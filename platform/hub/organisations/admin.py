@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from django.contrib import admin
+
+from hub.common.acts import Act, offer
+from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
+from hub.organisations import services
+from hub.organisations.models import (
+    Agent,
+    AgentState,
+    EnrolmentCode,
+    Membership,
+    Organisation,
+    OrganisationState,
+)
+
+
+class MembershipInline(ReadOnlyInline):
+    model = Membership
+    fields = ("user", "role", "created_at")
+    readonly_fields = ("created_at",)
+    ordering = ("created_at",)
+    verbose_name_plural = "people"
+
+
+class AgentInline(ReadOnlyInline):
+    model = Agent
+    fields = ("name", "state", "version", "device", "last_seen_at", "opened")
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(ReadOnlyAdmin):
+    list_display = ("name", state, "contact_email", moment("created_at", "registered"))
+    list_filter = ("state",)
+    search_fields = ("name", "slug", "contact_email", "id__exact")
+    date_hierarchy = "created_at"
+    inlines = (MembershipInline, AgentInline)
+    fields = (
+        ("name", "slug"),
+        ("state", "state_changed_at"),
+        "description",
+        ("contact_email", "created_at"),
+    )
+
+
+@admin.register(Agent)
+class AgentAdmin(ReadOnlyAdmin):
+    list_display = (
+        "name",
+        linked("organisation"),
+        state,
+        "version",
+        "device",
+        moment("last_seen_at", "last seen"),
+    )
+    list_select_related = ("organisation",)
+    list_filter = ("state", "version")
+    search_fields = ("name", "key_id", "organisation__name", "id__exact")
+    date_hierarchy = "created_at"
+    fields = (
+        ("name", "organisation"),
+        ("state", "state_changed_at"),
+        ("version", "device"),
+        ("last_seen_at", "created_at"),
+        "federations",
+        "key_id",
+    )
+
+
+@admin.register(EnrolmentCode)
+class EnrolmentCodeAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        linked("created_by", "made by"),
+        moment("created_at", "made"),
+        moment("expires_at", "expires"),
+        linked("agent", "spent by"),
+    )
+    list_select_related = ("organisation", "created_by", "agent")
+    search_fields = ("organisation__name",)
+    date_hierarchy = "created_at"
+    fields = ("organisation", "created_by", ("created_at", "expires_at"), "agent")
+
+
+offer(
+    Organisation,
+    Act(
+        name="approve",
+        label="Approve",
+        consequence="Its people may found and join federations, and enrol agents.",
+        perform=lambda pk, who, why: services.approve_organisation(
+            organisation_id=pk, actor=who, reason=why
+        ),
+        states=frozenset({OrganisationState.PENDING}),
+        icon="check",
+    ),
+    Act(
+        name="refuse",
+        label="Refuse",
+        consequence="The registration ends here, for good; its name stays taken.",
+        perform=lambda pk, who, why: services.refuse_organisation(
+            organisation_id=pk, actor=who, reason=why
+        ),
+        states=frozenset({OrganisationState.PENDING}),
+        icon="close",
+    ),
+    Act(
+        name="suspend",
+        label="Suspend",
+        consequence="Its agents and people are refused from their next request on.",
+        perform=lambda pk, who, why: services.suspend_organisation(
+            organisation_id=pk, actor=who, reason=why
+        ),
+        states=frozenset({OrganisationState.APPROVED}),
+        is_dangerous=True,
+        icon="block",
+    ),
+    Act(
+        name="reinstate",
+        label="Reinstate",
+        consequence="Everything that it could do before, it can do again.",
+        perform=lambda pk, who, why: services.reinstate_organisation(
+            organisation_id=pk, actor=who, reason=why
+        ),
+        states=frozenset({OrganisationState.SUSPENDED}),
+        icon="undo",
+    ),
+)
+offer(
+    Agent,
+    Act(
+        name="revoke",
+        label="Revoke",
+        consequence="Its key opens nothing from its next request on, for good. What it holds "
+        "goes back to the queue when its lease runs out.",
+        perform=lambda pk, who, why: services.revoke_agent(agent_id=pk, actor=who, reason=why),
+        states=frozenset({AgentState.ACTIVE}),
+        is_dangerous=True,
+        icon="key_off",
+    ),
+)

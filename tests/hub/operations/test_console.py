@@ -1,0 +1,168 @@
+"""Who gets into the console, and what it lets them see and write."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from django.conf import LazySettings
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from hub.accounts.models import ApiToken, User
+from hub.common.models import OutboxMessage
+from hub.organisations.services import make_enrolment_code
+from tests.factories.accounts import PASSWORD, UserFactory
+from tests.factories.catalogue import EvaluationFactory, upload_file
+from tests.hub.operations.conftest import signed_in
+from tests.hub.runs.world import World
+
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+MOST_QUERIES = 15
+
+
+def name_of(model: type[Model]) -> str:
+    return model._meta.label_lower.replace(".", "_")
+
+
+@pytest.fixture
+def full(world: World, olga: User) -> World:
+    """A world with at least one row of everything that the console shows."""
+    run = world.start_run()
+    world.play_round(run)
+    offer = world.lease(world.sites[0])
+    path = world.update_file(offer, world.sites[0])
+    upload_file(world.sites[0].agent, path, task_id=offer.id)
+    EvaluationFactory()
+    EmailAddress.objects.create(user=olga, email=olga.email, verified=True, primary=True)
+    OutboxMessage.objects.create(job="default.advance_run", arguments=[str(run.pk)])
+    make_enrolment_code(organisation_id=world.sites[0].agent.organisation_id, user=world.lead)
+    return world
+
+
+def test_strangers_sign_in_where_the_pages_do(client: Client, db: None) -> None:
+    answer = client.get(reverse("admin:index"), follow=True)
+    assert answer.redirect_chain[-1][0].startswith(reverse("account_login"))
+
+
+def test_a_person_who_is_no_operator_is_refused(db: None) -> None:
+    client = signed_in(UserFactory())
+    assert client.get(reverse("admin:index"), follow=True).status_code == 403
+
+
+def test_an_operator_needs_no_other_permission(console: Client) -> None:
+    assert console.get(reverse("admin:index")).status_code == 200
+
+
+def test_an_operator_without_a_second_factor_is_told(console: Client) -> None:
+    assert "no second factor" in console.get(reverse("admin:index")).text
+
+
+def test_the_second_factor_can_be_demanded(console: Client, settings: LazySettings) -> None:
+    settings.REQUIRE_OPERATOR_MFA = True
+    answer = console.get(reverse("admin:index"), follow=True)
+    assert answer.redirect_chain[-1][0] == reverse("mfa_index")
+    assert "second factor" in answer.text
+
+
+def test_with_the_second_factor_the_console_opens(
+    console: Client, olga: User, settings: LazySettings
+) -> None:
+    settings.REQUIRE_OPERATOR_MFA = True
+    Authenticator.objects.create(user=olga, type=Authenticator.Type.TOTP, data={"secret": "x"})
+    answer = console.get(reverse("admin:index"))
+    assert answer.status_code == 200
+    assert "no second factor" not in answer.text
+
+
+def test_scripts_and_styles_are_loosened_for_the_console_alone(console: Client) -> None:
+    policy = console.get(reverse("admin:index"))["Content-Security-Policy"]
+    assert "script-src 'self' 'unsafe-eval';" in f"{policy};"
+    assert "style-src 'self' 'unsafe-inline';" in f"{policy};"
+    page = console.get(reverse("account_email"))["Content-Security-Policy"]
+    assert "unsafe" not in page
+
+
+def test_pages_carry_no_inline_scripts(console: Client, full: World) -> None:
+    for page in (reverse("admin:index"), reverse("admin:accounts_user_add")):
+        assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", console.get(page).text)
+
+
+def test_every_list_opens_and_can_be_searched(
+    console: Client,
+    full: World,
+    subtests: pytest.Subtests,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    for model in MODELS:
+        page = reverse(f"admin:{name_of(model)}_changelist")
+        with subtests.test(model=name_of(model)):
+            assert model._default_manager.exists(), "the world lacks one of these"
+            with django_assert_max_num_queries(MOST_QUERIES):
+                assert console.get(page).status_code == 200
+            for words in ("bank", "00000000-0000-0000-0000-000000000000", "100%"):
+                assert console.get(page, {"q": words}).status_code == 200
+
+
+def test_every_row_opens_with_its_history(
+    console: Client, full: World, subtests: pytest.Subtests
+) -> None:
+    for model in MODELS:
+        with subtests.test(model=name_of(model)):
+            row = quote(model._default_manager.order_by("pk").last().pk)
+            for page in ("change", "history"):
+                answer = console.get(reverse(f"admin:{name_of(model)}_{page}", args=[row]))
+                assert answer.status_code == 200
+
+
+def test_nothing_is_written_past_the_services(
+    console: Client, full: World, subtests: pytest.Subtests
+) -> None:
+    for model in set(MODELS) - {User}:
+        with subtests.test(model=name_of(model)):
+            row = quote(model._default_manager.order_by("pk").last().pk)
+            assert console.get(reverse(f"admin:{name_of(model)}_add")).status_code == 403
+            for page in ("change", "delete"):
+                url = reverse(f"admin:{name_of(model)}_{page}", args=[row])
+                assert console.post(url).status_code == 403
+
+
+def test_a_person_s_page_names_their_tokens_and_shows_none(console: Client, full: World) -> None:
+    token, text = ApiToken.objects.create(user=full.lead, expiry=None, name="nightly")
+    page = console.get(reverse("admin:accounts_user_change", args=[full.lead.pk])).text
+    assert "nightly" in page
+    assert not any(secret in page for secret in (text, token.digest, token.token_key))
+
+
+def test_an_operator_makes_an_account_that_can_sign_in(console: Client) -> None:
+    said = {"email": "new@example.org", "name": "New", "password1": PASSWORD}
+    console.post(
+        reverse("admin:accounts_user_add"), {**said, "password2": PASSWORD, "is_staff": "on"}
+    )
+    made = User.objects.get(email="new@example.org")
+    assert made.is_staff
+    assert signed_in(made).get(reverse("admin:index")).status_code == 200
+    assert LogEntry.objects.filter(object_id=str(made.pk)).exists()
+
+
+def test_a_deactivated_person_is_out_at_once(console: Client, db: None) -> None:
+    person = UserFactory()
+    theirs = signed_in(person)
+    page = reverse("admin:accounts_user_change", args=[person.pk])
+    tokens = {f"auth_token_set-{n}": "0" for n in ("TOTAL_FORMS", "INITIAL_FORMS")}
+    console.post(page, {"email": person.email, "name": person.name, **tokens})
+    person.refresh_from_db()
+    assert not person.is_active
+    assert theirs.get(reverse("account_email")).status_code == 302
+
+
+def test_nobody_is_deleted(console: Client, olga: User) -> None:
+    page = reverse("admin:accounts_user_delete", args=[olga.pk])
+    assert console.post(page, {"post": "yes"}).status_code == 403
