@@ -32,6 +32,9 @@ from hub.embedded.supervisor import Supervisor
 from hub.operations.processes import start_hub
 from hub.runs.models import Purpose
 
+# Rounds of seconds want news every second; real ones last minutes and are content with less.
+LIVELY = {"HEARTBEAT_SECONDS": "1"}
+
 
 class Command(BaseCommand):
     help = "Run a whole federation on this machine and open it in the browser."
@@ -68,7 +71,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         story = story_of(options, folder / "data")
         world = make_world(name=story.name, slug=story.slug, corpus=story.corpus)
-        url = start_hub(supervisor, port=options["port"])
+        url = start_hub(supervisor, port=options["port"], environment=LIVELY)
         began = time.monotonic()
         start_agents(supervisor, world, url=url, folder=folder / "agents" / story.slug)
         logins(console, url, world)
