@@ -17,16 +17,18 @@ from hub.demo.world import OPERATOR, World
 
 
 def logins(console: Console, url: str, world: World) -> None:
-    """Where to look, and as whom."""
-    table = Table(title="Sign in", title_justify="left", box=None, padding=(0, 2))
-    table.add_column("who")
-    table.add_column("e-mail")
-    table.add_column("password")
-    table.add_row(f"{world.places[0].organisation.name} (leads)", world.lead.email, world.password)
-    table.add_row("operator (console)", OPERATOR, world.password)
-    where = f"\nThe hub is at [bold]{url}[/], the console at {url}/console/\n"
-    console.print(where, soft_wrap=True)
-    console.print(table)
+    """Where to look, and as whom. In plain lines, so that nothing is cut where one copies."""
+    lead = world.places[0].organisation.name
+    lines = (
+        f"\nThe hub is at      {url}",
+        f"The console is at  {url}/console/",
+        f"\nSign in as {lead}, who leads:",
+        f"  {world.lead.email}   {world.password}",
+        "Sign in as the operator:",
+        f"  {OPERATOR}   {world.password}",
+    )
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def show(console: Console, title: str, steps: Iterable[Progress]) -> None:
