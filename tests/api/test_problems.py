@@ -98,6 +98,7 @@ def test_what_broke_is_in_the_log_and_nowhere_else(failing, caplog):
     response = failing.get("/api/v1/failing/bug")
     document = assert_problem(response, 500, "internal_error")
     assert "hunter2" not in response.content.decode()
+    assert "the database password is hunter2" in caplog.text
     assert set(document) == {"type", "title", "status", "detail", "code", "request_id"}
 
 

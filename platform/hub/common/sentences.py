@@ -55,6 +55,7 @@ PATTERNS: Mapping[str, str] = {
     "run.completed": "[The run '{run}'|The run] is complete[: {reason}]",
     "run.failed": "[The run '{run}'|The run] failed[: {reason}]",
     "run.cancelled": "{actor} cancelled [the run '{run}'|the run][: {reason}]",
+    "run.nudged": "{actor} looked after [the run '{run}'|the run][: {reason}]",
     # rounds
     "round.open": "[Round {round}|A round] opened",
     "round.collecting": "[Round {round}|The round] is collecting updates",
@@ -62,9 +63,10 @@ PATTERNS: Mapping[str, str] = {
     "round.evaluating": "[Round {round}|The round] is evaluating",
     "round.closed": "[Round {round}|A round] [{ending}|closed with {have} of {need}|closed]",
     "round.failed": "[Round {round}|A round] failed[ with {have} of {need}][: {reason}]",
+    "round.nudged": "{actor} looked after [round {round}|the round][: {reason}]",
     # tasks and updates
     "task.queued": "Work[ of round {round}] waits for [{organisation}|an organisation]",
-    "task.queued from leased": "{who}'s work[ of round {round}] is offered again[: {reason}]",
+    "task.queued from leased": "The work of {who}[ in round {round}] is offered again[: {reason}]",
     "task.leased": "{who} started {doing}[ for round {round}]",
     "task.completed": "{who} finished {doing}[ for round {round}]",
     "task.failed": "{doing} [of {organisation} |]failed[ in round {round}][: {reason}]",
@@ -75,6 +77,7 @@ PATTERNS: Mapping[str, str] = {
     "update.accepted from quarantined": "{actor} accepted [{organisation}'s|an] update[: {reason}]",
     "update.rejected from quarantined": "{actor} rejected [{organisation}'s|an] update[: {reason}]",
     "update.rejected": "The update[ of {organisation}] was rejected[: {reason}]",
+    "update.nudged": "{actor} asked for the verdict on an update[: {reason}]",
     "update.late": "The update[ of {organisation}] came too late[ for round {round}]",
 }
 DOING = {"train": "training", "evaluate": "evaluation"}
@@ -116,6 +119,8 @@ def _fields(event: Event) -> dict[str, str]:
     if event.reason:
         words["reason"] = event.reason
     words["actor"] = event.actor_label
+    if event.kind.startswith("version.") and "number" in words:
+        words["version"] = words["number"]
     words["doing"] = DOING.get(words.get("task", ""), "work")
     if summary := words.get("summary"):  # as it stands on the round's page: «Closed with 3 of 4.»
         words["ending"] = summary[:1].lower() + summary[1:].rstrip(".")

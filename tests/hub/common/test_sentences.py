@@ -47,7 +47,7 @@ EXAMPLES = [
             round=1,
             reason="the agent fell silent",
         ),
-        "Delta Clinic's agent 'd1''s work of round 1 is offered again: the agent fell silent",
+        "The work of Delta Clinic's agent 'd1' in round 1 is offered again: the agent fell silent",
     ),
     (event("run.running", run="Tickets"), "The run 'Tickets' is under way"),
     (event("run.running", came_from="paused", run="Tickets"), "Ada resumed the run 'Tickets'"),
@@ -56,7 +56,8 @@ EXAMPLES = [
         event("update.rejected", organisation="Delta Clinic", reason="non_finite"),
         "The update of Delta Clinic was rejected: non_finite",
     ),
-    (event("version.released", version=4), "Ada released version 4"),
+    (event("version.released", number=4), "Ada released version 4"),
+    (event("version.released", came_from="retired", number=3), "Ada went back to version 3"),
     (event("widget.was_moved", reason="too heavy"), "Widget was moved: too heavy"),
 ]
 
