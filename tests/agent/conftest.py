@@ -56,7 +56,7 @@ def place(shared_place: Place) -> Iterator[Place]:
     if not shared_place.is_running:
         shared_place.start()
     yield shared_place
-    shared_place.hub.faults.clear()
+    shared_place.hub.forget()
 
 
 @pytest.fixture

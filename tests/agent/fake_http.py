@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: bytes
+    is_gone: Callable[[], bool]  # whether the caller has hung up since
 
     @property
     def line(self) -> str:
@@ -83,7 +85,7 @@ class FaultyServer:
             self.faults.append(Fault(pattern, **how))
             return self.faults[-1]
 
-    def wait_for(self, happened: Callable[[], object], seconds: float = 60) -> None:
+    def wait_for(self, happened: Callable[[], object], seconds: float = 120) -> None:
         with self.changed:
             assert self.changed.wait_for(happened, seconds), "it did not happen in time"
 
@@ -122,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length if fault.cut_request is None else fault.cut_request)
         headers = {name.title(): value for name, value in self.headers.items()}
-        seen = Seen(self.command, self.path, headers, body)
+        seen = Seen(self.command, self.path, headers, body, self._is_gone)
         self.owner.keep(seen)
         if fault.cut_request is not None:
             self._hang_up()
@@ -153,6 +155,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[:cut])
         if cut is not None:
             self._hang_up()
+
+    def _is_gone(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _hang_up(self) -> None:
         self.wfile.flush()

@@ -112,6 +112,14 @@ class FakeHub(FaultyServer):
             self.changed.notify_all()
         return task
 
+    def forget(self) -> None:
+        """End what a test has left, so that the next begins with an idle agent."""
+        with self.changed:
+            self.faults.clear()
+            for task in self.tasks.values():
+                if task.state in {"queued", "leased"}:
+                    task.state = "cancelled"
+
     # What agents call.
 
     def answer(self, seen: Seen) -> Answer:
@@ -173,10 +181,10 @@ class FakeHub(FaultyServer):
         asked = LeaseRequest.model_validate_json(seen.body)
         self.leases.append(asked)
         self.changed.notify_all()
-        waiting = lambda: next((t for t in self.tasks.values() if t.state == "queued"), None)  # noqa: E731
         if not asked.busy:
-            self.changed.wait_for(waiting, float(seen.path.partition("wait=")[2]))
-        task = None if asked.busy else waiting()
+            wait = float(seen.path.partition("wait=")[2])
+            self.changed.wait_for(lambda: self._waiting() or seen.is_gone(), wait)
+        task = None if asked.busy or seen.is_gone() else self._waiting()
         if task is None:
             return 204, {}, b""
         task.state = "leased"
@@ -290,7 +298,12 @@ class FakeHub(FaultyServer):
     def _repository(self, seen: Seen, repo: str) -> dict[str, bytes]:
         if seen.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             raise Problem(401, "unauthorised")
+        if repo not in self.repositories:
+            raise Problem(404, "not_found")
         return {path.name: path.read_bytes() for path in self.repositories[repo].iterdir()}
+
+    def _waiting(self) -> Task | None:
+        return next((task for task in self.tasks.values() if task.state == "queued"), None)
 
     def _task(self, task_id: str) -> Task:
         if UUID(task_id) not in self.tasks:

@@ -14,7 +14,7 @@ import psutil
 
 from agent.home import Home
 from agent.journal import Entry, Journal
-from tests.agent.fake_hub import FakeHub
+from tests.agent.fake_hub import FakeHub, Task
 
 ROOTS = [str(Path(__file__).parents[2] / name) for name in ("platform", "workers")]
 
@@ -57,7 +57,7 @@ class Place:
 
     def wait_until_dead(self) -> None:
         assert self.process
-        self.process.wait(60)
+        self.process.wait(120)
 
     def _end(self, number: signal.Signals) -> int:
         assert self.process
@@ -68,13 +68,23 @@ class Place:
         assert not alive, alive
         return status
 
+    def child(self, command: str) -> psutil.Process:
+        assert self.process
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return next(child for child in children if command in " ".join(child.cmdline()))
+
     def logged(self) -> str:
         return self.log.read_text()
 
     def entries(self) -> list[Entry]:
         return Journal(self.home.tasks).entries()
 
-    def wait_until(self, happened: Callable[[], object], seconds: float = 60) -> None:
+    def step_of(self, task: Task) -> int:
+        """How far the worker is with a task; 0 where it has not begun or is over."""
+        entry = Journal(self.home.tasks).entry(task.offer.id)
+        return entry.progress.step if entry else 0
+
+    def wait_until(self, happened: Callable[[], object], seconds: float = 120) -> None:
         give_up_at = time.monotonic() + seconds
         while not happened():
             assert time.monotonic() < give_up_at, self.logged()[-2000:]

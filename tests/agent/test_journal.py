@@ -27,7 +27,10 @@ def test_a_closed_entry_leaves_nothing(home: Home, entry: Entry) -> None:
 
 def test_what_a_crash_left_half_closed_is_swept(home: Home, entry: Entry) -> None:
     (entry.folder / "offer.json").unlink()
-    assert Journal(home.tasks).entries() == []
+    journal = Journal(home.tasks)
+    assert journal.entries() == []
+    assert entry.folder.exists()
+    journal.sweep()
     assert list(home.tasks.iterdir()) == []
 
 

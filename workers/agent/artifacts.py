@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 KEPT_ARTIFACTS = 16
 TRIES = 5
 SNAPSHOT_FILES = ("*.json", "*.safetensors", "*.txt", "*.model")  # weights and words, never code
+ABSENT = frozenset({403, 404, 410})
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -115,8 +116,11 @@ class Fetcher:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             # Its client raises errors of several libraries; the next try knows what is missing.
-            status = getattr(getattr(error, "response", None), "status_code", "")
-            raise Away(f"{type(error).__name__} {status}".strip()) from error
+            status = getattr(getattr(error, "response", None), "status_code", 0)
+            if status in ABSENT:
+                told = f"the hub has no such base model for us ({status})"
+                raise TaskFailed("base_unavailable", told) from error
+            raise Away(f"{type(error).__name__} {status or ''}".strip()) from error
         _check_snapshot(Path(found))
         return Path(found)
 

@@ -102,7 +102,8 @@ def read_rows(file: Path) -> list[Row]:
     except FileNotFoundError:
         raise DataRefused("no_data", "the data file is missing") from None
     except (OSError, ValueError, csv.Error) as error:
-        raise DataRefused("data_unreadable", type(error).__name__) from None
+        told = f"the {file.suffix[1:]} file is malformed ({type(error).__name__})"
+        raise DataRefused("data_unreadable", told) from None
 
 
 def _csv_rows(file: Path) -> Iterator[Row]:

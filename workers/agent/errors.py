@@ -65,6 +65,10 @@ class TaskGone(Exception):
         self.told = told
 
 
+class Paused(Exception):
+    """A person at the site wants no more work to be taken for now."""
+
+
 class Cancelled(Exception):
     """The poller asked the worker to stop this task."""
 

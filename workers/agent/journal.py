@@ -158,12 +158,15 @@ class Journal:
         return Entry.read(self.folder / str(task_id))
 
     def entries(self) -> list[Entry]:
-        """Every open task; what a crash left half-closed is swept away."""
-        found = {folder: Entry.read(folder) for folder in sorted(self.folder.iterdir())}
-        for folder, entry in found.items():
-            if entry is None:
+        """Every open task."""
+        found = (Entry.read(folder) for folder in sorted(self.folder.iterdir()))
+        return [entry for entry in found if entry]
+
+    def sweep(self) -> None:
+        """Remove what a crash left half-opened or half-closed; for the poller, at its start."""
+        for folder in self.folder.iterdir():
+            if Entry.read(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
-        return [entry for entry in found.values() if entry]
 
     def open(self, offer: TaskOffer) -> Entry:
         """Write a fresh offer down, before anything else is done about it."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -20,7 +20,7 @@ from agent import __version__
 from agent.client import HubClient
 from agent.datasets import registered
 from agent.devices import described
-from agent.errors import AgentFault, Refused, TaskGone
+from agent.errors import AgentFault, Paused, Refused, TaskGone
 from agent.home import Home
 from agent.journal import Entry, Journal, Outcome
 from agent.leases import Lease
@@ -31,8 +31,11 @@ from federation.protocol import FailureIn, LeaseRequest, Progress, TaskOffer
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 WAIT_SECONDS = 25  # of the long poll
 PAUSED_SECONDS = 30.0  # between two signs of life of a paused agent
+PAUSE_LOOK_SECONDS = 0.5
 LOOK_SECONDS = 0.05  # between two looks at what the worker has written
 SEND_AGAIN_SECONDS = 10.0  # a message that no worker has taken up by then is sent again
 CANCEL_SECONDS = 10.0  # a cancelled worker that has not stopped by then is killed
@@ -74,13 +77,17 @@ class Poller:
         await self._hand_back()
 
     async def _poll(self, stop: asyncio.Event) -> None:
+        self._journal.sweep()
         for entry in self._journal.entries():
             entry.resume()
             await self._finish(Lease(self._hub, entry), is_resumed=True)
         waits = pauses()
         while not stop.is_set():
             try:
-                offer = await self._lease()
+                offer = await _guarded(self._lease(), by=self._until_paused())
+            except Paused:
+                await self._rest()
+                continue
             except (Refused, AgentFault) as refusal:
                 if isinstance(refusal, Refused) and refusal.is_final:
                     raise
@@ -94,22 +101,42 @@ class Poller:
                 await self._finish(Lease(self._hub, entry))
 
     async def _lease(self) -> TaskOffer | None:
-        """Ask for work; while paused, only show that we live."""
-        paused, began = self._home.is_paused, time.monotonic()
-        asked = LeaseRequest(
+        """Ask for work, and wait at the hub until there is some."""
+        began = time.monotonic()
+        failpoint("W04", "before")
+        response = await self._hub.post(
+            f"/api/v1/agent/leases?wait={WAIT_SECONDS}",
+            self._asking(),
+            answer_seconds=2 * WAIT_SECONDS,
+        )
+        if response.status_code != HTTPStatus.NO_CONTENT:
+            return _understood(response.content)
+        await asyncio.sleep(max(0.0, began + 1.0 - time.monotonic()))
+        return None
+
+    async def _until_paused(self) -> None:
+        """Watch for the pause file, which other processes make. Raises Paused."""
+        while True:
+            if self._home.is_paused:
+                raise Paused
+            await asyncio.sleep(PAUSE_LOOK_SECONDS)
+
+    async def _rest(self) -> None:
+        """Take nothing while paused, and show now and then that we live."""
+        told_at = -PAUSED_SECONDS
+        while self._home.is_paused:
+            if time.monotonic() - told_at > PAUSED_SECONDS:
+                await self._hub.post("/api/v1/agent/leases?wait=0", self._asking(busy=True))
+                told_at = time.monotonic()
+            await asyncio.sleep(PAUSE_LOOK_SECONDS)
+
+    def _asking(self, *, busy: bool = False) -> LeaseRequest:
+        return LeaseRequest(
             agent_version=__version__,
             federations=tuple(sorted(registered(self._home.data_file))),
             device=described(self._home),
-            busy=paused,
+            busy=busy,
         )
-        path = f"/api/v1/agent/leases?wait={0 if paused else WAIT_SECONDS}"
-        failpoint("W04", "before")
-        response = await self._hub.post(path, asked, answer_seconds=2 * WAIT_SECONDS)
-        if response.status_code != HTTPStatus.NO_CONTENT:
-            return _understood(response.content)
-        held = time.monotonic() - began
-        await asyncio.sleep(PAUSED_SECONDS if paused else max(0.0, 1.0 - held))
-        return None
 
     async def _finish(self, lease: Lease, *, is_resumed: bool = False) -> None:
         """See a task through to its end, whichever that is, and forget it."""
@@ -206,17 +233,18 @@ def _understood(content: bytes) -> TaskOffer:
         raise AgentFault(told) from error
 
 
-async def _guarded(work: Coroutine[Any, Any, None], *, by: Coroutine[Any, Any, None]) -> None:
-    """Do the work, unless the guard ends first with its exception; leave neither behind."""
-    tasks = [asyncio.create_task(work), asyncio.create_task(by)]
+async def _guarded(work: Coroutine[Any, Any, T], *, by: Coroutine[Any, Any, None]) -> T:
+    """Do the work, unless its guard raises before it is done; leave neither behind."""
+    working, guarding = asyncio.create_task(work), asyncio.create_task(by)
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await asyncio.wait({working, guarding}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            guarding.result()
+        return await working
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        working.cancel()
+        guarding.cancel()
+        await asyncio.gather(working, guarding, return_exceptions=True)
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:
