@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import io
+import json
+import logging
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
 
 from hub.common.api.problems import PROBLEM_JSON
+from hub.common.logs import formatter
 from tests.conftest import Person
 
 pytestmark = pytest.mark.django_db
@@ -94,12 +99,24 @@ def test_a_refusal_of_the_domain_keeps_its_code_and_its_facts(ada: Person):
     assert_problem(response, 409, "name_taken")
 
 
-def test_what_broke_is_in_the_log_and_nowhere_else(failing, capfd):
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the hub writes to its log."""
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(formatter())
+    logging.getLogger().addHandler(handler)
+    yield written
+    logging.getLogger().removeHandler(handler)
+
+
+def test_what_broke_is_in_the_log_and_nowhere_else(failing, log):
     response = failing.get("/api/v1/failing/bug")
     document = assert_problem(response, 500, "internal_error")
     assert "hunter2" not in response.content.decode()
-    (told,) = [line for line in capfd.readouterr().err.splitlines() if "hunter2" in line]
-    assert document["request_id"] in told
+    told = json.loads(log.getvalue())
+    assert told["request_id"] == document["request_id"]
+    assert "the database password is hunter2" in told["exception"]
     assert set(document) == {"type", "title", "status", "detail", "code", "request_id"}
 
 
