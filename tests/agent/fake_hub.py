@@ -78,7 +78,7 @@ class FakeHub(FaultyServer):
         self.blobs: dict[str, bytes] = {}
         self.repositories: dict[str, Path] = {}
         self.leases: list[LeaseRequest] = []
-        self._answers: dict[str, Answer] = {}
+        self.enrolled: dict[tuple[str, bytes], str] = {}  # agents by code and key
 
     # What tests do.
 
@@ -155,27 +155,31 @@ class FakeHub(FaultyServer):
 
     def on_enrol(self, seen: Seen) -> Answer:
         message = EnrolmentIn.model_validate_json(seen.body)
-        if again := self._answers.get(seen.headers["Idempotency-Key"]):
-            return again
-        state = self.codes.get(message.code, "unknown")
-        if state != "fresh":
-            raise Problem(404 if state == "unknown" else 410, f"code_{state}")
         public = b64decode(message.public_key)
         digest = sha256(message.code.encode()).hexdigest()
         payload = f"{self.url}\n{digest}\n{message.public_key}\n{message.nonce}".encode()
         verify_bytes(public, "fl-enrol-v1", payload, message.signature)
-        self.codes[message.code], self.keys[key_id(public)] = "spent", public
+        if (message.code, public) not in self.enrolled:
+            self._enrol(message.code, public)
         hub_public = public_key_of(self.key)
         answer = {
-            "agent": str(uuid4()),
+            "agent": self.enrolled[message.code, public],
             "organisation": "blaise",
             "organisation_name": "Blaise & Sons",
             "key_id": key_id(public),
             "hub_public_key": b64encode(hub_public).decode(),
             "hub_key_id": key_id(hub_public),
         }
-        self._answers[seen.headers["Idempotency-Key"]] = answered(answer, 201)
         return answered(answer, 201)
+
+    def _enrol(self, code: str, public: bytes) -> None:
+        state = self.codes.get(code, "unknown")
+        if state != "fresh":
+            raise Problem(404 if state == "unknown" else 410, f"code_{state}")
+        if key_id(public) in self.keys:
+            raise Problem(409, "key_known")
+        self.codes[code], self.keys[key_id(public)] = "spent", public
+        self.enrolled[code, public] = str(uuid4())
 
     def on_lease(self, seen: Seen) -> Answer:
         asked = LeaseRequest.model_validate_json(seen.body)
@@ -321,16 +325,15 @@ class FakeHub(FaultyServer):
             raise Problem(409, "lease_lost")
 
     def _receipt(self, statement: bytes) -> Receipt:
-        body = {
-            "update": str(uuid4()),
-            "statement_sha256": sha256(statement).hexdigest(),
-            "received_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-        }
-        return Receipt(
-            **body,
+        unsigned = Receipt(
+            update=uuid4(),
+            statement_sha256=sha256(statement).hexdigest(),
+            received_at=datetime.now(UTC),
             hub_key_id=key_id(public_key_of(self.key)),
-            signature=sign_bytes(self.key, "fl-receipt-v1", canonical(body)),
+            signature="",
         )
+        signature = sign_bytes(self.key, "fl-receipt-v1", canonical(unsigned.signed_part()))
+        return unsigned.model_copy(update={"signature": signature})
 
 
 TASK, UPLOAD = r"/api/v1/agent/tasks/([0-9a-f-]{36})", r"/api/v1/agent/uploads/([0-9a-f-]{36})"

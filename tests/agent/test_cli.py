@@ -13,9 +13,9 @@ from tests.agent import tiny
 from tests.agent.fake_hub import FakeHub
 
 
-def run(home: Home, *words: str) -> str:
+def run(home: Home, *words: str, status: int = 0) -> str:
     done = CliRunner().invoke(cli.app, [*words, "--home", str(home.folder)])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == status, done.output
     return done.output
 
 
@@ -28,12 +28,13 @@ def left_with(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str
 
 
 def test_status_says_who_where_and_what(home: Home, entry: Entry) -> None:
-    facts = json.loads(run(home, "status", "--json"))
+    facts = json.loads(run(home, "status", "--json", status=cli.EXIT_STOPPED))
     assert facts["agent"] == "blaise-1"
     assert facts["organisation"] == "Blaise & Sons"
     assert (facts["running"], facts["paused"]) == (False, False)
     assert facts["tasks"][0]["id"] == str(entry.offer.id)
-    assert "blaise-1" in run(home, "status")
+    with home.locked():
+        assert "blaise-1" in run(home, "status")
 
 
 def test_data_is_added_and_listed(home: Home, tmp_path: Path) -> None:

@@ -53,6 +53,25 @@ def test_an_answer_that_was_lost_is_asked_for_again(quiet_hub: FakeHub, tmp_path
     assert first.body == second.body
 
 
+def test_enrolling_again_after_a_crash_gets_the_same_agent(
+    quiet_hub: FakeHub, tmp_path: Path
+) -> None:
+    code = quiet_hub.code()
+    first = enrolled(quiet_hub, tmp_path, code)
+    (tmp_path / "agent.json").unlink()
+    assert enrolled(quiet_hub, tmp_path, code) == first
+
+
+def test_a_new_code_for_a_key_that_the_hub_knows_makes_a_new_key(
+    quiet_hub: FakeHub, tmp_path: Path
+) -> None:
+    first = enrolled(quiet_hub, tmp_path, quiet_hub.code())
+    (tmp_path / "agent.json").unlink()
+    again = enrolled(quiet_hub, tmp_path, quiet_hub.code())
+    assert again.key_id != first.key_id
+    assert key_id(public_key_of(Home.found(tmp_path).private_key())) == again.key_id
+
+
 def test_an_enrolled_agent_is_not_enrolled_again(quiet_hub: FakeHub, home: Home) -> None:
     with pytest.raises(AgentFault, match="already"):
         enrolled(quiet_hub, home.folder, quiet_hub.code())

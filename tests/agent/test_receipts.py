@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,27 +11,31 @@ from agent.errors import ReceiptInvalid
 from agent.home import Home
 from agent.receipts import keep_receipt
 from federation.plan import canonical
+from federation.protocol import Receipt
 from federation.signatures import generate_private_key, sign_bytes
 from tests.agent.fake_hub import FakeHub
 
 SUBMISSION = {"statement": {"round": 1, "examples": 3}, "signature": "s"}
 
 
-def receipt(key: bytes, **changed: str) -> dict[str, Any]:
-    body = {
-        "update": str(uuid4()),
-        "statement_sha256": sha256(canonical(SUBMISSION["statement"])).hexdigest(),
-        "received_at": datetime.now(UTC).isoformat(),
-        **changed,
-    }
-    return {**body, "signature": sign_bytes(key, "fl-receipt-v1", canonical(body))}
+def receipt(key: bytes, **changed: str) -> Receipt:
+    unsigned = Receipt(
+        update=uuid4(),
+        statement_sha256=sha256(canonical(SUBMISSION["statement"])).hexdigest(),
+        received_at=datetime.now(UTC),
+        hub_key_id="0" * 64,
+        signature="",
+    ).model_copy(update=changed)
+    signature = sign_bytes(key, "fl-receipt-v1", canonical(unsigned.signed_part()))
+    return unsigned.model_copy(update={"signature": signature})
 
 
 def test_a_receipt_is_kept_beside_what_it_is_for(quiet_hub: FakeHub, home: Home) -> None:
     given = receipt(quiet_hub.key)
     keep_receipt(home, given, SUBMISSION)
     (file,) = home.receipts.iterdir()
-    assert json.loads(file.read_text()) == {"receipt": given, **SUBMISSION}
+    kept = json.loads(file.read_text())
+    assert kept == {"receipt": given.model_dump(mode="json"), **SUBMISSION}
 
 
 def test_a_receipt_of_another_key_is_refused(home: Home) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -22,7 +23,7 @@ from agent.errors import AgentFault, Away, DataRefused, Refused
 from agent.home import Home
 from agent.journal import Entry, Journal
 
-EXIT_FAULT, EXIT_REFUSED, EXIT_AWAY = 3, 4, 5
+EXIT_FAULT, EXIT_REFUSED, EXIT_AWAY, EXIT_STOPPED = 3, 4, 5, 6
 
 app = typer.Typer(
     name="foedus-agent", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
@@ -87,7 +88,13 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     facts = _facts(Home.found(home))
     if as_json:
         print(json.dumps(facts, indent=2))
-        return
+    else:
+        _say_facts(facts)
+    if not facts["running"]:
+        raise typer.Exit(EXIT_STOPPED)
+
+
+def _say_facts(facts: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         if name != "tasks":
             _say(f"{name.replace('_', ' '):<14} {_told(value)}")
@@ -186,7 +193,7 @@ def _told(value: object) -> str:
 
 
 def main() -> None:
-    """Run a command; exit codes: 0 done, 2 usage, 3 at this site, 4 refused, 5 hub away."""
+    """Run a command; the exit codes are those of docs/agent.md."""
     try:
         app()
     except (AgentFault, DataRefused) as fault:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from agent.client import HubClient
-from agent.errors import AgentFault
+from agent.errors import AgentFault, Refused
 from agent.home import Home, Identity
 from federation.protocol import EnrolmentIn, EnrolmentOut
 from federation.signatures import key_id, public_key_of, sign_bytes
@@ -17,24 +17,28 @@ PATIENCE_SECONDS = 20.0
 
 
 async def enrol(home: Home, *, url: str, code: str, name: str) -> Identity:
-    """Make a key, prove that we hold it, and pin the hub's. Raises AgentFault, Refused, Away."""
+    """Make a key, prove that we hold it, and pin the hub's.
+
+    The same again after a crash gets the same agent. Raises AgentFault, Refused, Away.
+    """
     if home.is_enrolled:
         raise AgentFault(f"An agent is enrolled in {home.folder} already: choose another --home.")
-    hub_url = checked_url(url)
-    key = home.make_key()
-    async with HubClient(hub_url) as hub:
-        message = await _message(hub, key=key, code=code, name=name)
-        response = await hub.post(
-            "/api/v1/agent/enrolments",
-            message,
-            key=sha256(message.signature.encode()).hexdigest(),
-            patience=PATIENCE_SECONDS,
-        )
-    answer = EnrolmentOut.model_validate_json(response.content)
-    if answer.key_id != key_id(public_key_of(key)):
+    async with HubClient(checked_url(url)) as hub:
+        try:
+            answer = await _asked(hub, key=home.key_to_enrol(), code=code, name=name)
+        except Refused as refusal:
+            if refusal.code != "key_known":
+                raise
+            # An earlier enrolment, by another code, got through without our knowing.
+            answer = await _asked(hub, key=home.make_key(), code=code, name=name)
+    return _kept(home, hub.hub, name, answer)
+
+
+def _kept(home: Home, url: str, name: str, answer: EnrolmentOut) -> Identity:
+    if answer.key_id != key_id(public_key_of(home.private_key())):
         raise AgentFault("The hub has enrolled another key than ours: ask its operator.")
     identity = Identity(
-        hub=hub_url,
+        hub=url,
         agent=answer.agent,
         name=name,
         organisation=answer.organisation,
@@ -53,6 +57,17 @@ def checked_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
         raise AgentFault(f"{url!r} is no address of a hub: it looks like https://hub.example.org")
     return url.rstrip("/")
+
+
+async def _asked(hub: HubClient, *, key: bytes, code: str, name: str) -> EnrolmentOut:
+    message = await _message(hub, key=key, code=code, name=name)
+    response = await hub.post(
+        "/api/v1/agent/enrolments",
+        message,
+        key=sha256(message.signature.encode()).hexdigest(),
+        patience=PATIENCE_SECONDS,
+    )
+    return EnrolmentOut.model_validate_json(response.content)
 
 
 async def _message(hub: HubClient, *, key: bytes, code: str, name: str) -> EnrolmentIn:

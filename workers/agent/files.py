@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+import time
 from contextlib import suppress
 from hashlib import file_digest
 from pathlib import Path
+from typing import IO
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -42,6 +45,23 @@ def sync_file(path: Path) -> None:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def lock(file: IO[str], *, seconds: float) -> bool:
+    """Try for a while to lock an open file; the lock goes with the file or with its process.
+
+    Whoever only looks whether it is locked holds it for an instant: hence the while.
+    """
+    give_up_at = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up_at:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def made(folder: Path) -> Path:

@@ -11,7 +11,6 @@ cache/            artifacts by digest, base models
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from base64 import b64decode, b64encode
@@ -25,11 +24,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.errors import AgentFault, AlreadyRunning, NotEnrolled
-from agent.files import made, write_whole
+from agent.files import lock, made, write_whole
 from federation.keys import generate_private_key
 
 VARIABLE = "FOEDUS_AGENT_HOME"
 DEFAULT = Path("~/.foedus-agent")
+LOCK_SECONDS = 2.0
 
 
 class Identity(BaseModel):
@@ -94,7 +94,7 @@ class Home:
     @property
     def is_running(self) -> bool:
         try:
-            with self.locked():
+            with self.locked(seconds=0):
                 return False
         except AlreadyRunning:
             return True
@@ -123,20 +123,22 @@ class Home:
             raise AgentFault(f"Others can read {self._key_file}: run `chmod 600` on it.")
         return b64decode(text, validate=True)
 
+    def key_to_enrol(self) -> bytes:
+        """The key of an enrolment that was cut short, or else a new one."""
+        return self.private_key() if self._key_file.exists() else self.make_key()
+
     def make_key(self) -> bytes:
-        """Make a new key at the site; one that no hub has accepted yet is replaced."""
+        """Make a new key at the site, in place of one that no agent uses."""
         key = generate_private_key()
         write_whole(self._key_file, b64encode(key) + b"\n")
         return key
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
         """Let one process at a time work with this folder; raises AlreadyRunning."""
-        with (self.folder / "run.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise AlreadyRunning(f"An agent is running on {self.folder} already.") from None
+        with (self.folder / "run.lock").open("w") as file:
+            if not lock(file, seconds=seconds):
+                raise AlreadyRunning(f"An agent is running on {self.folder} already.")
             yield
 
     @property

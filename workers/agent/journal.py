@@ -11,19 +11,17 @@ upload.json     the hub's upload session
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.files import made, sync_file, write_whole
+from agent.files import lock, made, sync_file, write_whole
 from federation.protocol import FailureIn, Progress, TaskOffer, UploadOut
 
 LOCK_SECONDS = 1.0
@@ -110,15 +108,9 @@ class Entry:
 
     @contextmanager
     def worked_on(self, *, seconds: float = LOCK_SECONDS) -> Iterator[bool]:
-        """Hold the task's lock; False where somebody else does. The kernel frees it on death.
-
-        Whoever looks with `is_worked_on` holds it for an instant, so it is tried for a while.
-        """
-        give_up_at = time.monotonic() + seconds
-        with (self.folder / "lock").open("w") as lock:
-            while not (got := _locked(lock)) and time.monotonic() < give_up_at:
-                time.sleep(0.02)
-            yield got
+        """Hold the task's lock; False where somebody else does."""
+        with (self.folder / "lock").open("w") as file:
+            yield lock(file, seconds=seconds)
 
     @property
     def is_worked_on(self) -> bool:
@@ -138,14 +130,6 @@ class Entry:
 
     def _write(self, name: str, content: str) -> None:
         write_whole(self.folder / name, content)
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

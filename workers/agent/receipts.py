@@ -17,27 +17,25 @@ from agent.files import write_whole
 from agent.home import Home
 from federation.keys import BadKey, BadSignature, verify_bytes
 from federation.plan import canonical
+from federation.protocol import Receipt
 
 LABEL = "fl-receipt-v1"
-SIGNED = ("update", "statement_sha256", "received_at")
 
 
-def keep_receipt(home: Home, receipt: Mapping[str, Any], submission: Mapping[str, Any]) -> None:
+def keep_receipt(home: Home, receipt: Receipt, submission: Mapping[str, Any]) -> None:
     """Verify a receipt with the key pinned at enrolment, and keep it beside what it is for.
 
-    The fields are taken as the hub wrote them, because that is what it signed.
     Raises ReceiptInvalid.
     """
-    if receipt["statement_sha256"] != sha256(canonical(submission["statement"])).hexdigest():
+    if receipt.statement_sha256 != sha256(canonical(submission["statement"])).hexdigest():
         raise ReceiptInvalid("The hub's receipt is for another update than the one we sent.")
-    signed = canonical({name: receipt[name] for name in SIGNED})
     try:
         key = b64decode(home.identity().hub_public_key, validate=True)
-        verify_bytes(key, LABEL, signed, receipt["signature"])
+        verify_bytes(key, LABEL, canonical(receipt.signed_part()), receipt.signature)
     except (BadSignature, BadKey, ValueError) as error:
         raise ReceiptInvalid(
             "The hub's receipt is not signed with the key it had at enrolment: "
             "ask its operator before going on."
         ) from error
-    document = {"receipt": dict(receipt), **submission}
-    write_whole(home.receipts / f"{receipt['update']}.json", json.dumps(document, indent=2) + "\n")
+    document = {"receipt": receipt.model_dump(mode="json"), **submission}
+    write_whole(home.receipts / f"{receipt.update}.json", json.dumps(document, indent=2) + "\n")

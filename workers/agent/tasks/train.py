@@ -14,7 +14,7 @@ from agent.tasks.base import Delivery, Work, task_types
 from agent.uploads import upload
 from federation.failpoints import failpoint
 from federation.plan import canonical
-from federation.protocol import TaskType, TrainSpec, UpdateIn, UpdateStatement
+from federation.protocol import Receipt, TaskType, TrainSpec, UpdateIn, UpdateStatement
 from federation.signatures import sign_bytes
 
 if TYPE_CHECKING:
@@ -114,4 +114,5 @@ async def _submit(delivery: Delivery) -> None:
         f"{delivery.path}/updates", delivery.submission, key=delivery.key("update", digest)
     )
     failpoint("W09", "after")
-    keep_receipt(delivery.home, response.json(), delivery.submission)
+    receipt = Receipt.model_validate_json(response.content)
+    keep_receipt(delivery.home, receipt, delivery.submission)
