@@ -127,7 +127,7 @@ def _proved_key(message: EnrolmentIn) -> bytes:
 
 
 def _locked_code(secret: str) -> EnrolmentCode:
-    """The code, locked; its agent is read after the lock, for a join would be as old as the wait."""
+    """The code, locked. Its agent is read after the lock: a join would be as old as the wait."""
     code = EnrolmentCode.objects.select_for_update().filter(digest=_digest(secret)).first()
     if code is None:
         raise CodeUnknown("Copy all of it.")
