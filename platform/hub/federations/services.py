@@ -215,12 +215,8 @@ def _move(place: Participation, state: ParticipationState, user: User, reason: s
 
 
 def _locked(participation_id: UUID) -> Participation:
-    place = (
-        Participation.objects.select_related("federation", "organisation")
-        .select_for_update(of=("self",))
-        .filter(pk=participation_id)
-        .first()
-    )
+    """The place, locked; what it belongs to is read after the lock, so as new as the lock."""
+    place = Participation.objects.select_for_update().filter(pk=participation_id).first()
     if place is None:
         raise NotFound("no such participation")
     return place
