@@ -36,6 +36,8 @@ class BrowserAuthentication(SessionAuthentication):
     """The session of a signed-in browser; what writes needs the CSRF token too."""
 
     def enforce_csrf(self, request: Request) -> None:
+        # The check looks for a form and reads the stream; a body that is read stays readable.
+        _ = request._request.body  # noqa: SLF001 (the framework hides it)
         try:
             super().enforce_csrf(request)
         except PermissionDenied as refused:
