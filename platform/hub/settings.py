@@ -349,12 +349,17 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "uvicorn.access": {"level": "WARNING"},
-        "django.request": {"level": "ERROR"},
+        "celery.app.trace": {"level": "WARNING"},  # jobs tell what they did themselves
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "django.request": {"level": "CRITICAL"},  # django_structlog tells, with the request's id
         "django_structlog": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        "uvicorn.access": {"level": "WARNING"},
     },
 }
+DJANGO_STRUCTLOG_CELERY_ENABLED = True  # a job knows the request that asked for it
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # the proxy's business
 
 # The operator console
 UNFOLD = {

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 
 import django
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import setup_logging
+from django_structlog.celery.signals import bind_extra_task_metadata
+from django_structlog.celery.steps import DjangoStructLogInitStep
+from structlog.contextvars import bind_contextvars
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 django.setup()
@@ -29,7 +32,14 @@ def make_app() -> Celery:
     made = Celery("foedus", include=["jobs.compute", "jobs.coordination", "jobs.periodic"])
     made.conf.update(settings.CELERY)
     made.conf.beat_schedule = schedule()
+    made.steps["worker"].add(DjangoStructLogInitStep)
+    bind_extra_task_metadata.connect(bind_job)
     return made
+
+
+def bind_job(task: Task[..., None], **_: object) -> None:
+    """Every line that a job logs says which job it is, and what it was asked about."""
+    bind_contextvars(job=task.name, about=list(task.request.args or ()))
 
 
 app = make_app()

@@ -169,8 +169,8 @@ class ReadOnlyAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
             return super().history_view(request, object_id, extra_context)  # type: ignore[no-any-return]
         found = Event.objects.filter(subject_id=row.pk).order_by("-pk")[:EVENTS_SHOWN]
         events = [(event, sentence(event)) for event in found]
-        title = f"Events: {row}"
-        return self._page(request, row, "events", title, events=events, shown=EVENTS_SHOWN)
+        more = {"events": events, "shown": EVENTS_SHOWN, "back": change_url(row)}
+        return self._page(request, row, "events", f"Events: {row}", **more)
 
     def _page(
         self, request: HttpRequest, row: Model, template: str, title: str, **more: object

@@ -1,0 +1,43 @@
+"""`manage.py up`: the whole hub on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from hub.accounts.models import User
+from hub.embedded.supervisor import Supervisor
+from hub.operations.processes import start_hub
+
+FIRST_OPERATOR = "operator@example.org"
+
+
+class Command(BaseCommand):
+    help = "Start the hub with its workers on this machine; Ctrl-C stops everything."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="preferred port (default 8000)")
+        parser.add_argument(
+            "--operator",
+            default=FIRST_OPERATOR,
+            metavar="ADDRESS",
+            help="e-mail address of the first operator's account",
+        )
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        self.stdout.write("Preparing the database …")
+        call_command("migrate", verbosity=0)
+        if not User.objects.filter(is_staff=True).exists():
+            call_command("make_operator", options["operator"], stdout=self.stdout)
+        with Supervisor() as supervisor:
+            url = start_hub(supervisor, port=options["port"])
+            self.stdout.write(f"The hub is up:   {url}")
+            self.stdout.write(f"Its console:     {url}/console/")
+            self.stdout.write(f"Its logs:        {Path(settings.HOME) / 'logs'}")
+            self.stdout.write("Ctrl-C stops it.")
+            supervisor.run_until_stopped()

@@ -1,0 +1,84 @@
+"""The hub's processes by name, and how each is started.
+
+start_hub(supervisor)                       all of them, on this machine
+python -m hub.operations.processes worker   become one of them: the images' entrypoints
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from django.conf import settings
+
+from hub.embedded.ports import LOOPBACK, listen, port_of, wait_for_url
+from hub.embedded.supervisor import Supervisor
+
+PREFERRED_PORT = 8000
+ROOT = Path(__file__).resolve().parents[3]
+SOURCES = [str(ROOT / "platform"), str(ROOT / "workers")]
+# `-P`: where it is started from is no place to import from.
+PYTHON = [sys.executable, "-P", "-m"]
+CELERY = [*PYTHON, "celery", "--quiet", "-A", "jobs.app"]
+# Workers talk to nobody but the broker; leases and claims in the database say who is alive.
+QUIETLY = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+ANSWERING = ["--enable-remote-control"]  # so that `celery inspect ping` finds beat too
+
+
+def commands() -> dict[str, list[str]]:
+    """The programs by name. Beat keeps nothing: what it asks for is due again in seconds."""
+    threads = os.environ.get("WORKER_THREADS", "4")
+    pool = ["-P", "threads", "-c", threads]
+    return {
+        "web": [*PYTHON, "hub.operations.web"],
+        "worker": [*CELERY, "worker", "-n", "worker@%h", "-Q", "default,periodic", *pool, *QUIETLY],
+        "compute": [*CELERY, "worker", "-n", "compute@%h", "-Q", "compute", "-P", "solo", *QUIETLY],
+        "beat": [*CELERY, "beat", "-S", "celery.beat.Scheduler", "--pidfile=", *ANSWERING],
+    }
+
+
+def start_hub(
+    supervisor: Supervisor,
+    *,
+    port: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Start web, worker, compute and beat under a supervisor; return the hub's URL once it answers.
+
+    The database has its tables already. `port` is a wish: where it is taken, another is found.
+    Each process writes to its own file in `logs` under FOEDUS_HOME.
+    """
+    listener = listen(PREFERRED_PORT if port is None else port)
+    url = f"http://{LOOPBACK}:{port_of(listener)}"
+    env = {"PUBLIC_URL": url, "PYTHONPATH": source_path(), **(environment or {})}
+    logs = Path(env.get("FOEDUS_HOME") or settings.HOME) / "logs"
+    for name, command in commands().items():
+        is_web = name == "web"
+        supervisor.start(
+            name,
+            [*command, "--fd", str(listener.fileno())] if is_web else command,
+            env=env,
+            log=logs / f"{name}.log",
+            sockets=[listener] if is_web else (),
+        )
+    wait_for_url(f"{url}/readyz")
+    return url
+
+
+def source_path() -> str:
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join([*SOURCES, *(path for path in inherited if path not in ["", *SOURCES])])
+
+
+def become(name: str) -> None:
+    """Replace this process by one of the hub's."""
+    programs = commands()
+    if name not in programs:
+        sys.exit(f"{name} is no process of the hub; there are {', '.join(programs)}.")
+    os.execv(programs[name][0], programs[name])  # noqa: S606 (our own command lines)
+
+
+if __name__ == "__main__":
+    become(*sys.argv[1:])
