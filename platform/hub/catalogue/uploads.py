@@ -118,7 +118,7 @@ def complete_upload(*, upload_id: UUID) -> Upload:
         if not _is_ready(upload, part):
             return upload
         _store_part(upload, part)
-    return _record(upload)
+        return _record(upload)
 
 
 def resumed_upload(*, agent: Agent, upload_id: UUID) -> Upload:
@@ -256,22 +256,22 @@ def _advance(upload: Upload, offset: int) -> None:
 
 
 def _lower_offset(upload: Upload, part: Part) -> None:
-    """Believe the file where it is shorter than the row says."""
-    size_bytes = part.size_bytes
-    if upload.state == UploadState.OPEN and size_bytes < upload.offset:
-        logger.warning("upload lost bytes", extra={"upload": upload.pk, "left": size_bytes})
-        _advance(upload, size_bytes)
+    """Believe the file where it is shorter than the row says, unless all of it is in the store."""
+    left = part.size_bytes
+    if upload.state == UploadState.OPEN and left < upload.offset and not _is_stored(upload):
+        logger.warning("upload lost bytes", extra={"upload": upload.pk, "left": left})
+        _advance(upload, left)
+
+
+def _is_stored(upload: Upload) -> bool:
+    """Whether a crash came between the store and the row, after all bytes were in."""
+    return upload.offset == upload.size_bytes and store().exists(upload.sha256)
 
 
 def _is_ready(upload: Upload, part: Part) -> bool:
-    """Whether all bytes are there: in the file, or in the store after a crash between the two."""
-    if upload.state != UploadState.OPEN:
-        return False
-    all_came = upload.offset == upload.size_bytes
-    if all_came and part.size_bytes < upload.size_bytes and store().exists(upload.sha256):
-        return True
+    """Whether all bytes are there, in the file or in the store."""
     _lower_offset(upload, part)
-    return upload.offset == upload.size_bytes
+    return upload.state == UploadState.OPEN and upload.offset == upload.size_bytes
 
 
 def _store_part(upload: Upload, part: Part) -> None:

@@ -274,6 +274,19 @@ def test_a_crash_between_the_store_and_the_row_adopts_the_bytes(agent, upload):
     assert not path.exists()
 
 
+def test_a_late_part_between_the_store_and_the_row_takes_nothing_back(upload):
+    path = part_path(upload.pk)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT)
+    Upload.objects.update(offset=5000)
+    store().put(path, SHA256)
+    with pytest.raises(OffsetMismatch):
+        send(upload, CONTENT[4000:], offset=4000)
+    upload.refresh_from_db()
+    assert (upload.state, upload.offset) == ("open", 5000)
+    assert uploads.complete_upload(upload_id=upload.pk).state == "complete"
+
+
 def test_bytes_lost_in_a_power_cut_are_asked_for_again(agent, upload):
     send(upload, CONTENT[:4000])
     os.truncate(part_path(upload.pk), 1500)
