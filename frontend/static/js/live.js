@@ -146,3 +146,10 @@ document.addEventListener("htmx:sseClose", (event) => {
   event.detail.source.close(); // also forgets it
   if (event.detail.type === "message") say(event.target, "ended");
 });
+
+/* What asks again by itself (data-poll) rests while nobody looks, or somebody is at work in it. */
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const part = event.target;
+  if (!part.matches("[data-poll]")) return;
+  if (document.hidden || part.contains(document.activeElement)) event.preventDefault();
+});

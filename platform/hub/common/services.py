@@ -18,8 +18,8 @@ from hub.common.models import IdempotentRequest, OutboxMessage
 OUTBOX_KEPT = timedelta(days=1)
 ANSWERS_KEPT = timedelta(days=30)
 SLUG_LENGTH = 50
-# First parts of addresses under /hf, where federations and base models live side by side.
-RESERVED = frozenset({"api", "base", "datasets", "models", "spaces"})
+# Taken under /hf, where federations and base models live side by side, and by pages beside theirs.
+RESERVED = frozenset({"api", "base", "datasets", "models", "new", "register", "spaces"})
 
 
 @dataclass(frozen=True, slots=True)

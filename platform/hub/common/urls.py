@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from hub.common import pages
 
 app_name = "common"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("docs/problems", pages.problems, name="problems"),
+    path("styleguide", pages.styleguide, name="styleguide"),
+]

@@ -1,0 +1,77 @@
+"""What pages have in common, and the pages of no app."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.forms import BaseForm
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+from rest_framework.exceptions import Throttled
+
+from hub.common import handbook
+from hub.common.errors import DomainError, Forbidden, NotFound
+from hub.common.forms import OnceForm
+from hub.common.refusals import sentence_of
+from hub.common.services import Answer, answer_once
+from hub.common.styleguide import StyleguideForm
+
+
+@contextmanager
+def refusals_on(form: BaseForm) -> Iterator[None]:
+    """What the domain refuses inside the block becomes an error of the form.
+
+    Raises:
+        Http404, PermissionDenied: the form is not the person's to send.
+    """
+    try:
+        yield
+    except NotFound as absent:
+        raise Http404(absent.detail) from absent
+    except Forbidden as forbidden:
+        raise PermissionDenied(forbidden.detail) from forbidden
+    except DomainError as refusal:
+        form.add_error(None, sentence_of(refusal))
+    except Throttled:
+        form.add_error(None, "These were too many tries. Try again in an hour.")
+
+
+def redirect_once(request: HttpRequest, form: OnceForm, make: Callable[[], str]) -> HttpResponse:
+    """Make what a form asks for and go to the address that `make` returns.
+
+    The same form sent again goes to the same address and makes nothing.
+    """
+    given = answer_once(
+        scope=f"user:{request.user.pk}",
+        key=f"page:{form.key}",
+        digest=_digest(request),
+        answer=lambda: Answer(302, make()),
+    )
+    return redirect(given.body)
+
+
+def _digest(request: HttpRequest) -> str:
+    sent = {name: values for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"}
+    asked = json.dumps([request.path, sent], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()
+
+
+@require_safe
+def problems(request: HttpRequest) -> HttpResponse:
+    """What each error code means; the `type` of every problem document leads here."""
+    return render(request, "common/problems.html", {"document": handbook.read("problems.md")})
+
+
+@require_safe
+def styleguide(request: HttpRequest) -> HttpResponse:
+    """Every component in every state, for those who build pages."""
+    if not (settings.DEBUG or getattr(request.user, "is_staff", False)):
+        raise Http404
+    context = {"form": StyleguideForm(), "invalid": StyleguideForm({"email": "nobody"})}
+    return render(request, "common/styleguide.html", context)

@@ -1,0 +1,34 @@
+"""What tests of pages share: a browser that is signed in, and what a reader sees."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+from django.test import Client
+
+from hub.accounts.models import User
+
+TAGS = re.compile(r"<(script|style).*?</\1>|<[^>]+>", re.DOTALL)
+
+
+def browser(user: User | None = None) -> Client:
+    """A browser in which the person has signed in."""
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def words(response: Any) -> str:
+    """The text of a page, without markup, with single spaces."""
+    assert response.status_code == 200, response.status_code
+    return " ".join(unescape(TAGS.sub(" ", response.content.decode())).split())
+
+
+def once(response: Any) -> str:
+    """The key that a form carries, so that sent twice it acts once."""
+    found = re.search(r'name="once" value="([0-9a-f-]{36})"', response.content.decode())
+    assert found, "the form carries no key"
+    return found[1]
