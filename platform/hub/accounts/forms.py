@@ -1,4 +1,4 @@
-"""What sign-up asks beside address and password."""
+"""What sign-up asks beside address and password, and forms of the account pages."""
 
 from __future__ import annotations
 
@@ -6,26 +6,36 @@ from django import forms
 from django.http import HttpRequest
 
 from hub.accounts.models import User
-from hub.common import text
+from hub.common.forms import LineField
+
+LIVES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
 
 
 class NameForm(forms.Form):
     """The base of allauth's sign-up form."""
 
-    name = forms.CharField(
+    name = LineField(
         label="Your name",
         max_length=120,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     field_order = ("name", "email", "password1")
 
-    def clean_name(self) -> str:
-        try:
-            return text.line(self.cleaned_data["name"], least=1, most=120)
-        except text.UnfitText as unfit:
-            raise forms.ValidationError(unfit.detail, code=unfit.code) from unfit
-
     def signup(self, request: HttpRequest, user: User) -> None:  # noqa: ARG002 (allauth's call)
         """Called by allauth once the account is there."""
         user.name = self.cleaned_data["name"]
         user.save(update_fields=["name"])
+
+
+class ProfileForm(forms.Form):
+    name = LineField(
+        label="Your name",
+        max_length=120,
+        help_text="It stands beside what you do and sign, for all who see it.",
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+
+
+class TokenForm(forms.Form):
+    name = LineField(label="Name", max_length=80, help_text="What will use it.")
+    days = forms.TypedChoiceField(label="Lives for", coerce=int, choices=LIVES, initial=90)

@@ -5,9 +5,16 @@ from __future__ import annotations
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth.hashers import make_password
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from hub.accounts.models import ApiToken, User
 from hub.accounts.validators import LONGEST_PASSWORD
+
+
+def person_of(request: HttpRequest) -> User:
+    """Who looks at a page that asks for a sign-in."""
+    assert isinstance(request.user, User)
+    return request.user
 
 
 def tokens_of(user: User) -> QuerySet[ApiToken]:

@@ -15,6 +15,12 @@ MOST_TOKENS = 50
 LONGEST_DAYS = 365
 
 
+def rename_person(*, user: User, name: str) -> None:
+    """Call the person so from now on; what is on record keeps the name of its time."""
+    user.name = text.line(name, least=1, most=120)
+    user.save(update_fields=["name"])
+
+
 @transaction.atomic
 def issue_token(*, user: User, name: str, days: int | None) -> tuple[ApiToken, str]:
     """Make a token that lives for `days`, or until it is revoked; its text is known only now.

@@ -1,0 +1,55 @@
+"""A person's own pages: profile and tokens. Password, second factor and sessions are allauth's."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from hub.accounts import selectors, services
+from hub.accounts.forms import ProfileForm, TokenForm
+from hub.accounts.selectors import person_of
+from hub.common.pages import refusals_on
+from hub.common.refusals import told
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def profile(request: HttpRequest) -> HttpResponse:
+    user = person_of(request)
+    form = ProfileForm(request.POST or None, initial={"name": user.name})
+    if form.is_valid():
+        with refusals_on(form):
+            services.rename_person(user=user, name=form.cleaned_data["name"])
+            messages.success(request, "Kept.")
+            return redirect("accounts:profile")
+    context = {"form": form, "has_second_factor": selectors.has_second_factor(user)}
+    return render(request, "accounts/profile.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+def tokens(request: HttpRequest) -> HttpResponse:
+    """The person's tokens; a new one is shown this once, in the answer to its form."""
+    user = person_of(request)
+    form = TokenForm(request.POST or None)
+    context: dict[str, object] = {"form": form, "now": timezone.now()}
+    if form.is_valid():
+        with refusals_on(form):
+            token, secret = services.issue_token(user=user, **form.cleaned_data)
+            context |= {"form": TokenForm(), "made": token, "secret": secret}
+    return render(request, "accounts/tokens.html", {**context, "tokens": selectors.tokens_of(user)})
+
+
+@require_POST
+@login_required
+def revoke_token(request: HttpRequest, token_id: str) -> HttpResponse:
+    with told(request):
+        services.revoke_token(user=person_of(request), token_id=token_id)
+        messages.success(request, "Revoked. It opens nothing any more.")
+    return redirect("accounts:tokens")
