@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.utils import timezone
 
 from federation.signatures import key_id, public_key_of, sign_bytes
 from hub.accounts.models import User
 from hub.common.errors import Forbidden, NotFound
-from hub.organisations.models import Agent, Membership, Organisation
+from hub.common.feed import Told, told
+from hub.common.models import Event
+from hub.common.sentences import DOING
+from hub.organisations.models import (
+    Agent,
+    AgentState,
+    Membership,
+    Organisation,
+    OrganisationState,
+    Role,
+)
+
+SILENT_AFTER = timedelta(minutes=2)  # an agent that waits for work asks twice a minute
+EVENTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,23 @@ def require_role(user: User, organisation_id: UUID, *roles: str) -> Membership:
     return membership
 
 
+def memberships_of(user: User) -> QuerySet[Membership]:
+    """The person's places with their organisations, by name."""
+    return user.memberships.select_related("organisation").order_by("organisation__name")
+
+
+def organisations_owned_by(user: User) -> QuerySet[Organisation]:
+    """The approved ones for which the person may sign, enrol and join."""
+    return Organisation.objects.filter(
+        state=OrganisationState.APPROVED, memberships__user=user, memberships__role=Role.OWNER
+    )
+
+
+def pending_registrations() -> int:
+    """How many organisations wait for an operator."""
+    return Organisation.objects.filter(state=OrganisationState.PENDING).count()
+
+
 def members_of(organisation: Organisation) -> QuerySet[Membership]:
     return organisation.memberships.select_related("user").order_by("created_at")
 
@@ -86,3 +120,87 @@ def agents_of(user: User) -> QuerySet[Agent]:
 def agent_by_key(key: str) -> Agent | None:
     """The agent that signs with this key, in any state."""
     return Agent.objects.select_related("organisation").filter(key_id=key).first()
+
+
+def history_of(subject: Organisation | Agent) -> list[Told]:
+    """What happened to an organisation with its people, or to an agent; the newest first."""
+    events = Event.objects.filter(subject_id=subject.pk).order_by("-pk")[:EVENTS_SHOWN]
+    return told(events)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an agent does at present, as its last heartbeat told it."""
+
+    type: str  # of the task: train or evaluate
+    run_id: UUID
+    run: str
+    federation: str
+    round: int
+    since: datetime
+    progress: Mapping[str, Any]
+
+    @property
+    def words(self) -> str:
+        return DOING.get(self.type, self.type).capitalize()
+
+    @property
+    def step(self) -> int:
+        return int(self.progress.get("step") or 0)
+
+    @property
+    def steps(self) -> int | None:
+        """None: not known yet."""
+        return int(self.progress.get("steps") or 0) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An agent and what is known of it now."""
+
+    agent: Agent
+    work: Work | None
+
+    @property
+    def state(self) -> str:
+        """revoked, enrolled (never seen), offline (silent), busy or online."""
+        seen = self.agent.last_seen_at
+        if self.agent.state == AgentState.REVOKED:
+            return "revoked"
+        if seen is None:
+            return "enrolled"
+        if seen < timezone.now() - SILENT_AFTER:
+            return "offline"
+        return "busy" if self.work else "online"
+
+    @property
+    def word(self) -> str:
+        words = {"enrolled": "never seen", "offline": "silent", "busy": "working"}
+        return words.get(self.state, self.state)
+
+
+# Tasks belong to a higher app: named by string, and only the database follows this arrow.
+WORK = {
+    "work_type": "leased__type",
+    "work_since": "leased__leased_at",
+    "work_progress": "leased__progress",
+    "work_round": "leased__round__number",
+    "work_run_id": "leased__round__run_id",
+    "work_run": "leased__round__run__name",
+    "work_federation": "leased__round__run__federation__name",
+}
+
+
+def sightings(agents: QuerySet[Agent]) -> list[Sighting]:
+    """Each agent with its present work, in one query."""
+    leased = FilteredRelation("tasks", condition=Q(tasks__state="leased"))
+    columns = {name: F(column) for name, column in WORK.items()}
+    seen: dict[UUID, Sighting] = {}
+    for agent in agents.annotate(leased=leased).annotate(**columns):
+        seen.setdefault(agent.pk, Sighting(agent, _work(agent)))  # one may hold several leases
+    return list(seen.values())
+
+
+def _work(agent: Agent) -> Work | None:
+    found = {name.removeprefix("work_"): getattr(agent, name) for name in WORK}
+    return Work(**found) if found["type"] else None
