@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from hub.accounts.models import User
 from hub.common.errors import Forbidden, NotFound
@@ -15,8 +18,10 @@ from hub.federations.models import (
     ParticipationState,
     Standing,
 )
-from hub.organisations.models import OrganisationState
-from hub.organisations.selectors import organisations_of
+from hub.organisations.models import Organisation, OrganisationState, Role
+from hub.organisations.selectors import organisations_of, organisations_owned_by
+
+PRESENT = (ParticipationState.REQUESTED, ParticipationState.ACTIVE)
 
 
 def federations_of(user: User) -> QuerySet[Federation]:
@@ -37,6 +42,57 @@ def federations_visible_to(user: User) -> QuerySet[Federation]:
     if organisations_of(user).filter(state=OrganisationState.APPROVED).exists():
         visible |= Q(is_listed=True, state=FederationState.ACTIVE)
     return Federation.objects.filter(visible)
+
+
+def federations_to_join(user: User) -> QuerySet[Federation]:
+    """Listed federations in which no organisation of the person takes part or asks to."""
+    own = Participation.objects.filter(
+        organisation__in=organisations_of(user), state__in=PRESENT
+    ).values("federation")
+    lead = Participation.objects.filter(federation=OuterRef("pk"), standing=Standing.LEAD)
+    return (
+        federations_visible_to(user)
+        .filter(is_listed=True, state=FederationState.ACTIVE)
+        .exclude(pk__in=own)
+        .select_related("base_model")
+        .annotate(
+            lead=Subquery(lead.values("organisation__name")[:1]),
+            members=_places("pk", ParticipationState.ACTIVE),
+        )
+        .order_by("name")
+    )
+
+
+def organisations_to_join(user: User, federation: Federation) -> QuerySet[Organisation]:
+    """The person's own for which they may sign the charter, and which are not in yet."""
+    there = federation.participations.exclude(
+        state__in=(ParticipationState.REFUSED, ParticipationState.LEFT)
+    )
+    return organisations_owned_by(user).exclude(pk__in=there.values("organisation"))
+
+
+def places_of(user: User) -> QuerySet[Participation]:
+    """Where the person's organisations take part or ask to, with how many others do."""
+    return (
+        Participation.objects.filter(organisation__in=organisations_of(user), state__in=PRESENT)
+        .select_related("organisation", "federation__base_model")
+        .annotate(
+            members=_places("federation", ParticipationState.ACTIVE),
+            waiting=_places("federation", ParticipationState.REQUESTED),
+        )
+        .order_by("federation__name", "organisation__name")
+    )
+
+
+def _places(federation: str, state: str) -> Coalesce:
+    """How many places in this state the federation of the outer row has."""
+    counted = (
+        Participation.objects.filter(federation=OuterRef(federation), state=state)
+        .order_by()
+        .values("federation")
+        .annotate(count=Count("pk"))
+    )
+    return Coalesce(Subquery(counted.values("count")), 0)
 
 
 def participations_of(federation: Federation) -> QuerySet[Participation]:
@@ -85,3 +141,71 @@ def require_lead(user: User, federation_id: UUID, *roles: str) -> Participation:
     if roles and not is_allowed:
         raise Forbidden(f"This needs the role {' or '.join(roles)}.")
     return place
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A participation as one person sees it. `position` gives its colour in the federation."""
+
+    place: Participation
+    position: int
+    role: str | None  # the person's in that organisation, if any
+
+    @property
+    def is_owned(self) -> bool:
+        return self.role == Role.OWNER
+
+    @property
+    def is_present(self) -> bool:
+        return self.place.state in PRESENT
+
+    @property
+    def is_active(self) -> bool:
+        return self.place.state == ParticipationState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Standpoint:
+    """All seats of a federation, and what they allow one person."""
+
+    seats: Sequence[Seat]
+    may_join: bool
+
+    @property
+    def own(self) -> Sequence[Seat]:
+        return [seat for seat in self.seats if seat.role and seat.is_present]
+
+    @property
+    def is_inside(self) -> bool:
+        return any(seat.is_active for seat in self.own)
+
+    @property
+    def lead(self) -> Seat | None:
+        return next((seat for seat in self.seats if seat.place.is_lead), None)
+
+    @property
+    def decides(self) -> bool:
+        return any(seat.is_active and seat.place.is_lead and seat.is_owned for seat in self.own)
+
+    @property
+    def requests(self) -> Sequence[Seat]:
+        return [seat for seat in self.seats if seat.place.state == ParticipationState.REQUESTED]
+
+    @property
+    def members(self) -> Sequence[Seat]:
+        """Whoever takes part, asks to, or did; not those who were refused."""
+        return [seat for seat in self.seats if seat.place.state != ParticipationState.REFUSED]
+
+    @property
+    def active_count(self) -> int:
+        return sum(seat.is_active for seat in self.seats)
+
+
+def standpoint(user: User, federation: Federation) -> Standpoint:
+    places = participations_of(federation).select_related("signed_by").order_by("created_at", "pk")
+    roles = dict(user.memberships.values_list("organisation_id", "role"))
+    seats = [
+        Seat(place, position, roles.get(place.organisation_id))
+        for position, place in enumerate(places)
+    ]
+    return Standpoint(seats, may_join=organisations_to_join(user, federation).exists())

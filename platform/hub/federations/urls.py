@@ -1,7 +1,18 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from hub.federations import pages
 
 app_name = "federations"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("federations/", pages.federations, name="list"),
+    path("federations/new", pages.new, name="new"),
+    path("federations/<slug:slug>", pages.federation, name="detail"),
+    path("federations/<slug:slug>/join", pages.join, name="join"),
+    path("participations/<uuid:participation_id>/approve", pages.approve, name="approve"),
+    path("participations/<uuid:participation_id>/refuse", pages.refuse, name="refuse"),
+    path("participations/<uuid:participation_id>/leave", pages.leave, name="leave"),
+    path("participations/<uuid:participation_id>/rank", pages.rank, name="rank"),
+]
