@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "hub.runs",
     "hub.ledger",
     "hub.operations",
+    "hub.home",
     "hub.demo",
 ]
 
@@ -198,7 +199,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ] + [{"NAME": "hub.accounts.validators.MaximumLengthValidator"}]
 LOGIN_URL = "account_login"
-LOGIN_REDIRECT_URL = "common:home"
+LOGIN_REDIRECT_URL = "home:home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]

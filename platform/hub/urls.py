@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include("hub.catalogue.urls")),
     path("", include("hub.runs.urls")),
     path("", include("hub.ledger.urls")),
+    path("", include("hub.home.urls")),
     path("", include("hub.operations.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/docs", ReferenceView.as_view(), name="api-docs"),
