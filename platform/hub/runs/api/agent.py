@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation import protocol
+from hub.common.threads import off_loop
 from hub.common.wakeups import listener
 from hub.organisations.api.base import AgentView, message_schema
 from hub.organisations.services import touch_agent
@@ -64,7 +64,7 @@ class LeaseView(AgentView):
     def as_view(cls, **initkwargs: Any) -> Any:  # a coroutine function; Django takes both
         view = super().as_view(**initkwargs)
 
-        look = sync_to_async(view)
+        look = off_loop(view)
 
         async def poll(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             until = time.monotonic() + _wait(request)

@@ -32,7 +32,7 @@ from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.organisations.models import Agent
 from hub.runs.errors import LeaseLost, TaskOver
-from hub.runs.models import RunState, Task, TaskState, TrainingPoint
+from hub.runs.models import Task, TaskState, TrainingPoint
 from hub.runs.selectors import waiting_tasks
 from hub.runs.services.lifecycle import describe, effective_rank, first_evaluated_round
 from hub.runs.services.locks import database_now, lock_task
@@ -244,6 +244,5 @@ def _give_up(task: Task, *, actor: Actor, code: str, detail: str) -> None:
         data={**describe(task), "code": code},
     )
     close_uploads(task_id=task.pk)
-    if task.round.run.state == RunState.RUNNING:
-        enqueue(Job.ADVANCE_RUN, str(task.round.run_id))
+    enqueue(Job.ADVANCE_RUN, str(task.round.run_id))
     wake(f"run:{task.round.run_id}")

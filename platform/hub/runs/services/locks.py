@@ -40,7 +40,10 @@ def lock_round(round_id: UUID) -> Round:
 
 
 def lock_task(agent: Agent, task_id: UUID) -> Task:
-    """A task of the agent's organisation, locked alone: for what touches nothing above it."""
+    """A task of the agent's organisation, locked alone: for what touches nothing above it.
+
+    What is joined may be as old as the wait for the lock; of it, only what never changes counts.
+    """
     found = (
         Task.objects.select_related("round__run__federation", "participation__organisation")
         .select_for_update(of=("self",))

@@ -1,0 +1,114 @@
+"""The whole story in a browser: registration → federation → run → download."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.stack import Stack
+
+PASSWORD = "correct-horse-battery-7"
+CAST = {"ada": "Ada Institute", "blaise": "Blaise Bank"}
+
+
+def test_two_organisations_register_federate_train_and_download(
+    browser: Browser, stack: Stack, tmp_path: Path
+) -> None:
+    pages = {name: newcomer(browser, stack, name) for name in CAST}
+    for name, page in pages.items():
+        register(page, stack, name)
+    ada, blaise = pages["ada"], pages["blaise"]
+    slug = found(ada, stack)
+    join(blaise, ada, stack, slug)
+    for name, page in pages.items():
+        enrol(page, stack, name, slug)
+    start_run(ada, stack, slug)
+    expect(ada.get_by_text("completed").first).to_be_visible(timeout=150_000)
+    without_violations(ada)
+    download(ada, tmp_path)
+    expect_same_record(blaise, stack, slug)
+
+
+def newcomer(browser: Browser, stack: Stack, name: str) -> Page:
+    page = browser.new_context(base_url=stack.url, accept_downloads=True).new_page()
+    page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: (_ for _ in ()).throw(AssertionError(str(error))))
+    page.goto("/accounts/signup/")
+    page.fill("input[name=name]", name.title())
+    page.fill("input[name=email]", f"{name}@example.org")
+    page.fill("input[name=password1]", PASSWORD)
+    page.click("main button[type=submit]")
+    expect(page.locator("main")).to_contain_text("organisation", ignore_case=True)
+    return page
+
+
+def register(page: Page, stack: Stack, name: str) -> None:
+    page.goto("/organisations/register")
+    page.get_by_label("Name").fill(CAST[name])
+    page.click("main form button[type=submit]")
+    expect(page.locator("main")).to_contain_text(CAST[name])
+    stack.manage("approve_organisation", CAST[name].lower().replace(" ", "-"))
+
+
+def found(page: Page, stack: Stack) -> str:
+    page.goto("/federations/new")
+    page.fill("input[name=name]", "Weather")
+    page.fill("textarea[name=purpose]", "To tell hot from cold.")
+    page.get_by_label("Tiny").check()
+    page.click("main form button[type=submit]")
+    expect(page).to_have_url(re.compile(r"/federations/weather"))
+    expect(page.locator("h1")).to_contain_text("Weather")
+    return page.url.rsplit("/", 1)[1].split("?")[0]
+
+
+def join(newcomer: Page, lead: Page, stack: Stack, slug: str) -> None:
+    newcomer.goto(f"/federations/{slug}/join")
+    newcomer.locator("main input[type=checkbox]").first.check()
+    newcomer.click("main form button[type=submit]")
+    lead.goto(f"/federations/{slug}")
+    lead.locator("form[action*=approve] button").first.click()
+    expect(lead.locator("main")).to_contain_text(CAST["blaise"])
+
+
+def enrol(page: Page, stack: Stack, name: str, slug: str) -> None:
+    page.goto("/agents/enrol")
+    page.click("main form button[type=submit]")
+    line = page.get_by_text("foedus-agent enrol").first.inner_text()
+    stack.enrol(name, line, slug)
+    page.goto("/agents/")
+    expect(page.locator("main")).to_contain_text(f"{name}-1")
+
+
+def start_run(page: Page, stack: Stack, slug: str) -> None:
+    page.goto(f"/federations/{slug}/runs/new")
+    page.fill("textarea[name$=labels]", "hot\ncold")
+    page.fill("input[name$=count]", "2")
+    page.get_by_role("button", name="Start the run").click()
+    expect(page).to_have_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+
+
+def without_violations(page: Page) -> None:
+    """WCAG A and AA by axe-core."""
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag22aa"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def download(page: Page, folder: Path) -> None:
+    page.get_by_role("link", name="Version 2").first.click()
+    expect(page).to_have_url(re.compile(r"/versions/"))
+    with page.expect_download() as started:
+        page.locator("a[href$='adapter_config.json']").first.click()
+    target = folder / "adapter_config.json"
+    started.value.save_as(target)
+    assert json.loads(target.read_text())["base_model_name_or_path"] == "base/tiny"
+
+
+def expect_same_record(page: Page, stack: Stack, slug: str) -> None:
+    """The other party sees the same facts."""
+    page.goto(f"/federations/{slug}/contributions")
+    for organisation in CAST.values():
+        expect(page.locator("main")).to_contain_text(organisation)
