@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_an_artifact_is_fetched_once(
 ) -> None:
     assert fetcher.artifact(wanted) == fetcher.artifact(wanted)
     assert len(quiet_hub.requests("/blobs/")) == 1
+
+
+def test_the_artifacts_used_last_are_kept(home: Home, fetcher: Fetcher) -> None:
+    folder = home.cache / "artifacts"
+    folder.mkdir()
+    for age in range(20):
+        (folder / str(age)).touch()
+        os.utime(folder / str(age), (1000 - age, 1000 - age))
+    fetcher.prune()
+    assert {path.name for path in folder.iterdir()} == {str(age) for age in range(16)}
 
 
 def test_other_bytes_under_the_digest_are_refused(

@@ -56,6 +56,12 @@ def test_a_refusal_has_the_problems_status_and_code(quiet_hub: FakeHub, home: Ho
     assert not refusal.value.is_final
 
 
+def test_a_hub_that_has_moved_says_where(quiet_hub: FakeHub, home: Home) -> None:
+    quiet_hub.fail_next("leases", status=301, headers={"Location": "https://new.example.org"})
+    with pytest.raises(Refused, match=r"https://new\.example\.org"):
+        post(home)
+
+
 def test_a_revoked_key_is_final(quiet_hub: FakeHub, home: Home) -> None:
     quiet_hub.fail_next("leases", status=401, code="revoked_key")
     with pytest.raises(Refused) as refusal:

@@ -43,8 +43,14 @@ class Fetcher:
             os.utime(path)
         else:
             asyncio.run(self._download(wanted, path))
-            _prune(path.parent)
         return path
+
+    def prune(self) -> None:
+        """Keep the artifacts used last; adapters of earlier rounds are of no more use."""
+        files = (self.home.cache / "artifacts").glob("*")
+        by_use = sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in by_use[KEPT_ARTIFACTS:]:
+            path.unlink(missing_ok=True)
 
     def base(self, wanted: BaseModelRef) -> Path:
         """Return the folder of a base model's revision, whole and checked."""
@@ -133,10 +139,3 @@ def _check_snapshot(folder: Path) -> None:
             blob.unlink()
             link.unlink()
             raise Away("damaged_file")
-
-
-def _prune(folder: Path) -> None:
-    """Keep the artifacts used last; adapters of earlier rounds are of no more use."""
-    files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in files[KEPT_ARTIFACTS:]:
-        path.unlink(missing_ok=True)

@@ -62,8 +62,7 @@ def run(
 
     logs.configure()
     folder = Home.found(home)
-    if url:
-        identity = folder.identity()
+    if url and checked_url(url) != (identity := folder.identity()).hub:
         folder.keep_identity(identity.model_copy(update={"hub": checked_url(url)}))
     asyncio.run(run_agent(folder, device=device))
 

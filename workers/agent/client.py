@@ -192,6 +192,8 @@ def _raise_refusal(response: httpx.Response) -> None:
     if status in PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise Away(f"http_{status}", _retry_after(response))
     code, detail = _problem_of(response)
+    if response.is_redirect:
+        detail = f"it redirects to {response.headers.get('Location')}: use that address"
     if code in CLOCK_CODES:
         raise ClockDiffers(f"this machine's clock is {_clock_difference(response)} the hub's")
     if code in PASSING_CODES:

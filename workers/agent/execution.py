@@ -58,6 +58,7 @@ def _done(work: Work) -> Outcome:
         told = f"the worker died {MOST_ATTEMPTS} times at this task"
         raise TaskFailed("worker_died", told, retry=True)
     _check_plan(entry.offer)
+    work.fetcher.prune()
     work.reporter.enter("fetching")
     message = task_types[entry.offer.spec.type]().perform(work)
     return Outcome(submission=message.model_dump(mode="json"))
