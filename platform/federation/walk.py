@@ -56,7 +56,7 @@ class Walk:
                     yield from self._plain(name)
 
     def _pair(self, module: str) -> Iterator[tuple[str, Tensor]]:
-        start = _read_pair(self._cohort.start, module)
+        start = read_pair(self._cohort.start, module)
         updates = self._updates(module, start)
         combined = self._recipe.strategy.combine_pair(start, updates, self._recipe.rank)
         self.ranks[module] = combined.rank
@@ -68,7 +68,7 @@ class Walk:
 
     def _updates(self, module: str, start: Pair) -> Iterator[tuple[float, Pair]]:
         for index, file in enumerate(self._cohort.files):
-            pair = _read_pair(file, module)
+            pair = read_pair(file, module)
             self._measure(index, self._recipe.scale * _moved(start, pair))
             yield self._weights[index], pair
 
@@ -95,7 +95,7 @@ def norm_of_change(start: TensorFile, update: TensorFile, scale: float) -> float
     for name, info in sorted(start.layout.tensors.items()):
         match lora_factor(name):
             case "A":
-                pairs = (_read_pair(file, name.removesuffix(A_SUFFIX)) for file in (start, update))
+                pairs = (read_pair(file, name.removesuffix(A_SUFFIX)) for file in (start, update))
                 total = hypot(total, scale * _moved(*pairs))
             case None:
                 for first, last in blocks_of(prod(info.shape)):
@@ -108,7 +108,7 @@ def _moved(start: Pair, update: Pair) -> float:
     return norm(change(start.leading(update.rank), update))
 
 
-def _read_pair(file: TensorFile, module: str) -> Pair:
+def read_pair(file: TensorFile, module: str) -> Pair:
     """Both factors in float64; those of convolutions as the matrices they stand for."""
     b, a = file.tensor(module + B_SUFFIX), file.tensor(module + A_SUFFIX)
     return Pair(b.flatten(1).double(), a.flatten(1).double())

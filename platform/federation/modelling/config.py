@@ -17,13 +17,13 @@ def adapter_config(plan: Plan, *, base_repo: str, rank: int | None = None) -> di
     rank = plan.adapter.rank if rank is None else rank
     return {
         "peft_type": "LORA",
-        "task_type": _task_type(plan),
+        "task_type": task_type(plan),
         "base_model_name_or_path": base_repo,
         "r": rank,
         "lora_alpha": plan.adapter.scale * rank,
         "lora_dropout": 0.0,
         "target_modules": sorted(plan.adapter.targets),
-        "modules_to_save": list(HEADS) if is_classification(plan) else None,
+        "modules_to_save": list(HEADS) if label_count(plan) else None,
         "bias": "none",
         "use_rslora": False,
         "use_dora": False,
@@ -33,12 +33,13 @@ def adapter_config(plan: Plan, *, base_repo: str, rank: int | None = None) -> di
     }
 
 
-def is_classification(plan: Plan) -> bool:
-    return isinstance(plan.task, SequenceClassification)
-
-
-def _task_type(plan: Plan) -> str:
+def task_type(plan: Plan) -> str:
     """Mean pooling rides on token classification: a linear head commutes with the mean."""
     if not isinstance(plan.task, SequenceClassification):
         return "CAUSAL_LM"
     return "TOKEN_CLS" if plan.task.pooling == "mean" else "SEQ_CLS"
+
+
+def label_count(plan: Plan) -> int:
+    """How wide the head is; 0 where there is none to train."""
+    return len(plan.task.labels) if isinstance(plan.task, SequenceClassification) else 0

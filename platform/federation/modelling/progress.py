@@ -1,0 +1,52 @@
+"""Where the work stands, and what it cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import torch
+
+from federation.modelling.messages import ModellingRefused, Step
+from federation.modelling.objectives import Outcome
+
+
+def device_clock(device: torch.device) -> float:
+    """Seconds of this processor on a CPU, of the wall where an accelerator does the work."""
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
+@dataclass(slots=True)
+class Progress:
+    """Running sums over the micro-batches done so far."""
+
+    steps: int
+    step: int = 0
+    examples: int = 0
+    count: int = 0
+    correct: int = 0
+    loss_sum: float = 0.0
+    last_loss: float | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    def add(self, outcome: Outcome, examples: int) -> None:
+        """Count a batch in; a loss that is no number ends the work."""
+        loss = float(outcome.loss.detach())
+        if not math.isfinite(loss):
+            raise ModellingRefused("diverged", f"the loss at step {self.step} is {loss}")
+        self.step += 1
+        self.examples += examples
+        self.count += outcome.count
+        self.correct += outcome.correct or 0
+        self.loss_sum += loss
+        self.last_loss = loss / outcome.count
+
+    @property
+    def mean_loss(self) -> float | None:
+        return self.loss_sum / self.count if self.count else None
+
+    def report(self, *, loss: float | None, learning_rate: float = 0.0) -> Step:
+        elapsed = time.perf_counter() - self.started
+        speed = self.examples / elapsed if self.examples and elapsed > 0 else None
+        return Step(self.step, self.steps, loss, learning_rate, speed)
