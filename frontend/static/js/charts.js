@@ -53,7 +53,7 @@ function palette() {
 
 /* ------------------------------------------------------------------------ chart */
 
-function dataset(series, position, kind, colours) {
+function dataset(series, position, kind, colours, spanned) {
   const hue = colours.hues[(series.hue ?? position) % colours.hues.length];
   const colour = series.strong ? colours.ink : hue;
   return {
@@ -68,7 +68,7 @@ function dataset(series, position, kind, colours) {
     pointHoverRadius: 5,
     pointBorderWidth: 1.75,
     maxBarThickness: 36,
-    spanGaps: false,
+    spanGaps: spanned,
   };
 }
 
@@ -90,7 +90,7 @@ function configuration(figure, colours) {
     type: kind,
     data: {
       labels: data.labels,
-      datasets: data.series.map((one, position) => dataset(one, position, kind, colours)),
+      datasets: data.series.map((one, position) => dataset(one, position, kind, colours, Boolean(data.spanned))),
     },
     options: {
       animation: false,
@@ -161,11 +161,15 @@ function svgText(text, x, y, anchor, colour) {
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}" fill="${colour}">${escape(text)}</text>`;
 }
 
-function svgLine(points, { data, borderColor, borderWidth, borderDash }) {
-  let pen = "M"; // lifted where a value is missing
+function svgLine(points, { data, borderColor, borderWidth, borderDash, spanGaps }) {
+  let pen = "M"; // lifted where a value is missing, unless gaps are spanned
   const path = points.map(({ x, y }, place) => {
-    const stroke = data[place] === null ? "" : `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
-    pen = data[place] === null ? "M" : "L";
+    if (data[place] === null) {
+      pen = spanGaps ? pen : "M";
+      return "";
+    }
+    const stroke = `${pen}${x.toFixed(1)} ${y.toFixed(1)}`;
+    pen = "L";
     return stroke;
   });
   return `<path fill="none" stroke="${borderColor}" stroke-width="${borderWidth}" stroke-dasharray="${borderDash.join(" ")}" d="${path.join("")}"/>`;

@@ -55,7 +55,10 @@ def measured_by_round(
         for place in places.values()
         if any(place.id in one.by_participation for one in found)
     ]
-    return {"labels": [str(number) if number else START for number in rounds], "series": [whole, *each]}
+    return {
+        "labels": [str(number) if number else START for number in rounds],
+        "series": [whole, *each],
+    }
 
 
 def training_loss(run_id: UUID, places: Places) -> Chart | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
 
 from django.conf import settings
 
 from federation.protocol import TaskType
 from hub.federations.places import Place
-from hub.runs.models import Task, TaskState, Update, UpdateState
+from hub.runs.models import Task, TaskState, Update
 
 DONE = frozenset({"accepted", "completed", "received"})
 WORDS: Mapping[str, str] = {
@@ -20,7 +20,6 @@ WORDS: Mapping[str, str] = {
     "quarantined": "held for review",
 }
 CODES: Mapping[str, str] = {
-    "deadline": "the deadline passed before anything came in",
     "norm_outlier": "it moves the model far more than the others",
     "suspect_zero": "it changes nothing",
     "non_finite": "it holds values that are no numbers",
@@ -72,19 +71,20 @@ class Doing:
         return self.task.agent.name if self.task and self.task.agent else ""
 
     @property
-    def step(self) -> int | None:
-        return self._progress.get("step") if self.steps else None  # type: ignore[return-value]
+    def step(self) -> float | None:
+        return self._told("step") if self.steps else None
 
     @property
-    def steps(self) -> int | None:
-        return self._progress.get("steps") or None  # type: ignore[return-value]
+    def steps(self) -> float | None:
+        return self._told("steps") or None
 
     @property
     def loss(self) -> float | None:
         """The latest; once delivered, the one that the update states."""
         if self.update is not None:
-            return self.update.metrics.get("loss")  # type: ignore[no-any-return]
-        return self._progress.get("loss")  # type: ignore[return-value]
+            stated: Mapping[str, float] = self.update.metrics
+            return stated.get("loss")
+        return self._told("loss")
 
     @property
     def pace(self) -> float | None:
@@ -92,7 +92,13 @@ class Doing:
         if self.update is not None:
             seconds = self.update.device_seconds
             return self.update.examples / seconds if seconds else None
-        return self._progress.get("examples_per_second")  # type: ignore[return-value]
+        return self._told("examples_per_second")
+
+    @property
+    def times_usual(self) -> float | None:
+        """How far the update moves the model, in terms of what is usual in the run."""
+        usual = self.update.evidence.get("usual_norm") if self.update else None
+        return self.update.norm / usual if self.update and self.update.norm and usual else None
 
     @property
     def heard_at(self) -> datetime | None:
@@ -104,9 +110,13 @@ class Doing:
         return self.task.ended_at
 
     @property
-    def _progress(self) -> Mapping[str, float | str | None]:
+    def _progress(self) -> Mapping[str, Any]:
         is_leased = self.task is not None and self.task.state == TaskState.LEASED
         return self.task.progress if is_leased and self.task else {}
+
+    def _told(self, name: str) -> float | None:
+        value = self._progress.get(name)
+        return value if isinstance(value, int | float) else None
 
 
 def doings(places: Iterable[Place], tasks: Sequence[Task], *, run_goes_on: bool) -> list[Doing]:
@@ -124,7 +134,9 @@ def doings(places: Iterable[Place], tasks: Sequence[Task], *, run_goes_on: bool)
     ]
 
 
-def training_of(places: Iterable[Place], tasks: Sequence[Task], *, run_goes_on: bool) -> list[Doing]:
+def training_of(
+    places: Iterable[Place], tasks: Sequence[Task], *, run_goes_on: bool
+) -> list[Doing]:
     """The same for the training alone, whatever came after it."""
     training = [task for task in tasks if task.type == TaskType.TRAIN]
     return doings(places, training, run_goes_on=run_goes_on)
@@ -168,14 +180,6 @@ def _waiting(place: Place, task: Task) -> str:
     return f"attempt {task.attempts + 1}" if task.attempts else ""
 
 
-def by_place(rows: Iterable[Doing]) -> dict[UUID, Doing]:
-    return {row.place.id: row for row in rows}
-
-
 def counted(rows: Sequence[Doing], what: str) -> str:
     """«3 of 4 updates»."""
     return f"{sum(row.is_done for row in rows)} of {len(rows)} {what}"
-
-
-def is_undecided(update: Update) -> bool:
-    return update.state in {UpdateState.RECEIVED, UpdateState.QUARANTINED}

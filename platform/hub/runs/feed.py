@@ -22,7 +22,13 @@ class Told:
 
 
 def told(events: Iterable[Event]) -> list[Told]:
-    return [Told(event, sentence(event) + ".", _state(event)) for event in events]
+    return [_told(event) for event in events]
+
+
+def _told(event: Event) -> Told:
+    if event.kind == "task.cancelled":
+        event.reason = ""  # the round's or the run's, which stands beside it
+    return Told(event, f"{sentence(event).rstrip('.')}.", _state(event))
 
 
 def _state(event: Event) -> str:

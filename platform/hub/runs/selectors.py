@@ -74,9 +74,9 @@ def rounds_of(run: Run) -> QuerySet[Round]:
     """A run's rounds with how many updates each has, of how many, for lists and charts."""
     updates = Update.objects.filter(state=UpdateState.ACCEPTED, is_late=False)
     tasks = Task.objects.filter(type=TaskType.TRAIN)
-    return run.rounds.annotate(
-        accepted=_counted(updates), expected=_counted(tasks)
-    ).select_related("version")
+    return run.rounds.annotate(accepted=_counted(updates), expected=_counted(tasks)).select_related(
+        "version"
+    )
 
 
 def _counted(rows: QuerySet[Task] | QuerySet[Update]) -> Coalesce:

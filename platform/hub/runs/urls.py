@@ -1,7 +1,21 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from hub.runs import live, pages
 
 app_name = "runs"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("runs/", pages.runs, name="list"),
+    path("federations/<slug:slug>/runs/new", pages.new, name="new"),
+    path("runs/<uuid:pk>", pages.run, name="detail"),
+    path("runs/<uuid:pk>/events", live.events, name="events"),
+    path("runs/<uuid:pk>/parts/<slug:name>", pages.part, name="part"),
+    path("runs/<uuid:pk>/start", pages.start, name="start"),
+    path("runs/<uuid:pk>/pause", pages.pause, name="pause"),
+    path("runs/<uuid:pk>/resume", pages.resume, name="resume"),
+    path("runs/<uuid:pk>/cancel", pages.cancel, name="cancel"),
+    path("rounds/<uuid:pk>", pages.round_, name="round"),
+    path("updates/<uuid:pk>/judge", pages.judge, name="judge"),
+]

@@ -1,0 +1,147 @@
+"""Versions as pages show them: where each comes from, and what it achieved."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+
+from hub.accounts.models import User
+from hub.catalogue.measures import Measure, Score, Scores, measure_of, scores
+from hub.catalogue.models import BaseModel, Evaluation, ModelVersion, VersionState
+from hub.federations.models import Federation
+from hub.federations.selectors import federations_of
+
+CHART_MOST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The run and the round that made a version."""
+
+    run_id: UUID
+    run: str
+    round_id: UUID
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    version: ModelVersion
+    origin: Origin | None
+    scores: Scores  # beside the start of its run
+
+    @property
+    def score(self) -> Score:
+        return self.scores.whole
+
+
+def with_origin(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
+    """Select the round that points at each version; rounds are rows of a higher app."""
+    return versions.select_related("federation", "base_model", "parent", "round__run")
+
+
+def origin_of(version: ModelVersion) -> Origin | None:
+    found: Any = getattr(version, "round", None)
+    return found and Origin(found.run_id, found.run.name, found.pk, found.number)
+
+
+def version_rows(versions: Iterable[ModelVersion]) -> list[VersionRow]:
+    """A line for each version, of `with_origin`; two queries, however many they are."""
+    given = list(versions)
+    after = _by_version(given)
+    runs = {one.run_id for of_version in after.values() for one in of_version}
+    starts = _starts(runs)
+    return [_row(version, after.get(version.pk, ()), starts) for version in given]
+
+
+def _by_version(versions: Sequence[ModelVersion]) -> Mapping[UUID | None, list[Evaluation]]:
+    found: dict[UUID | None, list[Evaluation]] = defaultdict(list)
+    for evaluation in Evaluation.objects.filter(version__in=versions):
+        found[evaluation.version_id].append(evaluation)
+    return found
+
+
+def _starts(runs: Iterable[UUID]) -> Mapping[UUID, list[Evaluation]]:
+    found: dict[UUID, list[Evaluation]] = defaultdict(list)
+    for evaluation in Evaluation.objects.filter(run_id__in=runs, round_number=0):
+        found[evaluation.run_id].append(evaluation)
+    return found
+
+
+def _row(
+    version: ModelVersion,
+    after: Sequence[Evaluation],
+    starts: Mapping[UUID, list[Evaluation]],
+) -> VersionRow:
+    before = starts.get(after[0].run_id, ()) if after else ()
+    return VersionRow(version, origin_of(version), scores(measure_of(version.plan), after, before))
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What a federation has: its released version, its latest, and how many there are."""
+
+    federation: Federation
+    released: VersionRow | None
+    latest: VersionRow | None
+    count: int
+
+
+def shelves_of(user: User) -> list[Shelf]:
+    """The person's federations with their models; four queries, however many there are."""
+    in_line = Q(versions__is_baseline=False)
+    newest = ModelVersion.objects.filter(federation=OuterRef("pk"), is_baseline=False)
+    federations = list(
+        federations_of(user)
+        .select_related("base_model")
+        .annotate(
+            count=Count("versions", filter=in_line),
+            latest=Subquery(newest.order_by("-number").values("pk")[:1]),
+        )
+        .order_by("name")
+    )
+    shown = Q(pk__in=[one.latest for one in federations if one.latest])
+    shown |= Q(federation__in=federations, state=VersionState.RELEASED)
+    rows = version_rows(with_origin(ModelVersion.objects.filter(shown)))
+    return [_shelf(federation, rows) for federation in federations]
+
+
+def _shelf(federation: Any, rows: Sequence[VersionRow]) -> Shelf:
+    own = [row for row in rows if row.version.federation_id == federation.pk]
+    return Shelf(
+        federation=federation,
+        released=next((r for r in own if r.version.state == VersionState.RELEASED), None),
+        latest=next((r for r in own if r.version.pk == federation.latest), None),
+        count=federation.count,
+    )
+
+
+def base_rows(user: User) -> QuerySet[BaseModel]:
+    """All base models, with how many of the person's federations start from each, and its size."""
+    own = federations_of(user).values("pk")
+    return BaseModel.objects.annotate(
+        used=Count("federations", filter=Q(federations__in=own), distinct=True),
+        latest=Max("versions__created_at", filter=Q(versions__federation__in=own)),
+    ).order_by("name")
+
+
+def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | None:
+    """What each version of the line achieved, over all test data; of a long line some."""
+    line = federation.versions.filter(is_baseline=False).order_by("number")
+    keys = list(line.values_list("pk", flat=True))
+    if not keys:
+        return None
+    chosen = keys[:: max(1, -(-len(keys) // CHART_MOST))]
+    rows = version_rows(line.filter(pk__in={*chosen, keys[-1]}))
+    measured = [row for row in rows if row.score.value is not None]
+    if not measured:
+        return None
+    measure = measured[-1].score.measure
+    values = [row.score.value if row.score.measure is measure else None for row in measured]
+    series = {"name": measure.name, "values": values, "strong": True}
+    return measure, {"labels": [f"v{row.version.number}" for row in measured], "series": [series]}

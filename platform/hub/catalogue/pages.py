@@ -1,0 +1,117 @@
+"""Pages of base models and versions: what there is, what it can do, where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from hub.accounts.selectors import person_of
+from hub.catalogue import registry, selectors
+from hub.catalogue.lines import (
+    base_rows,
+    chart_of_line,
+    shelves_of,
+    version_rows,
+    with_origin,
+)
+from hub.catalogue.models import ModelVersion
+from hub.catalogue.recipes import base_loading_code
+from hub.catalogue.streaming import artifact_response
+from hub.catalogue.volumes import Volume
+from hub.common.forms import reason_in
+from hub.common.refusals import told
+from hub.federations.selectors import federations_of
+
+VERSIONS_SHOWN = 25
+
+
+@require_safe
+@login_required
+def models(request: HttpRequest) -> HttpResponse:
+    """What the person's federations have made, and what they can start from."""
+    user = person_of(request)
+    context = {"shelves": shelves_of(user), "bases": base_rows(user)}
+    return render(request, "catalogue/models.html", context)
+
+
+@require_safe
+@login_required
+def versions(request: HttpRequest, slug: str) -> HttpResponse:
+    """The line of a federation, the newest first; baselines apart."""
+    federation = get_object_or_404(federations_of(person_of(request)), slug=slug)
+    apart = "baselines" in request.GET
+    found = with_origin(federation.versions.filter(is_baseline=apart)).order_by("-number")
+    page = Paginator(found, VERSIONS_SHOWN).get_page(request.GET.get("page"))
+    context = {
+        "federation": federation,
+        "apart": apart,
+        "page": page,
+        "rows": version_rows(page.object_list),
+        "chart": None if apart else chart_of_line(federation),
+    }
+    return render(request, "catalogue/versions.html", context)
+
+
+@require_safe
+@login_required
+def version(request: HttpRequest, pk: UUID) -> HttpResponse:
+    user = person_of(request)
+    found = get_object_or_404(with_origin(selectors.versions_visible_to(user)), pk=pk)
+    context = {"version": found, "volume": Volume(found, user)}
+    return render(request, "catalogue/version.html", context)
+
+
+@require_safe
+@login_required
+def download(request: HttpRequest, pk: UUID, path: str) -> HttpResponseBase:
+    """One file of a version, under its name."""
+    found = get_object_or_404(selectors.versions_visible_to(person_of(request)), pk=pk)
+    file = found.files.filter(path=path).select_related("artifact").first()
+    if file is None:
+        raise Http404
+    return artifact_response(request, file.artifact, filename=path.rpartition("/")[2])
+
+
+@require_POST
+@login_required
+def release(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _decide(request, pk, registry.release_version, "{version} is released.")
+
+
+@require_POST
+@login_required
+def retire(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _decide(request, pk, registry.retire_version, "{version} is retired.")
+
+
+def _decide(
+    request: HttpRequest, pk: UUID, service: Callable[..., ModelVersion], sentence: str
+) -> HttpResponse:
+    with told(request):
+        done = service(user=person_of(request), version_id=pk, reason=reason_in(request.POST))
+        messages.success(request, sentence.format(version=f"Version {done.number}"))
+    return redirect("catalogue:version", pk)
+
+
+@require_safe
+@login_required
+def base(request: HttpRequest, slug: str) -> HttpResponse:
+    """A base model: what it is, its files, and who of the person's federations starts from it."""
+    found = get_object_or_404(selectors.base_models(), slug=slug)
+    files = list(found.files.select_related("artifact"))
+    context = {
+        "base": found,
+        "files": files,
+        "size_bytes": sum(file.artifact.size_bytes for file in files),
+        "federations": federations_of(person_of(request)).filter(base_model=found),
+        "code": base_loading_code(found),
+    }
+    return render(request, "catalogue/base.html", context)

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from hub.catalogue import pages
+
+app_name = "catalogue"
+
+urlpatterns = [
+    path("models/", pages.models, name="models"),
+    path("federations/<slug:slug>/versions", pages.versions, name="versions"),
+    path("versions/<uuid:pk>", pages.version, name="version"),
+    path("versions/<uuid:pk>/files/<path:path>", pages.download, name="download"),
+    path("versions/<uuid:pk>/release", pages.release, name="release"),
+    path("versions/<uuid:pk>/retire", pages.retire, name="retire"),
+    path("base-models/<slug:slug>", pages.base, name="base"),
+]

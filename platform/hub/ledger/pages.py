@@ -1,0 +1,41 @@
+"""Pages of contributions: what every organisation gave, as metered facts."""
+
+from __future__ import annotations
+
+import csv
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from hub.accounts.selectors import person_of
+from hub.federations.selectors import federations_of
+from hub.ledger.sheets import COLUMNS, Sheet, cells, facts_of
+
+FACTS_SHOWN = 25
+
+
+@require_safe
+@login_required
+def contributions(request: HttpRequest, slug: str) -> HttpResponse:
+    user = person_of(request)
+    federation = get_object_or_404(federations_of(user), slug=slug)
+    facts = facts_of(federation).order_by("-round__created_at", "participation__created_at", "-id")
+    page = Paginator(facts, FACTS_SHOWN).get_page(request.GET.get("page"))
+    context = {"federation": federation, "sheet": Sheet(federation, user), "page": page}
+    return render(request, "ledger/contributions.html", context)
+
+
+@require_safe
+@login_required
+def download(request: HttpRequest, slug: str) -> HttpResponse:
+    """Every fact as CSV, the oldest first."""
+    federation = get_object_or_404(federations_of(person_of(request)), slug=slug)
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{slug}-contributions.csv"'
+    writer = csv.writer(response)
+    writer.writerow(COLUMNS)
+    writer.writerows(cells(fact) for fact in facts_of(federation).order_by("id").iterator(2000))
+    return response

@@ -1,0 +1,130 @@
+"""What the page of contributions shows, and its table for spreadsheets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from hub.accounts.models import User
+from hub.federations.models import Federation, Participation
+from hub.federations.places import Place, places_in
+from hub.ledger.models import ContributionFact
+from hub.ledger.selectors import totals_by_participation
+
+COLUMNS = (
+    "recorded_at",
+    "run",
+    "run_name",
+    "round",
+    "organisation",
+    "outcome",
+    "examples",
+    "tokens",
+    "steps",
+    "device_seconds",
+    "bytes_up",
+    "bytes_down",
+    "weight",
+)
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet knows that a cell is a formula
+
+
+def facts_of(federation: Federation) -> QuerySet[ContributionFact]:
+    return ContributionFact.objects.filter(round__run__federation=federation).select_related(
+        "participation__organisation", "round__run"
+    )
+
+
+def cells(fact: ContributionFact) -> list[object]:
+    """A row for spreadsheets; what people wrote can be no formula."""
+    run = fact.round.run
+    row: Sequence[object] = (
+        fact.at.isoformat(timespec="seconds"),
+        run.pk,
+        run.name,
+        fact.round.number,
+        fact.participation.organisation.name,
+        fact.outcome,
+        fact.examples,
+        fact.tokens,
+        fact.steps,
+        fact.device_seconds,
+        fact.bytes_up,
+        fact.bytes_down,
+        fact.weight,
+    )
+    return [plain(cell) if isinstance(cell, str) else cell for cell in row]
+
+
+def plain(text: str) -> str:
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What one organisation gave in all; `sums` has the columns of `totals_by_participation`."""
+
+    place: Place
+    sums: Participation
+
+    @property
+    def asked(self) -> int:
+        """In how many rounds it was asked; what came too late was missed before."""
+        sums: Any = self.sums
+        return int(sums.accepted + sums.rejected + sums.missed)
+
+
+class Sheet:
+    """The facts of a federation, summed up; read when the template first asks for them."""
+
+    def __init__(self, federation: Federation, user: User) -> None:
+        self.federation = federation
+        self.user = user
+
+    @cached_property
+    def places(self) -> Mapping[UUID, Place]:
+        return places_in(self.federation.pk, self.user)
+
+    @cached_property
+    def totals(self) -> list[Total]:
+        """Of everybody who was ever asked, in the order in which they came."""
+        sums = {one.pk: one for one in totals_by_participation(self.federation.pk)}
+        rows = [Total(place, sums[place.id]) for place in self.places.values() if place.id in sums]
+        return [row for row in rows if row.asked]
+
+    @cached_property
+    def sums(self) -> Mapping[str, float]:
+        """All organisations together."""
+        columns = ("examples", "tokens", "steps", "device_seconds", "bytes_up", "bytes_down")
+        outcomes = ("accepted", "late", "rejected", "missed")
+        return {
+            name: sum(getattr(total.sums, name) for total in self.totals)
+            for name in (*columns, *outcomes)
+        }
+
+    @property
+    def chart_of_shares(self) -> Mapping[str, Any] | None:
+        """Each organisation's share of three things that have been given."""
+        if not self.sums["examples"]:
+            return None
+        measured = (
+            ("Examples", "examples"),
+            ("Device time", "device_seconds"),
+            ("Bytes sent", "bytes_up"),
+        )
+        return {
+            "labels": [total.place.name for total in self.totals],
+            "series": [
+                {"name": name, "values": self._shares(column), "hue": hue}
+                for hue, (name, column) in enumerate(measured)
+            ],
+        }
+
+    def _shares(self, column: str) -> list[float | None]:
+        whole = self.sums[column]
+        return [getattr(total.sums, column) / whole if whole else None for total in self.totals]

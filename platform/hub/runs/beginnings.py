@@ -1,0 +1,120 @@
+"""What a new run begins with: the last run of the federation, or what usually works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.http import QueryDict
+
+from hub.accounts.models import User
+from hub.catalogue.models import ModelVersion
+from hub.catalogue.selectors import line_of
+from hub.federations.models import Federation
+from hub.federations.places import Place, places_in
+from hub.runs.forecasts import Forecast, forecast, past_of
+from hub.runs.forms import RunForm
+from hub.runs.models import Purpose, Run
+from hub.runs.planforms import TASKS, plan_from
+
+WRITERS = ("CausalLM", "LMHead")  # in the names of architectures that continue texts
+# The linear layers that usually get an adapter, by what is in an architecture's name.
+TARGETS: Mapping[str, Sequence[str]] = {
+    "GPT2": ("c_attn",),
+    "GPTNeoX": ("query_key_value",),
+    "Bloom": ("query_key_value",),
+    "DistilBert": ("q_lin", "v_lin"),
+    "Bert": ("query", "value"),
+    "Roberta": ("query", "value"),
+    "Electra": ("query", "value"),
+}
+USUAL_TARGETS = ("q_proj", "v_proj")
+USUAL_QUORUM = 2
+VERSIONS_OFFERED = 20
+
+
+class Draft:
+    """A run that one person is about to make; each thing is read when it is first asked for."""
+
+    def __init__(self, federation: Federation, user: User, *, asked: QueryDict) -> None:
+        """`asked` may name another kind of task (`task`), or a run to begin from (`like`)."""
+        self.federation = federation
+        self.user = user
+        self.asked = asked
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """Who can train."""
+        every = places_in(self.federation.pk, self.user).values()
+        return [place for place in every if place.is_active]
+
+    @cached_property
+    def latest(self) -> Run | None:
+        return self.federation.runs.order_by("-number").first()
+
+    @cached_property
+    def model(self) -> Run | None:
+        """The run whose plan the form begins with: the one that was asked for, or the last."""
+        runs = self.federation.runs.filter(purpose=Purpose.FEDERATED).order_by("-number")
+        number = self.asked.get("like", "")
+        found = runs.filter(number=int(number[:9])).first() if number.isdecimal() else runs.first()
+        wanted = self.asked.get("task", "")
+        return found if found and wanted in {"", found.plan["task"]["type"]} else None
+
+    @cached_property
+    def task(self) -> str:
+        if self.model is not None:
+            return str(self.model.plan["task"]["type"])
+        wanted = self.asked.get("task", "")
+        return wanted if wanted in TASKS else self._usual_task()
+
+    @property
+    def tasks(self) -> Mapping[str, str]:
+        return TASKS
+
+    @cached_property
+    def versions(self) -> list[ModelVersion]:
+        return list(line_of(self.federation)[:VERSIONS_OFFERED])
+
+    def form(self, data: QueryDict | None) -> RunForm:
+        trainers = self._trainers()
+        self._form = RunForm(
+            data,
+            places=self.places,
+            versions=self.versions,
+            task=self.task,
+            given=self.model.plan if self.model else self._usual_plan(),
+            initial={"name": self._name(), **({"trainers": trainers} if trainers else {})},
+        )
+        return self._form
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """What the run would cost as the form stands; None while its plan is not valid."""
+        plan, chosen = plan_from(self._form), self._form.chosen_trainers
+        if plan is None:
+            return None
+        places = [place for place in self.places if place.id in chosen]
+        return forecast(plan, places, past_of(self.federation.pk))
+
+    def _trainers(self) -> list[UUID]:
+        active = {place.id for place in self.places}
+        return [t for t in self.model.trainers if t in active] if self.model else []
+
+    def _name(self) -> str:
+        return f"Run {self.latest.number + 1 if self.latest else 1}"
+
+    def _usual_task(self) -> str:
+        architecture = self.federation.base_model.architecture
+        is_writer = any(word in architecture for word in WRITERS)
+        return "causal_lm" if is_writer else "sequence_classification"
+
+    def _usual_plan(self) -> Mapping[str, Any]:
+        architecture = self.federation.base_model.architecture
+        targets = next((t for name, t in TARGETS.items() if name in architecture), USUAL_TARGETS)
+        return {
+            "adapter": {"targets": targets},
+            "rounds": {"quorum": max(1, min(USUAL_QUORUM, len(self.places)))},
+        }

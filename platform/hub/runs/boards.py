@@ -1,0 +1,298 @@
+"""What the page of a run shows.
+
+Each part is read when the template first asks for it, so that a part that is fetched again by
+itself costs no more than its own queries.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from uuid import UUID
+
+from django.utils import timezone
+
+from federation.plan import Plan
+from hub.accounts.models import User
+from hub.catalogue.measures import Measure, Score, measure_of, scores
+from hub.catalogue.models import Evaluation
+from hub.common.models import Event
+from hub.federations.places import Place, places_in
+from hub.runs import charts
+from hub.runs.doings import Doing, counted, doings
+from hub.runs.feed import Told, told
+from hub.runs.models import Round, RoundState, Run, RunState, Task
+from hub.runs.planforms import COLUMNS, Described, described, in_one_line
+from hub.runs.selectors import ACTIVE_ROUNDS, events_of_run, rounds_of
+
+ROUNDS_SHOWN = 15
+SENTENCES_SHOWN = 60
+GOING_ON = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.PAUSED})
+SHARES: Mapping[str, float] = {  # how far a round is when it enters a state
+    RoundState.OPEN: 0.0,
+    RoundState.COLLECTING: 0.0,
+    RoundState.AGGREGATING: 0.7,
+    RoundState.EVALUATING: 0.8,
+}
+
+SENTENCES: Mapping[str, str] = {
+    RunState.DRAFT: "A draft: nobody has been asked for anything yet.",
+    RunState.QUEUED: "The hub prepares the adapter that round 1 starts from.",
+    RunState.RUNNING: "{step}",
+    RunState.PAUSED: (
+        "Paused after {done} of {count} rounds. No work is handed out; what agents have begun may "
+        "still come in."
+    ),
+    RunState.COMPLETED: "All {count} rounds are done.",
+    RunState.FAILED: "Ended after {done} of {count} rounds.",
+    RunState.CANCELLED: "Stopped after {done} of {count} rounds.",
+}
+STEPS: Mapping[str, str] = {
+    RoundState.OPEN: "Round {number} of {count} opens.",
+    RoundState.COLLECTING: "Round {number} of {count} is collecting: {have} are in.",
+    RoundState.AGGREGATING: "Round {number} of {count} is being aggregated into the next version.",
+    RoundState.EVALUATING: "Round {number} of {count} is being measured: {have} are in.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """A line of the table of rounds."""
+
+    round: Round
+    have: int
+    need: int
+    score: Score
+    lasted: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    place: Place
+    score: Score
+
+
+class Board:
+    def __init__(self, run: Run, user: User, *, before: int | None = None) -> None:
+        """`before`: leaf through the rounds, to those with lower numbers."""
+        self.run = run
+        self.user = user
+        self.before = before
+
+    @cached_property
+    def plan(self) -> Plan:
+        return self.run.typed_plan
+
+    @cached_property
+    def measure(self) -> Measure:
+        return measure_of(self.run.plan)
+
+    @cached_property
+    def places(self) -> Mapping[UUID, Place]:
+        return places_in(self.run.federation_id, self.user)
+
+    @cached_property
+    def trainers(self) -> list[Place]:
+        return [place for place in self.places.values() if place.id in set(self.run.trainers)]
+
+    @property
+    def is_going_on(self) -> bool:
+        return self.run.state in GOING_ON
+
+    @cached_property
+    def last_event_id(self) -> int:
+        return self.feed[0].event.pk if self.feed else 0
+
+    # ------------------------------------------------------------- rounds
+
+    @cached_property
+    def _latest_rounds(self) -> list[Round]:
+        return list(rounds_of(self.run).order_by("-number")[: ROUNDS_SHOWN + 1])
+
+    @cached_property
+    def current(self) -> Round | None:
+        """The last round, whatever its state."""
+        return self._latest_rounds[0] if self._latest_rounds else None
+
+    @cached_property
+    def _page_of_rounds(self) -> list[Round]:
+        if self.before is None:
+            return self._latest_rounds
+        earlier = rounds_of(self.run).filter(number__lt=self.before).order_by("-number")
+        return list(earlier[: ROUNDS_SHOWN + 1])
+
+    @property
+    def older_rounds(self) -> int | None:
+        """Where the next page of rounds begins, if there are more."""
+        more = len(self._page_of_rounds) > ROUNDS_SHOWN
+        return self._page_of_rounds[ROUNDS_SHOWN - 1].number if more else None
+
+    @cached_property
+    def rounds(self) -> list[RoundRow]:
+        """The newest first."""
+        return [self._row(one) for one in self._page_of_rounds[:ROUNDS_SHOWN]]
+
+    def _row(self, one: Round) -> RoundRow:
+        have = len(one.frozen) if one.frozen else one.accepted  # type: ignore[attr-defined]
+        return RoundRow(
+            round=one,
+            have=have,
+            need=one.expected,  # type: ignore[attr-defined]
+            score=self.score_after(one.number),
+            lasted=(one.ended_at or timezone.now()) - one.created_at,
+        )
+
+    # ---------------------------------------------------------- who does what
+
+    @cached_property
+    def now(self) -> list[Doing]:
+        if self.current is None:
+            return []
+        tasks = Task.objects.filter(round=self.current).select_related("agent", "update__artifact")
+        places = self.places.values()
+        return doings(places, list(tasks), run_goes_on=self.is_going_on or self._is_closed)
+
+    @property
+    def _is_closed(self) -> bool:
+        return self.current is not None and self.current.state == RoundState.CLOSED
+
+    @property
+    def is_evaluating(self) -> bool:
+        return any(row.task and row.task.type == "evaluate" for row in self.now)
+
+    @property
+    def now_done(self) -> int:
+        return sum(row.is_done for row in self.now)
+
+    @property
+    def undecided(self) -> str:
+        """Whose updates wait for a person: «The update of Ada Institute»."""
+        names = [row.name for row in self.now if row.state == "quarantined"]
+        return f"The update of {' and of '.join(names)}" if names and self.is_going_on else ""
+
+    @property
+    def now_words(self) -> str:
+        """«3 of 4 updates»."""
+        return counted(self.now, "evaluations" if self.is_evaluating else "updates")
+
+    # ------------------------------------------------------------------ figures
+
+    @cached_property
+    def evaluations(self) -> Mapping[int, list[Evaluation]]:
+        """By round, 0 being the start; of long runs only those that are shown."""
+        last = self.current.number if self.current else 0
+        wanted = {*charts.thinned(last), *(one.number for one in self._page_of_rounds), last - 1}
+        found = Evaluation.objects.filter(run_id=self.run.pk, round_number__in=wanted)
+        by_round: dict[int, list[Evaluation]] = defaultdict(list)
+        for evaluation in found:
+            by_round[evaluation.round_number].append(evaluation)
+        return dict(by_round)
+
+    def score_after(self, number: int) -> Score:
+        """Over all test data after a round, beside the start."""
+        after = self.evaluations.get(number, ())
+        return scores(self.measure, after, self.evaluations.get(0, ())).whole
+
+    @cached_property
+    def score(self) -> Score:
+        """The latest there is."""
+        return self.score_after(max(self.evaluations, default=0))
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """What the run brought each organisation, measured on its own test data."""
+        last = max(self.evaluations, default=0)
+        if not last:
+            return []
+        after, before = self.evaluations[last], self.evaluations.get(0, ())
+        each = scores(self.measure, after, before).by_participation
+        return [Result(place, each[place.id]) for place in self.places.values() if place.id in each]
+
+    @cached_property
+    def chart_of_measure(self) -> charts.Chart | None:
+        shown = (one for of_round in self.evaluations.values() for one in of_round)
+        return charts.measured_by_round(self.measure, shown, self.places)
+
+    @cached_property
+    def chart_of_loss(self) -> charts.Chart | None:
+        return charts.training_loss(self.run.pk, self.places)
+
+    @property
+    def rounds_done(self) -> int:
+        if self.current is None:
+            return 0
+        return self.current.number - (self.current.state != RoundState.CLOSED)
+
+    @property
+    def progress(self) -> float:
+        """In rounds, with the share of the present one."""
+        current = self.current
+        if current is None or current.state not in ACTIVE_ROUNDS:
+            return float(self.rounds_done)
+        share, rows = SHARES[current.state], self.now
+        if current.state == RoundState.COLLECTING and rows:
+            share = SHARES[RoundState.AGGREGATING] * sum(map(_done_share, rows)) / len(rows)
+        return self.rounds_done + share
+
+    @property
+    def lasted(self) -> timedelta | None:
+        if self.run.started_at is None:
+            return None
+        return (self.run.ended_at or timezone.now()) - self.run.started_at
+
+    @property
+    def time_left(self) -> timedelta | None:
+        """If the rounds to come last as long as those before."""
+        if self.run.state != RunState.RUNNING or self.lasted is None or self.progress < 1:
+            return None
+        return self.lasted * ((self.plan.rounds.count - self.progress) / self.progress)
+
+    @property
+    def plan_words(self) -> str:
+        return in_one_line(self.plan)
+
+    @property
+    def plan_columns(self) -> list[list[Described]]:
+        """All settings, in columns of about the same height."""
+        sections = {section.name: section for section in described(self.plan)}
+        return [[sections[name] for name in column] for column in COLUMNS]
+
+    # -------------------------------------------------------------------- words
+
+    @cached_property
+    def feed(self) -> list[Told]:
+        """The newest first."""
+        newest = events_of_run(self.run.pk).order_by("-pk")[:SENTENCES_SHOWN]
+        return told(newest)
+
+    @cached_property
+    def ending(self) -> Event | None:
+        """The event that failed or cancelled the run: who, and why."""
+        if self.run.state not in {RunState.FAILED, RunState.CANCELLED}:
+            return None
+        return Event.objects.filter(subject_id=self.run.pk, kind=f"run.{self.run.state}").last()
+
+    @property
+    def sentence(self) -> str:
+        """What is going on, in one sentence."""
+        return SENTENCES[self.run.state].format(
+            count=self.plan.rounds.count, done=self.rounds_done, step=self._step()
+        )
+
+    def _step(self) -> str:
+        current = self.current
+        if current is None:
+            return "The first round opens in a moment."
+        words = STEPS.get(current.state, "The next round opens in a moment.")
+        return words.format(
+            number=current.number, count=self.plan.rounds.count, have=self.now_words
+        )
+
+
+def _done_share(row: Doing) -> float:
+    if row.is_done or row.state in {"missed", "failed", "declined", "rejected"}:
+        return 1.0
+    return (row.step or 0) / row.steps if row.steps else 0.0

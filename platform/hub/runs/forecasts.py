@@ -1,0 +1,111 @@
+"""What a run will cost each organisation, as far as its past rounds can tell."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import fmean
+from uuid import UUID
+
+from federation.plan import Plan
+from hub.federations.places import Place
+from hub.runs.models import Update, UpdateState
+
+LOOKED_AT = 200  # updates of the federation, the newest
+KEPT = 5  # of each organisation
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One update of an earlier round, and what made it cost that."""
+
+    seconds: float
+    bytes_up: int
+    bytes_down: int
+    rank: int
+    plan_rank: int
+    epochs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one organisation gives a run; None where nothing is known of it."""
+
+    place: Place
+    rank: int
+    bytes_up: float | None = None
+    bytes_down: float | None = None
+    seconds: float | None = None  # of a round
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a plan will cost with these organisations."""
+
+    costs: Sequence[Cost]
+    rounds: int
+
+    @property
+    def slowest(self) -> Cost | None:
+        """Who sets the pace."""
+        known = [cost for cost in self.costs if cost.seconds is not None]
+        return max(known, key=lambda cost: cost.seconds or 0.0, default=None)
+
+    @property
+    def lasts(self) -> timedelta | None:
+        slowest = self.slowest
+        if slowest is None or slowest.seconds is None:
+            return None
+        return timedelta(seconds=slowest.seconds * self.rounds)
+
+    @property
+    def bytes(self) -> float | None:
+        known = [c.bytes_up + c.bytes_down for c in self.costs if c.bytes_up and c.bytes_down]
+        return sum(known) if known else None
+
+
+def forecast(plan: Plan, places: Iterable[Place], past: Mapping[UUID, Sequence[Past]]) -> Forecast:
+    """Scale what was by rank, epochs and rounds."""
+    costs = [_cost(plan, place, past.get(place.id, ())) for place in places]
+    return Forecast(costs, plan.rounds.count)
+
+
+def _cost(plan: Plan, place: Place, past: Sequence[Past]) -> Cost:
+    rank = min(place.rank or plan.adapter.rank, plan.adapter.rank)
+    if not past:
+        return Cost(place, rank)
+    rounds, epochs = plan.rounds.count, plan.training.epochs
+    return Cost(
+        place,
+        rank,
+        bytes_up=rounds * fmean(one.bytes_up * rank / one.rank for one in past),
+        bytes_down=rounds
+        * fmean(one.bytes_down * plan.adapter.rank / one.plan_rank for one in past),
+        seconds=fmean(one.seconds * epochs / one.epochs for one in past),
+    )
+
+
+def past_of(federation_id: UUID) -> Mapping[UUID, Sequence[Past]]:
+    """The latest accepted updates of each participation."""
+    newest = (
+        Update.objects.filter(
+            round__run__federation_id=federation_id, state=UpdateState.ACCEPTED, is_late=False
+        )
+        .order_by("-created_at")
+        .values_list(
+            "participation_id",
+            "device_seconds",
+            "artifact__size_bytes",
+            "round__start__size_bytes",
+            "rank",
+            "round__run__plan__adapter__rank",
+            "round__run__plan__training__epochs",
+        )[:LOOKED_AT]
+    )
+    found: dict[UUID, list[Past]] = defaultdict(list)
+    for place, *facts in newest:
+        if len(found[place]) < KEPT:
+            found[place].append(Past(*facts))
+    return dict(found)

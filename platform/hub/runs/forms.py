@@ -1,0 +1,121 @@
+"""What people say about runs: new ones, which of them to see, and what to do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.db.models import QuerySet
+
+from hub.catalogue.models import ModelVersion
+from hub.common.forms import LineField, OnceForm
+from hub.federations.models import Federation
+from hub.federations.places import Place
+from hub.runs.models import RunState
+from hub.runs.planforms import PlanForm
+
+LIVE = "live"
+
+
+class RunForm(PlanForm, OnceForm):
+    """A new run of a federation."""
+
+    name = LineField(max_length=120, help_text="How people will tell this run from the others.")
+    trainers = forms.TypedMultipleChoiceField(
+        label="Who trains",
+        coerce=UUID,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Whoever trains, every organisation of the federation measures the result.",
+        error_messages={"required": "Somebody has to train."},
+    )
+    parent = forms.TypedChoiceField(
+        label="Starts from",
+        required=False,
+        coerce=UUID,
+        empty_value=None,
+        help_text="A fresh adapter, or a version of this federation that is trained further.",
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        places: Sequence[Place],
+        versions: Sequence[ModelVersion],
+        task: str,
+        given: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, task=task, given=given, **kwargs)
+        self.versions = {version.pk: version for version in versions}
+        trainers: Any = self.fields["trainers"]
+        trainers.choices = [(place.id, _place_words(place)) for place in places]
+        trainers.initial = [place.id for place in places]
+        parent: Any = self.fields["parent"]
+        parent.choices = [("", "A fresh adapter"), *((v.pk, _version_words(v)) for v in versions)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        parent = self.versions.get(cleaned.get("parent"))  # type: ignore[arg-type]
+        if parent is not None and self.plan is not None:
+            self._check_parent(parent)
+        return cleaned
+
+    @property
+    def chosen_trainers(self) -> set[UUID]:
+        """As the form stands, sent or not."""
+        return set(self.cleaned_data["trainers"] if self.is_bound else self["trainers"].initial)
+
+    def service_fields(self) -> dict[str, Any]:
+        """What `create_run` takes of a valid form."""
+        return {
+            "name": self.cleaned_data["name"],
+            "plan": self.plan,
+            "trainers": self.cleaned_data["trainers"],
+            "parent_version_id": self.cleaned_data["parent"],
+        }
+
+    def _check_parent(self, parent: ModelVersion) -> None:
+        """An adapter can only be trained further in the shape that it has."""
+        wanted = self.document()
+        for part, name in (("task", "labels"), ("adapter", "rank"), ("adapter", "targets")):
+            if wanted[part].get(name) != parent.plan[part].get(name):
+                self.add_error("parent", f"{parent} was trained with other {name}.")
+
+
+def _place_words(place: Place) -> str:
+    rank = f"rank {place.rank} at most" if place.rank else "any rank"
+    return f"{place.name} ({rank}{', your organisation' if place.is_own else ''})"
+
+
+def _version_words(version: ModelVersion) -> str:
+    state = "" if version.state == "candidate" else f", {version.state}"
+    return f"Version {version.number}{state}"
+
+
+class RunFilter(forms.Form):
+    """Which runs to show."""
+
+    state = forms.ChoiceField(
+        required=False,
+        choices=[("", "In any state"), (LIVE, "Going on"), *RunState.choices],
+    )
+    federation = forms.ModelChoiceField(
+        Federation.objects.none(),
+        required=False,
+        to_field_name="slug",
+        empty_label="All of mine",
+    )
+
+    def __init__(self, *args: Any, federations: QuerySet[Federation], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["federation"]
+        field.queryset = federations
+
+
+class VerdictForm(forms.Form):
+    """What becomes of an update that was set aside, and why."""
+
+    verdict = forms.ChoiceField(choices=[("accept", "Count it"), ("reject", "Leave it out")])
+    reason = LineField(max_length=500)

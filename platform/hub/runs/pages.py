@@ -1,0 +1,171 @@
+"""Pages of runs and rounds: begun, watched, steered, looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from hub.accounts.models import User
+from hub.accounts.selectors import person_of
+from hub.common.forms import reason_in
+from hub.common.pages import redirect_once, refusals_on
+from hub.common.refusals import told
+from hub.federations.selectors import federations_of
+from hub.runs import selectors, services
+from hub.runs.beginnings import Draft
+from hub.runs.boards import Board
+from hub.runs.forms import RunFilter, RunForm, VerdictForm
+from hub.runs.listings import listed, runs_in_view
+from hub.runs.live import EVERYTHING
+from hub.runs.models import Run
+from hub.runs.rounds import RoundBoard
+
+RUNS_SHOWN = 25
+PARTS = EVERYTHING | {"badge"}
+
+
+@require_safe
+@login_required
+def runs(request: HttpRequest) -> HttpResponse:
+    """All that the person may see: what goes on first, then the newest."""
+    user = person_of(request)
+    chosen = RunFilter(request.GET or None, federations=federations_of(user))
+    found = runs_in_view(user, chosen.cleaned_data if chosen.is_valid() else {})
+    page = Paginator(found, RUNS_SHOWN).get_page(request.GET.get("page"))
+    context = {"filters": chosen, "page": page, "rows": listed(page.object_list)}
+    return render(request, "runs/list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def new(request: HttpRequest, slug: str) -> HttpResponse:
+    """The form for a run; sent with `forecast`, only what it would cost."""
+    user = person_of(request)
+    federations = federations_of(user).select_related("base_model")
+    draft = Draft(get_object_or_404(federations, slug=slug), user, asked=request.GET)
+    form = draft.form(request.POST or None)
+    context = {"draft": draft, "form": form}
+    if "forecast" in request.POST:
+        return render(request, "runs/new.html#forecast", context)
+    if form.is_valid():
+        with refusals_on(form):
+            return redirect_once(request, form, lambda: _begun(request, draft, form))
+    return render(request, "runs/new.html", context)
+
+
+def _begun(request: HttpRequest, draft: Draft, form: RunForm) -> str:
+    run = services.create_run(
+        user=draft.user, federation_id=draft.federation.pk, **form.service_fields()
+    )
+    if "start" in request.POST:
+        services.start_run(user=draft.user, run_id=run.pk)
+        messages.success(request, f"{run.name} is on its way.")
+    else:
+        messages.success(request, f"{run.name} is kept as a draft.")
+    return reverse("runs:detail", args=[run.pk])
+
+
+@require_safe
+@login_required
+def run(request: HttpRequest, pk: UUID) -> HttpResponse:
+    board = _board(request, pk)
+    return render(request, "runs/detail.html", {"run": board.run, "board": board})
+
+
+@require_safe
+def part(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
+    """One part of a run's page again; who has been signed out meanwhile is sent to sign in."""
+    if not request.user.is_authenticated:
+        return HttpResponse(status=401, headers={"HX-Refresh": "true"})
+    if name not in PARTS:
+        raise Http404
+    board = _board(request, pk)
+    return render(request, f"runs/detail.html#{name}", {"run": board.run, "board": board})
+
+
+def _board(request: HttpRequest, pk: UUID) -> Board:
+    user = person_of(request)
+    before = request.GET.get("before", "")
+    return Board(_run(user, pk), user, before=int(before[:9]) if before.isdecimal() else None)
+
+
+@require_POST
+@login_required
+def start(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _steer(request, pk, services.start_run, "{run} is on its way.")
+
+
+@require_POST
+@login_required
+def pause(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _steer(request, pk, services.pause_run, "{run} is paused.")
+
+
+@require_POST
+@login_required
+def resume(request: HttpRequest, pk: UUID) -> HttpResponse:
+    return _steer(request, pk, services.resume_run, "{run} goes on.")
+
+
+@require_POST
+@login_required
+def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
+    def stop(*, user: User, run_id: UUID) -> Run:
+        return services.cancel_run(user=user, run_id=run_id, reason=reason_in(request.POST))
+
+    return _steer(request, pk, stop, "{run} is cancelled. Agents stop with their next heartbeat.")
+
+
+def _steer(
+    request: HttpRequest, pk: UUID, service: Callable[..., Run], sentence: str
+) -> HttpResponse:
+    user = person_of(request)
+    found = _run(user, pk)
+    with told(request):
+        service(user=user, run_id=found.pk)
+        messages.success(request, sentence.format(run=found.name))
+    return redirect("runs:detail", found.pk)
+
+
+@require_safe
+@login_required
+def round_(request: HttpRequest, pk: UUID) -> HttpResponse:
+    user = person_of(request)
+    found = get_object_or_404(selectors.rounds_visible_to(user), pk=pk)
+    board = RoundBoard(found, user)
+    return render(request, "runs/round.html", {"round": found, "board": board})
+
+
+@require_POST
+@login_required
+def judge(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The lead accepts or rejects an update that was set aside, with a reason."""
+    user = person_of(request)
+    update = get_object_or_404(selectors.updates_visible_to(user), pk=pk)
+    form = VerdictForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Say why, in at most 500 characters.")
+        return redirect("runs:round", update.round_id)
+    accept = form.cleaned_data["verdict"] == "accept"
+    with told(request):
+        services.judge_update(
+            user=user, update_id=pk, accept=accept, reason=form.cleaned_data["reason"]
+        )
+        done = "counts" if accept else "is left out"
+        messages.success(request, f"The update of {update.participation.organisation} {done}.")
+    return redirect("runs:round", update.round_id)
+
+
+def _run(user: User, pk: UUID) -> Run:
+    visible = selectors.runs_visible_to(user).select_related(
+        "federation__base_model", "created_by", "parent_version"
+    )
+    return get_object_or_404(visible, pk=pk)

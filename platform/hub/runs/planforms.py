@@ -1,0 +1,345 @@
+"""A form for any plan, made from the plan's own schema; what pydantic refuses, its fields say.
+
+A new field of the plan is on the form the moment it is in the schema: in the section of its part,
+among the further settings, unless MAIN names it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from django import forms
+from django.forms.boundfield import BoundField
+from pydantic import ValidationError
+
+from federation.plan import Plan, SequenceClassification
+from hub.common.templatetags.foedus import duration
+
+Schema: TypeAlias = Mapping[str, Any]
+Path: TypeAlias = tuple[str, ...]
+
+TASKS: Mapping[str, str] = {
+    "sequence_classification": "Classify texts",
+    "causal_lm": "Continue texts",
+}
+SECTIONS: Mapping[str, str] = {
+    "task": "What is learnt",
+    "adapter": "The adapter",
+    "training": "Training at each site",
+    "rounds": "Rounds",
+    "aggregation": "Aggregation",
+    "evaluation": "Evaluation",
+    "seed": "Repeatability",
+}
+COLUMNS = (("task", "adapter"), ("training",), ("rounds", "evaluation"), ("aggregation", "seed"))
+MAIN = frozenset(
+    {
+        ("task", "labels"),
+        ("task", "max_tokens"),
+        ("adapter", "rank"),
+        ("training", "epochs"),
+        ("training", "batch_size"),
+        ("training", "learning_rate"),
+        ("rounds", "count"),
+        ("rounds", "quorum"),
+        ("rounds", "deadline_seconds"),
+        ("aggregation", "strategy"),
+        ("evaluation", "every"),
+    }
+)
+UNITS: Mapping[str, str] = {
+    "deadline_seconds": "seconds",
+    "max_tokens": "tokens",
+    "count": "rounds",
+    "quorum": "updates",
+    "batch_size": "examples",
+    "max_steps": "steps",
+}
+CHOICES: Mapping[str, str] = {
+    "stack_svd": "stack_svd: exact, for any mix of ranks",
+    "fedavg": "fedavg: averages the factors, for equal ranks",
+    "mean": "mean over the tokens",
+    "model": "the model's own head",
+    "round": "after every round",
+    "last": "after the last round",
+}
+TEXT_ROWS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field on the page."""
+
+    field: BoundField
+    unit: str
+
+    @property
+    def is_wide(self) -> bool:
+        return isinstance(self.field.field, ListField)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the plan on the page; `more` is folded away unless something in it is wrong."""
+
+    name: str
+    title: str
+    text: str
+    main: Sequence[Setting]
+    more: Sequence[Setting]
+
+    @property
+    def is_open(self) -> bool:
+        return any(setting.field.errors for setting in self.more)
+
+
+class ListField(forms.CharField):
+    """Several words: one a line, or on one line with commas between."""
+
+    widget = forms.Textarea(attrs={"rows": TEXT_ROWS, "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, str) else "\n".join(value)
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        text = super().to_python(value) or ""
+        parts = text.splitlines() if "\n" in text else text.split(",")
+        return [part.strip() for part in parts if part.strip()]
+
+
+def plan_schema() -> Schema:
+    return Plan.model_json_schema()
+
+
+def name_of(path: Path) -> str:
+    """The name of a field in the form, such as `rounds-deadline_seconds`."""
+    return "-".join(path)
+
+
+def parts_of(schema: Schema, task: str) -> Iterator[tuple[str, str, Mapping[Path, Schema]]]:
+    """Each section of the form: its name, its explanation, and the schemas of its fields."""
+    for name in SECTIONS:
+        part = schema["properties"][name]
+        whole = _resolved(schema, part, task)
+        if "properties" not in whole:
+            yield name, "", {(name,): part}
+            continue
+        fields = {
+            (name, field): of_field
+            for field, of_field in whole["properties"].items()
+            if "const" not in of_field
+        }
+        yield name, whole.get("description", ""), fields
+
+
+def _resolved(schema: Schema, part: Schema, task: str) -> Schema:
+    reference = part.get("$ref") or part.get("discriminator", {}).get("mapping", {}).get(task)
+    if reference is None:
+        return part
+    found: Schema = schema["$defs"][reference.rpartition("/")[2]]
+    return found
+
+
+def field_of(schema: Schema) -> forms.Field:
+    """The Django field for one field of the plan. Bounds are told to browsers, kept by pydantic."""
+    wanted, is_required = _without_null(schema)
+    about: dict[str, Any] = {
+        "label": schema.get("title", ""),
+        "help_text": schema.get("description", ""),
+        "required": is_required,
+        "initial": schema.get("default"),
+    }
+    if "enum" in wanted:
+        choices = [(value, CHOICES.get(value, value)) for value in wanted["enum"]]
+        return forms.ChoiceField(choices=choices, **about)
+    if wanted["type"] == "array":
+        return ListField(**about)
+    return _number(wanted, about)
+
+
+def _number(schema: Schema, about: Mapping[str, Any]) -> forms.Field:
+    is_whole = schema["type"] == "integer"
+    bounds = {"min": schema.get("minimum"), "max": schema.get("maximum")}
+    if "exclusiveMaximum" in schema and is_whole:
+        bounds["max"] = schema["exclusiveMaximum"] - 1
+    attrs = {name: value for name, value in bounds.items() if value is not None}
+    widget = forms.NumberInput(attrs={**attrs, "step": 1 if is_whole else "any"})
+    kind = forms.IntegerField if is_whole else forms.FloatField
+    return kind(widget=widget, **about)
+
+
+def _without_null(schema: Schema) -> tuple[Schema, bool]:
+    """The schema of a value that is there, and whether it must be."""
+    options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    return (options[0], False) if options else (schema, True)
+
+
+class PlanForm(forms.Form):
+    """The fields of a plan for one kind of task; `plan` holds the result when it is valid."""
+
+    plan: Plan | None = None
+
+    def __init__(
+        self, *args: Any, task: str, given: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """`given` is a plan as JSON to begin with, whole or in part."""
+        super().__init__(*args, **kwargs)
+        self.task = task
+        self._parts = list(parts_of(plan_schema(), task))
+        for _, _, fields in self._parts:
+            for path, schema in fields.items():
+                self.fields[name_of(path)] = field_of(schema)
+                self._begin_with(path, given or {})
+
+    def _begin_with(self, path: Path, given: Mapping[str, Any]) -> None:
+        found: Any = given
+        for name in path:
+            if not isinstance(found, Mapping) or name not in found:
+                return
+            found = found[name]
+        self.fields[name_of(path)].initial = found
+
+    @property
+    def sections(self) -> list[Section]:
+        return [self._section(name, text, tuple(fields)) for name, text, fields in self._parts]
+
+    def _section(self, name: str, text: str, paths: Sequence[Path]) -> Section:
+        main = [path for path in paths if path in MAIN] or [
+            path for path in paths if len(path) == 1
+        ]
+        return Section(
+            name=name,
+            title=SECTIONS[name],
+            text=text,
+            main=[self._setting(path) for path in main],
+            more=[self._setting(path) for path in paths if path not in main],
+        )
+
+    def _setting(self, path: Path) -> Setting:
+        return Setting(self[name_of(path)], UNITS.get(path[-1], ""))
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        try:
+            self.plan = Plan.model_validate_json(json.dumps(self.document()))
+        except ValidationError as refused:
+            for error in refused.errors():
+                self._blame(error["loc"], str(error["msg"]))
+        if self.errors:
+            self.plan = None
+        return cleaned
+
+    def document(self) -> dict[str, Any]:
+        """The plan as JSON: what could be read of what was sent, or what the form begins with."""
+        document: dict[str, Any] = {"task": {"type": self.task}}
+        for _, _, fields in self._parts:
+            for path in fields:
+                if (value := self._value(name_of(path))) is not None:
+                    _put(document, path, value)
+        return document
+
+    def _value(self, name: str) -> Any:
+        return self.cleaned_data.get(name) if self.is_bound else self[name].initial
+
+    def _blame(self, location: Sequence[str | int], message: str) -> None:
+        """Say what is wrong beside the field it is about; once for each field."""
+        names = [str(part) for part in location if part != self.task]
+        field = name_of(tuple(names[:2])) if name_of(tuple(names[:2])) in self.fields else None
+        if field is None and name_of(tuple(names[:1])) in self.fields:
+            field = names[0]
+        if field is None and names:  # about a part as a whole: at the first field of it
+            field = next((n for n in self.fields if n.startswith(f"{names[0]}-")), None)
+        if field is None or field not in self.errors:
+            self.add_error(field, readable(message))
+
+
+def plan_from(form: PlanForm) -> Plan | None:
+    """The plan as the form stands, sent or not; None while something in it is wrong."""
+    if form.is_bound:
+        return form.plan if form.is_valid() else None
+    try:
+        return Plan.model_validate_json(json.dumps(form.document()))
+    except ValidationError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One value of a plan in words; `words` where it is a list."""
+
+    label: str
+    text: str = ""
+    words: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    name: str
+    title: str
+    facts: Sequence[Fact]
+
+
+def described(plan: Plan) -> list[Described]:
+    """A plan as names and values, under the titles that its form has."""
+    document = plan.model_dump(mode="json")
+    return [
+        Described(
+            name,
+            SECTIONS[name],
+            [_fact(path, schema, _taken(document, path)) for path, schema in fields.items()],
+        )
+        for name, _, fields in parts_of(plan_schema(), plan.task.type)
+    ]
+
+
+def _taken(document: Any, path: Path) -> Any:
+    for name in path:
+        document = document[name]
+    return document
+
+
+def _fact(path: Path, schema: Schema, value: Any) -> Fact:
+    label, unit = schema["title"], UNITS.get(path[-1], "")
+    match value:
+        case None:
+            return Fact(label, "by itself")
+        case list():
+            return Fact(label, words=value)
+        case int() if unit == "seconds":
+            return Fact(label, duration(value))
+        case int() | float():
+            text = f"{value:,}" if isinstance(value, int) else f"{value:g}"
+            return Fact(label, f"{text} {unit}".strip())
+    return Fact(label, CHOICES.get(value, value))
+
+
+def in_one_line(plan: Plan) -> str:
+    """What a plan comes down to."""
+    task, rounds = plan.task, plan.rounds
+    what = TASKS[task.type]
+    if isinstance(task, SequenceClassification):
+        what += f" under {len(task.labels):,} labels"
+    return (
+        f"{what}; LoRA of rank {plan.adapter.rank} on {', '.join(plan.adapter.targets)}; "
+        f"{rounds.count:,} round{'' if rounds.count == 1 else 's'}, each with {rounds.quorum} "
+        f"updates at least within {duration(rounds.deadline_seconds)}; aggregated by "
+        f"{plan.aggregation.strategy}."
+    )
+
+
+def readable(message: str) -> str:
+    """Pydantic's words as a person would say them."""
+    text = message.removeprefix("Value error, ").replace("Input should be", "Must be")
+    text = text.replace("Tuple should have", "Needs").replace(" after validation", "")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _put(document: dict[str, Any], path: Path, value: Any) -> None:
+    *outer, last = path
+    inner = document
+    for name in outer:
+        inner = inner.setdefault(name, {})
+    inner[last] = value

@@ -1,0 +1,272 @@
+"""What the page of a round shows: its story, who counted and why not, and what was made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.template.defaultfilters import pluralize
+from django.utils import timezone
+
+from federation.plan import Plan
+from federation.protocol import TaskType
+from hub.accounts.models import User
+from hub.catalogue.measures import Scores, measure_of, scores
+from hub.catalogue.models import Evaluation
+from hub.common.models import Event
+from hub.common.templatetags.foedus import duration, human_bytes
+from hub.federations.places import Place, places_in
+from hub.runs.boards import Result
+from hub.runs.charts import Chart
+from hub.runs.doings import Doing, counted, doings, in_words, training_of, update_of
+from hub.runs.models import Round, RoundState, Task, Update, UpdateState
+
+MOST_EVENTS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One entry of the round's story; without a time it is still to come."""
+
+    title: str
+    state: str
+    at: datetime | None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one organisation gave to the round."""
+
+    doing: Doing
+    weight: float | None
+
+    @property
+    def update(self) -> Update | None:
+        return self.doing.update
+
+
+class RoundBoard:
+    def __init__(self, round_: Round, user: User) -> None:
+        """`round_` comes with `run.federation` and `version`."""
+        self.round = round_
+        self.run = round_.run
+        self.user = user
+
+    @cached_property
+    def plan(self) -> Plan:
+        return self.run.typed_plan
+
+    @cached_property
+    def places(self) -> Mapping[UUID, Place]:
+        return places_in(self.run.federation_id, self.user)
+
+    @property
+    def may_judge(self) -> bool:
+        """The reader acts for the lead organisation."""
+        return any(p.is_lead and p.is_own and p.is_active for p in self.places.values())
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        tasks = self.round.tasks.select_related("agent", "update__artifact", "update__agent")
+        return list(tasks)
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.round.state != RoundState.FAILED
+
+    @cached_property
+    def training(self) -> list[Doing]:
+        return training_of(self.places.values(), self.tasks, run_goes_on=self._goes_on)
+
+    @cached_property
+    def measuring(self) -> list[Doing]:
+        tasks = [task for task in self.tasks if task.type == TaskType.EVALUATE]
+        return doings(self.places.values(), tasks, run_goes_on=self._goes_on)
+
+    @property
+    def words(self) -> str:
+        return counted(self.training, "updates")
+
+    @property
+    def missing(self) -> list[Doing]:
+        """Whose update does not count, with the reason; while it is collecting, who is out."""
+        is_open = self.round.state == RoundState.COLLECTING
+        out = MISSING - {UpdateState.QUARANTINED} if is_open else MISSING
+        return [row for row in self.training if row.state in out]
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        contributors = self.round.version.contributors if self.round.version else []
+        weights = {one["update"]: one["weight"] for one in contributors}
+        return [
+            Line(row, weights.get(str(row.update.pk)) if row.update else None)
+            for row in self.training
+        ]
+
+    @property
+    def set_aside(self) -> list[Doing]:
+        """Updates that a person has to decide on, or has decided on."""
+        return [row for row in self.training if row.update and "bound" in row.update.evidence]
+
+    @property
+    def _counting(self) -> list[Update]:
+        return [r.update for r in self.training if r.update and r.state == UpdateState.ACCEPTED]
+
+    @property
+    def counting(self) -> int:
+        return len(self._counting)
+
+    @property
+    def examples(self) -> int:
+        return sum(update.examples for update in self._counting)
+
+    @property
+    def device_seconds(self) -> float:
+        return sum(row.update.device_seconds for row in self.training if row.update)
+
+    @property
+    def lasted(self) -> timedelta:
+        return (self.round.ended_at or timezone.now()) - self.round.created_at
+
+    @cached_property
+    def neighbours(self) -> Mapping[str, UUID]:
+        """The rounds before and after, as `previous` and `next`."""
+        number = self.round.number
+        around = self.run.rounds.filter(number__in=(number - 1, number + 1))
+        names = {number - 1: "previous", number + 1: "next"}
+        return {names[n]: pk for n, pk in around.values_list("number", "pk")}
+
+    # ------------------------------------------------------------------ figures
+
+    @cached_property
+    def scores(self) -> Scores:
+        """After this round, beside the round before."""
+        number = self.round.number
+        found = list(
+            Evaluation.objects.filter(run_id=self.run.pk, round_number__in=(number - 1, number))
+        )
+        after = [one for one in found if one.round_number == number]
+        before = [one for one in found if one.round_number == number - 1]
+        return scores(measure_of(self.run.plan), after, before)
+
+    @property
+    def results(self) -> list[Result]:
+        each = self.scores.by_participation
+        return [Result(place, each[place.id]) for place in self.places.values() if place.id in each]
+
+    @property
+    def chart_of_norms(self) -> Chart | None:
+        known = [row for row in self.training if row.update and row.update.norm is not None]
+        if len(known) < 2:  # noqa: PLR2004 (nothing to compare)
+            return None
+        norms = [row.update.norm for row in known if row.update]
+        return {
+            "labels": [row.name for row in known],
+            "series": [{"name": "Norm of the change", "values": norms, "hue": 0}],
+        }
+
+    @cached_property
+    def report(self) -> Mapping[str, Any] | None:
+        """What the aggregation said of itself, with names for digests."""
+        report = self.round.version.report if self.round.version else {}
+        if not report:
+            return None
+        names = {row.update.artifact_id: row.name for row in self.training if row.update}
+        ranks = sorted(report.get("ranks", {}).values())
+        return {
+            **report,
+            "clipped": [names.get(digest, digest[:8]) for digest in report.get("clipped", ())],
+            "modules": len(ranks),
+            "lowest_rank": ranks[0] if ranks else None,
+            "highest_rank": ranks[-1] if ranks else None,
+        }
+
+    # -------------------------------------------------------------------- story
+
+    @cached_property
+    def story(self) -> list[Moment]:
+        """What happened, in order, and what is to come."""
+        of_updates = [update.pk for task in self.tasks if (update := update_of(task))]
+        of_tasks = [task.pk for task in self.tasks if task.type == TaskType.TRAIN]
+        events = Event.objects.filter(
+            run_id=self.run.pk, subject_id__in=[self.round.pk, *of_tasks, *of_updates]
+        ).order_by("pk")[:MOST_EVENTS]
+        told = [moment for event in events if (moment := self._moment(event))]
+        return [*told, *self._to_come()]
+
+    def _moment(self, event: Event) -> Moment | None:
+        key = f"{event.kind} from {event.from_state}"
+        title = TITLES.get(key) or TITLES.get(event.kind)
+        if title is None:
+            return None
+        facts = {"organisation": "An organisation", **event.data}
+        state = "late" if event.kind == "update.late" else event.to_state
+        state = "missed" if event.kind == "task.cancelled" else state
+        return Moment(title.format_map(Lenient(facts)), state, event.at, self._text(event))
+
+    def _text(self, event: Event) -> str:
+        data = event.data
+        match event.kind:
+            case "round.collecting":
+                asked = data.get("expected", 0)
+                return (
+                    f"{asked} organisation{pluralize(asked)} asked, "
+                    f"{self.plan.rounds.quorum} needed."
+                )
+            case "update.received" | "update.late":
+                size = human_bytes(data.get("size_bytes"))
+                return f"{data.get('examples', 0):,} examples, {size}."
+            case "round.aggregating":
+                return "From here on nothing more is let in."
+            case "round.evaluating":
+                return self._aggregated()
+            case "round.closed":
+                return str(data.get("summary", ""))
+        by = f" ({event.actor_label})" if event.actor_kind == "user" else ""
+        return f"{in_words(event.reason)}{by}" if event.reason else ""
+
+    def _aggregated(self) -> str:
+        report = self.report
+        took = f" in {duration(report['seconds'])}" if report and "seconds" in report else ""
+        return f"Aggregated{took}; now every organisation measures it on its own test data."
+
+    def _to_come(self) -> Iterator[Moment]:
+        if self.round.state == RoundState.COLLECTING:
+            yield Moment(
+                "Aggregation", "queued", None, "Starts with the last update, or at the deadline."
+            )
+        elif self.round.state == RoundState.EVALUATING:
+            have = counted(self.measuring, "evaluations")
+            yield Moment("Measuring", "evaluating", None, f"{have} are in.")
+
+
+class Lenient(dict[str, Any]):
+    """Facts of an old event may lack one that a sentence names."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+MISSING = frozenset(
+    {"missed", "failed", "declined", "rejected", "late", "cancelled", "quarantined"}
+)
+TITLES: Mapping[str, str] = {
+    "round.collecting": "Opened",
+    "update.received": "{organisation} delivered",
+    "update.late": "{organisation} came too late",
+    "update.quarantined": "The update of {organisation} was set aside",
+    "update.accepted from quarantined": "The update of {organisation} counts after all",
+    "update.rejected": "The update of {organisation} was rejected",
+    "task.failed": "{organisation} could not train",
+    "task.cancelled": "{organisation} missed it",
+    "task.queued from leased": "The work of {organisation} is offered again",
+    "round.aggregating": "Frozen with {have} updates",
+    "round.evaluating": "Version {version}",
+    "round.closed": "Closed",
+    "round.failed": "Ended without a result",
+}
