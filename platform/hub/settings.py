@@ -35,7 +35,12 @@ DATABASES["default"]["OPTIONS"] = {
         "timeout": 5,
         "max_idle": 60,
     },
-    "options": "-c statement_timeout=%d" % env.int("STATEMENT_TIMEOUT_MS", default=20000),
+    # A process that freezes in a transaction would keep its locks for as long as it is frozen.
+    "options": "-c statement_timeout=%d -c idle_in_transaction_session_timeout=%d"
+    % (
+        env.int("STATEMENT_TIMEOUT_MS", default=20000),
+        env.int("IDLE_TRANSACTION_TIMEOUT_MS", default=20000),
+    ),
 }
 DATABASES["default"]["TEST"] = {"NAME": env.str("TEST_DATABASE", default="test_foedus")}
 REDIS_URL = env.str("REDIS_URL")  # cache, rate limits, wake-ups

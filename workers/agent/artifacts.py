@@ -45,6 +45,10 @@ class Fetcher:
             asyncio.run(self._download(wanted, path))
         return path
 
+    def forget(self, wanted: BaseModelRef) -> None:
+        """Have a base model checked again, file by file, before its next use."""
+        self._note(wanted).unlink(missing_ok=True)
+
     def prune(self) -> None:
         """Keep the artifacts used last; adapters of earlier rounds are of no more use."""
         files = (self.home.cache / "artifacts").glob("*")
@@ -56,13 +60,17 @@ class Fetcher:
         """Return the folder of a base model's revision, whole and checked."""
         if not REPOSITORY.fullmatch(wanted.repo):
             raise TaskFailed("base_unavailable", "the base model's name is malformed")
-        name = sha256(f"{wanted.repo}@{wanted.revision}".encode()).hexdigest()
-        note = made(self.home.cache / "bases") / name
+        note = self._note(wanted)
         if note.exists() and (folder := self.home.cache / note.read_text()).is_dir():
             return folder
         folder = asyncio.run(self._snapshot(wanted))
         write_whole(note, str(folder.relative_to(self.home.cache)))
         return folder
+
+    def _note(self, wanted: BaseModelRef) -> Path:
+        """The file that exists once a base model is whole; it names the folder."""
+        name = sha256(f"{wanted.repo}@{wanted.revision}".encode()).hexdigest()
+        return made(self.home.cache / "bases") / name
 
     def _hub(self) -> HubClient:
         return HubClient(self.home.identity().hub, self.home.private_key())

@@ -17,13 +17,13 @@ from agent.home import Home
 from agent.supervision import Child
 
 READY_SECONDS = 20.0
+PREFIX = "foedus-agent-"
 
 
 @asynccontextmanager
 async def embedded_broker(home: Home) -> AsyncIterator[str]:
     """Serve Redis for as long as the block lasts; gives its URL for Celery."""
-    # A socket's path may have 107 bytes, so it cannot lie in a folder that the site chose.
-    folder = Path(tempfile.mkdtemp(prefix="foedus-agent-"))
+    folder = _short_folder()
     _sweep_last(home, folder)
     socket = folder / "r.sock"
     try:
@@ -34,6 +34,12 @@ async def embedded_broker(home: Home) -> AsyncIterator[str]:
             yield f"redis+socket://{socket}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _short_folder() -> Path:
+    """A socket's path may have 107 bytes, so it cannot lie in a folder that the site chose."""
+    usual = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=usual if len(usual) < 60 else "/tmp"))
 
 
 def _command(socket: Path) -> list[str]:
@@ -92,5 +98,7 @@ def _sweep_last(home: Home, folder: Path) -> None:
     """Remove the socket's folder of a life that was killed; remember this one's."""
     note = home.folder / "broker.folder"
     with suppress(FileNotFoundError):
-        shutil.rmtree(note.read_text(), ignore_errors=True)
+        last = Path(note.read_text())
+        if last.name.startswith(PREFIX):
+            shutil.rmtree(last, ignore_errors=True)
     write_whole(note, str(folder))

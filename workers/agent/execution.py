@@ -22,6 +22,7 @@ from federation.protocol import FailureIn, TaskOffer
 logger = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 3
+UNREADABLE = "base_unreadable"
 
 
 def execute(home: Home, task_id: UUID, *, device: str) -> None:
@@ -45,6 +46,8 @@ def _attempt(work: Work) -> None:
         if entry.is_cancelled:  # its folder may have gone under our feet
             return
         failure = failure_of(error, fence=entry.offer.fence)
+        if failure.code == UNREADABLE:
+            work.fetcher.forget(entry.offer.spec.base)
         place = {"code": failure.code, "kind": type(error).__name__, "at": _place(error)}
         logger.warning("task failed", extra={**facts, **place})
         outcome = Outcome(failure=failure)
@@ -80,7 +83,7 @@ def _told(error: Exception) -> tuple[str, str, bool]:
         case TaskFailed():
             return error.code, error.detail, error.retry
         case ModellingRefused():
-            return error.code, error.detail, False
+            return error.code, error.detail, error.code == UNREADABLE
         case Refused():
             return "fetch_refused", error.code, True
         case OSError() if error.errno in {errno.ENOSPC, errno.EDQUOT}:

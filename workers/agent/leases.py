@@ -23,6 +23,7 @@ from federation.protocol import (
 
 logger = logging.getLogger(__name__)
 
+FIRST_BEAT_SECONDS = 1.0  # so that also a short task is seen to move
 RELEASE_SECONDS = 5.0
 
 
@@ -46,10 +47,11 @@ class Lease:
     async def keep(self) -> None:
         """Beat for ever. Raises TaskGone when the hub says that the task is not ours any more."""
         every = self.entry.offer.heartbeat_seconds
+        await asyncio.sleep(min(every, FIRST_BEAT_SECONDS))
         while True:
-            await asyncio.sleep(every)
             with suppress(Away):
                 await self.beat(patience=every)
+            await asyncio.sleep(every)
 
     async def beat(self, *, patience: float = FOR_EVER) -> None:
         progress = self.shown or self.entry.progress

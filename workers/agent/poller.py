@@ -38,6 +38,7 @@ PAUSED_SECONDS = 30.0  # between two signs of life of a paused agent
 PAUSE_LOOK_SECONDS = 0.5
 LOOK_SECONDS = 0.05  # between two looks at what the worker has written
 SEND_AGAIN_SECONDS = 10.0  # a message that no worker has taken up by then is sent again
+ABSENT_SECONDS = 300.0  # a task that no worker takes up for so long has failed
 CANCEL_SECONDS = 10.0  # a cancelled worker that has not stopped by then is killed
 FINISH_SECONDS = 20.0  # for a result on its way to the hub when the agent is told to stop
 
@@ -168,13 +169,18 @@ class Poller:
             await _refused(lease, refusal)
 
     async def _performed(self, entry: Entry) -> None:
-        """Return when the worker has written down what came of the task."""
+        """Return when it is written down what came of the task."""
+        seen_at = time.monotonic()
         sent_at = -SEND_AGAIN_SECONDS
         while not entry.outcome:
-            overdue = time.monotonic() - sent_at > SEND_AGAIN_SECONDS
-            if overdue and not entry.is_worked_on:
+            now = time.monotonic()
+            if entry.is_worked_on:
+                seen_at = now
+            elif now - seen_at > ABSENT_SECONDS:
+                entry.decide(_without_worker(entry))
+            elif now - sent_at > SEND_AGAIN_SECONDS:
                 await self._worker.send(str(entry.offer.id))
-                sent_at = time.monotonic()
+                sent_at = now
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _deliver(self, lease: Lease, outcome: Outcome) -> None:
@@ -221,6 +227,13 @@ async def _refused(lease: Lease, refusal: Refused) -> None:
     failure = FailureIn(fence=lease.entry.offer.fence, code=refusal.code, retry=False)
     with suppress(Refused):
         await lease.fail(failure)
+
+
+def _without_worker(entry: Entry) -> Outcome:
+    """A worker that does not start must not keep the lease for ever."""
+    told = "the agent's worker does not start"
+    failure = FailureIn(fence=entry.offer.fence, code="worker_absent", detail=told)
+    return Outcome(failure=failure)
 
 
 def _understood(content: bytes) -> TaskOffer:

@@ -66,10 +66,14 @@ class Program:
 
 
 class Supervisor:
-    """See the module. `grace`: seconds that children have between `stop_signal` and SIGKILL."""
+    """See the module. `grace`: seconds that children have between `stop_signal` and SIGKILL.
 
-    def __init__(self, *, grace: float = 10.0) -> None:
+    `settled`: seconds after which a child has not died young.
+    """
+
+    def __init__(self, *, grace: float = 10.0, settled: float = SETTLED_SECONDS) -> None:
         self.grace = grace
+        self.settled = settled
         self._children: dict[str, _Child] = {}
         self._signals = ExitStack()
 
@@ -87,6 +91,9 @@ class Supervisor:
             self.stop_all()
         finally:
             self._signals.close()
+            for child in self._children.values():
+                for listener in child.program.sockets:
+                    listener.close()
 
     def start(
         self,
@@ -104,7 +111,8 @@ class Supervisor:
         """Start a child under a name that no living child has.
 
         `log` takes stdout and stderr (default: ours). `sockets` stay open in the child under
-        their own numbers. `owner` is who runs it, as in `leash`.
+        their own numbers, from life to life; leaving the block closes them. `owner` is who runs
+        it, as in `leash`.
         """
         if name in self._children and self._children[name].is_alive():
             raise ValueError(f"a child named {name} is running")
@@ -120,7 +128,7 @@ class Supervisor:
             sockets=tuple(sockets),
         )
         self._children.pop(name, None)
-        self._children[name] = _Child(program)
+        self._children[name] = _Child(program, settled=self.settled)
         self._children[name].begin()
 
     def pid(self, name: str) -> int | None:
@@ -174,9 +182,10 @@ class _Child(threading.Thread):
     started a process for the end of its parent.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, settled: float) -> None:
         super().__init__(name=f"supervise {program.name}", daemon=True)
         self.program = program
+        self.settled = settled
         self.exits = 0
         self.status: int | None = None
         self.refusal: OSError | None = None
@@ -216,7 +225,7 @@ class _Child(threading.Thread):
             self._try_to_live()
             if not self.program.restart or self._dismissed.is_set():
                 return
-            pause = FIRST_PAUSE if time.monotonic() - born > SETTLED_SECONDS else pause
+            pause = FIRST_PAUSE if time.monotonic() - born > self.settled else pause
             self._log_restart(pause)
             self._dismissed.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)

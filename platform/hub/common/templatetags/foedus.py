@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 register = template.Library()
 
 MISSING = "–"
+NOTHING = (None, "")  # how a template gives a filter what is not there
 SPACE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 HUES = 8
 
@@ -128,7 +129,7 @@ def isoformat(value: datetime | str | None) -> str:
 @register.filter("bytes")
 def human_bytes(value: float | None) -> str:
     """Binary sizes with three digits at most: «1.5 MiB»."""
-    if value is None:
+    if value in NOTHING:
         return MISSING
     size = float(value)
     units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -143,7 +144,7 @@ def human_bytes(value: float | None) -> str:
 @register.filter
 def percent(value: float | None, digits: int = 1) -> str:
     """A share between 0 and 1 as «49.3%»."""
-    if value is None or not math.isfinite(value):
+    if value in NOTHING or not math.isfinite(value):
         return MISSING
     return f"{value:.{digits}%}"
 
@@ -151,7 +152,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 @register.filter
 def number(value: float | None, digits: int = 3) -> str:
     """Whole numbers with thousands set apart, others with fixed digits so that columns align."""
-    if value is None or not math.isfinite(value):
+    if value in NOTHING or not math.isfinite(value):
         return MISSING
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
 
@@ -165,7 +166,7 @@ def short_id(value: object) -> str:
 @register.filter
 def duration(value: timedelta | float | None) -> str:
     """A span in at most two units: «850 ms», «4.2 s», «3 min 20 s», «2 h 5 min», «3 d 4 h»."""
-    if value is None:
+    if value in NOTHING:
         return MISSING
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
     if seconds < 0:

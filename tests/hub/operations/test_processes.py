@@ -1,0 +1,59 @@
+"""How the hub's processes are started, and what they must not carry."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from hub.operations.processes import PYTHON, SOURCES, become, commands, source_path
+from hub.operations.web import configuration
+
+HEAVY = ("torch", "transformers", "peft", "numpy", "safetensors")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import jobs.app; jobs.app.app.loader.import_default_modules()",
+        "import hub.asgi; from django.urls import get_resolver; get_resolver().url_patterns",
+    ],
+    ids=["worker", "web"],
+)
+def test_no_process_loads_tensors_before_it_needs_them(program: str) -> None:
+    look = f"{program}; import sys; print([m for m in {HEAVY} if m in sys.modules])"
+    said = subprocess.check_output(
+        [sys.executable, "-P", "-c", look],
+        env={**os.environ, "PYTHONPATH": source_path()},
+        text=True,
+    )
+    assert said.splitlines()[-1] == "[]"
+
+
+def test_every_process_has_a_program() -> None:
+    assert set(commands()) == {"web", "worker", "compute", "beat"}
+    assert all(command[: len(PYTHON)] == PYTHON for command in commands().values())
+
+
+def test_each_queue_has_one_kind_of_worker() -> None:
+    queues = [c[c.index("-Q") + 1] for c in commands().values() if "-Q" in c]
+    assert queues == ["default,periodic", "compute"]
+
+
+def test_sources_come_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([SOURCES[1], "/elsewhere", ""]))
+    assert source_path().split(os.pathsep) == [*SOURCES, "/elsewhere"]
+
+
+def test_an_unknown_process_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(SystemExit, match="web, worker, compute, beat"):
+        become("wsgi")
+
+
+def test_uvicorn_ends_open_streams_and_leaves_logging_to_us() -> None:
+    config = configuration("127.0.0.1", 0, processes=1)
+    assert config.timeout_graceful_shutdown == 3
+    assert config.log_config is None
+    assert not config.access_log

@@ -1,0 +1,86 @@
+"""python -m tests.system.seed BASE: the cast and its federation, made in the hub's database.
+
+Prints as JSON what a person would read on pages: ids, API tokens and enrolment codes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import django
+
+django.setup()
+
+from hub.accounts.models import User
+from hub.accounts.services import issue_token
+from hub.catalogue.bases import register_base_model
+from hub.federations.models import Federation
+from hub.federations.services import approve_participation, create_federation, request_to_join
+from hub.organisations.services import (
+    approve_organisation,
+    make_enrolment_code,
+    register_organisation,
+)
+
+MEMBERS = ("ada", "blaise", "grace")
+OUTSIDER = "carol"
+
+
+def main(base: str) -> None:
+    operator = User.objects.create_user("olga@example.org", None, name="Olga", is_staff=True)
+    users = {name: _user(name) for name in (*MEMBERS, OUTSIDER)}
+    houses = {name: _organisation(user, operator) for name, user in users.items()}
+    federation = _federation(users["ada"], houses["ada"], base)
+    places = {name: _participation(federation, users, houses, name) for name in MEMBERS}
+    people = {
+        name: {
+            "token": issue_token(user=user, name="tests", days=1)[1],
+            "code": make_enrolment_code(organisation_id=houses[name], user=user)[1],
+            "participation": places.get(name),
+        }
+        for name, user in users.items()
+    }
+    facts = {"federation": str(federation.pk), "slug": federation.slug, "people": people}
+    print(json.dumps(facts))
+
+
+def _user(name: str) -> User:
+    return User.objects.create_user(f"{name}@example.org", None, name=name.title())
+
+
+def _organisation(user: User, operator: User) -> UUID:
+    made = register_organisation(user=user, name=f"{user.name} & Co")
+    approve_organisation(organisation_id=made.pk, actor=operator.actor)
+    return made.pk
+
+
+def _federation(lead: User, organisation: UUID, base: str) -> Federation:
+    model = register_base_model(folder=Path(base), slug="tiny", name="Tiny", licence="Apache-2.0")
+    return create_federation(
+        user=lead,
+        organisation_id=organisation,
+        name="Coast",
+        purpose="To tell sea, sky and stone apart.",
+        charter="What is ours stays with us.",
+        base_model_id=model.pk,
+    )
+
+
+def _participation(
+    federation: Federation, users: dict[str, User], houses: dict[str, UUID], name: str
+) -> str:
+    if name != "ada":
+        asked = request_to_join(
+            user=users[name],
+            organisation_id=houses[name],
+            federation_id=federation.pk,
+            charter_digest=federation.charter_digest,
+        )
+        approve_participation(user=users["ada"], participation_id=asked.pk)
+    return str(federation.participations.get(organisation_id=houses[name]).pk)
+
+
+main(*sys.argv[1:])
