@@ -149,6 +149,7 @@ def test_a_part_at_another_offset_is_409_and_says_where_to_go_on(agent, upload, 
     response = patch(agent, path, CONTENT[:1000], offset)
     assert refused(response) == (409, "offset_mismatch")
     assert response.json()["offset"] == 1000
+    assert response["Upload-Offset"] == "1000"
 
 
 def test_the_wrong_whole_is_422_and_its_bytes_are_dropped(agent):

@@ -11,11 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from hub.catalogue.errors import ArtifactUnavailable
 from hub.catalogue.storage import FolderStore, S3Store, Store, refusing_when_full
@@ -26,33 +24,12 @@ CONTENT = b"all of us together" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def s3() -> str:
-    """An S3 server of its own; boto3 finds credentials in the environment, as it does in use."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("AWS_ACCESS_KEY_ID", "ada")
-    patch.setenv("AWS_SECRET_ACCESS_KEY", "lovelace")
-    patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-    patch.undo()
-
-
 @pytest.fixture(params=["folder", "s3"])
 def store(request, tmp_path) -> Store:
     folder = FolderStore(tmp_path / "blobs")
     if request.param == "folder":
         return folder
-    endpoint = request.getfixturevalue("s3")
-    bucket = f"b{uuid4().hex}"
-    client = boto3.client("s3", endpoint_url=endpoint)
-    client.create_bucket(
-        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-    )
-    client.close()
+    bucket, endpoint = request.getfixturevalue("bucket")
     return S3Store(bucket, endpoint, cache=folder)
 
 

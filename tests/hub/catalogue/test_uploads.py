@@ -10,7 +10,9 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection
+from django.test import RequestFactory
 from django.utils import timezone
 
 from hub.catalogue import uploads
@@ -27,6 +29,7 @@ from hub.catalogue.errors import (
 from hub.catalogue.models import Artifact, Upload
 from hub.catalogue.parts import hashes, part_path
 from hub.catalogue.storage import store
+from hub.catalogue.streaming import artifact_response
 from hub.common.errors import Invalid, NotFound, StorageFull
 from hub.common.models import Event
 from tests.factories.catalogue import ArtifactFactory, begin, send, sha256_hex
@@ -71,6 +74,23 @@ def test_an_upload_in_parts_becomes_an_artifact(upload):
     assert stored() == CONTENT
     assert Artifact.objects.get(pk=SHA256).size_bytes == 5000
     assert not part_path(upload.pk).exists()
+
+
+def test_with_a_bucket_it_ends_there_and_is_served_from_there(agent, bucket, settings):
+    settings.BLOB_BUCKET, settings.BLOB_ENDPOINT = bucket
+    upload = send(begin(agent, CONTENT), CONTENT[:2000])
+    assert send(upload, CONTENT[2000:]).state == "complete"
+    assert not settings.BLOB_FOLDER.exists()
+    request = RequestFactory().get("/", headers={"Range": "bytes=10-4000"})
+    response = artifact_response(request, Artifact.objects.get(pk=SHA256))
+    assert response.status_code == 206
+    assert body_of(response) == CONTENT[10:4001]
+    response.close()
+
+
+@async_to_sync
+async def body_of(response) -> bytes:
+    return b"".join([part async for part in response])
 
 
 def test_announced_twice_it_goes_on_where_it_was(agent, upload):

@@ -22,6 +22,7 @@ from hub.catalogue.errors import (
     BadUploadHeader,
     DigestMismatch,
     LengthMissing,
+    OffsetMismatch,
     WrongMediaType,
     WrongTusVersion,
 )
@@ -96,13 +97,16 @@ class UploadView(AgentView):
         limits = {"Tus-Version": TUS, "Tus-Max-Size": str(settings.UPLOAD_LIMIT_BYTES)}
         return Response(status=204, headers=limits)
 
-    def finalize_response(
-        self, request: Request, response: Response, *args: Any, **kwargs: Any
-    ) -> Response:
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response.headers["Tus-Resumable"] = TUS
-        response.headers["Cache-Control"] = "no-store"
-        return response
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        always = {"Tus-Resumable": TUS, "Cache-Control": "no-store"}
+        return {**super().default_response_headers, **always}
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """A part at the wrong offset is told the right one, in a header too."""
+        if isinstance(exc, OffsetMismatch):
+            self.headers["Upload-Offset"] = str(exc.extra["offset"])
+        return super().handle_exception(exc)
 
     def _check_digest(self, sha256: bytes) -> None:
         try:
