@@ -115,7 +115,7 @@ def test_a_cancelled_task_writes_nothing_and_leaves_no_trace(world, tmp_path):
 
 
 def test_a_step_is_reported_before_every_micro_batch(encoder, tmp_path):
-    plan = classification(epochs=2, batch_size=4, accumulation=3, learning_rate=0.1)
+    plan = classification(epochs=2, accumulation=3, learning_rate=0.1, schedule="linear")
     create_adapter(base=encoder, plan=plan, target=tmp_path / "start")
     seen = []
     done = trained(encoder, plan, tmp_path / "start", tmp_path / "update", on_step=seen.append)
