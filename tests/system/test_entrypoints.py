@@ -30,13 +30,22 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 @pytest.fixture(scope="module")
 def _servers(installation: Installation) -> None:
-    """Prepared once more than needed, then every server started as its container would."""
-    for _ in range(2):
-        prepared = installation.run("prepare")
-        assert prepared.returncode == 0, prepared.stderr
+    """Every server started as its container would be, after what comes first."""
+    start_all(installation)
+
+
+def start_all(installation: Installation) -> None:
+    prepared = installation.run("prepare")
+    assert prepared.returncode == 0, prepared.stderr
     for name in SERVERS:
         installation.start(name)
     wait_until(lambda: installation.run("healthy").returncode == 0, every=0.5, what="not ready")
+
+
+def stop_all(installation: Installation) -> None:
+    for name in reversed(SERVERS):
+        assert installation.stop(name) in {0, -15}, name
+    assert installation.run("healthy").returncode != 0
 
 
 @pytest.fixture(scope="module")
@@ -186,29 +195,24 @@ def test_unsafe_settings_stop_the_start(installation: Installation) -> None:
     assert "must be https" in refused.stderr
 
 
-def test_a_backup_brings_everything_back(installation: Installation, olga: Browser) -> None:
+def test_it_ends_when_asked_and_a_backup_brings_everything_back(
+    installation: Installation, olga: Browser
+) -> None:
     olga.call("/organisations", {"name": "Before"})
     installation.follow("backup")
     olga.call("/organisations", {"name": "After"})
-    for name in reversed(SERVERS):
-        installation.stop(name)
+    stop_all(installation)
     installation.follow("restore")
     assert "artifacts are there" in installation.follow("verify")
-    for name in SERVERS:
-        installation.start(name)
-    wait_until(lambda: installation.run("healthy").returncode == 0, every=0.5, what="not ready")
+    start_all(installation)
     names = {o["name"] for o in olga.http.get("/api/v1/organisations").json()["results"]}
     assert "Before" in names
     assert "After" not in names
 
 
-def test_they_end_when_asked_and_have_logged_json(installation: Installation) -> None:
-    for name in reversed(SERVERS):
-        assert installation.stop(name) in {0, -15}, name
+def test_what_is_logged_is_json(installation: Installation) -> None:
+    for name in SERVERS:
         lines = installation.log(name).read_text().splitlines()
         assert lines or name == "beat", f"{name} has logged nothing"
         for line in filter(None, lines):
             assert line in PAST_LOGGERS or {"event", "level", "timestamp"} <= set(json.loads(line))
-    assert installation.run("healthy").returncode != 0
-    for name in SERVERS:
-        installation.start(name)  # for the tests that come after
