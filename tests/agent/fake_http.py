@@ -30,11 +30,12 @@ class Problem(Exception):
 
 @dataclass
 class Fault:
-    """Meets the next `times` requests whose "METHOD path" matches, in one of four ways."""
+    """Meets the next `times` requests whose "METHOD path" matches, in one of five ways."""
 
     pattern: str
     times: int = 1
-    status: int = 0  # an answer with this status and code
+    answer: Any = None  # an answer with this document
+    status: int = 0  # a problem with this status and code
     code: str = "fault"
     headers: dict[str, str] = field(default_factory=dict)
     cut_request: int | None = None  # the line breaks after so many bytes of the body
@@ -138,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PATCH = handle_request  # noqa: N815
 
     def _answered(self, seen: Seen, fault: Fault) -> Answer:
+        if fault.answer is not None:
+            return answered(fault.answer)
         if fault.status:
             return Problem(fault.status, fault.code).answer
         try:

@@ -86,6 +86,17 @@ def test_the_base_model_comes_by_the_hubs_dialect_once(
     assert len(quiet_hub.seen) == asked
 
 
+def test_a_base_model_that_was_damaged_here_is_mended(
+    quiet_hub: FakeHub, fetcher: Fetcher, base: Path
+) -> None:
+    quiet_hub.repositories[tiny.BASE_REPO] = base
+    weights = fetcher.base(BASE) / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.resolve().write_bytes(whole[:100])
+    fetcher.forget(BASE)
+    assert (fetcher.base(BASE) / "model.safetensors").read_bytes() == whole
+
+
 def test_a_base_model_that_is_not_what_its_name_says_is_refused(fetcher: Fetcher) -> None:
     with pytest.raises(TaskFailed, match="malformed"):
         fetcher.base(BaseModelRef(repo="../../etc", revision=tiny.REVISION))

@@ -79,11 +79,8 @@ def test_another_plan_than_the_digest_names_is_refused(home: Home, entry: Entry)
 @pytest.mark.parametrize(
     ("error", "code", "retry"),
     [
-        (
-            ModellingRefused("base_unreadable", "no config in /home/blaise"),
-            "base_unreadable",
-            False,
-        ),
+        (ModellingRefused("base_unreadable", "none in /home/blaise"), "base_unreadable", True),
+        (ModellingRefused("diverged", "the loss is nan"), "diverged", False),
         (KeyError("SECRET"), "internal", True),
         (OSError(28, "No space left", "/home/blaise"), "disk_full", True),
         (MemoryError("SECRET"), "out_of_memory", False),

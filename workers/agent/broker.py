@@ -18,6 +18,7 @@ from agent.supervision import Child
 
 READY_SECONDS = 20.0
 PREFIX = "foedus-agent-"
+LONGEST_PARENT, SHORT_PARENT = 60, "/tmp"  # noqa: S108 (the folder in it is private)
 
 
 @asynccontextmanager
@@ -39,7 +40,8 @@ async def embedded_broker(home: Home) -> AsyncIterator[str]:
 def _short_folder() -> Path:
     """A socket's path may have 107 bytes, so it cannot lie in a folder that the site chose."""
     usual = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=usual if len(usual) < 60 else "/tmp"))
+    is_short = len(usual) <= LONGEST_PARENT
+    return Path(tempfile.mkdtemp(prefix=PREFIX, dir=usual if is_short else SHORT_PARENT))
 
 
 def _command(socket: Path) -> list[str]:
