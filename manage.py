@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 SOURCES = [str(ROOT / "platform"), str(ROOT / "workers")]
 HOME = ROOT / ".foedus" / "data"
+HOME_OF = {"bench": ROOT / ".foedus" / "bench" / "hub"}  # what is measured is no hub in use
 REACH_NO_SERVICE = {"check", "help", "--help", "-h", "spectacular", "version", "--version"}
 
 
@@ -43,7 +44,8 @@ def run(arguments: list[str]) -> None:
         execute_from_command_line(arguments)
         return
     try:
-        with environment(Path(os.environ.get("FOEDUS_HOME") or HOME)) as found:
+        home = os.environ.get("FOEDUS_HOME") or HOME_OF.get(arguments[1], HOME)
+        with environment(Path(home)) as found:
             os.environ.update(found)
             execute_from_command_line(arguments)
     except Unavailable as lack:

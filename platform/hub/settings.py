@@ -36,10 +36,12 @@ DATABASES["default"]["OPTIONS"] = {
         "max_idle": 60,
     },
     # A process that freezes in a transaction would keep its locks for as long as it is frozen.
-    "options": "-c statement_timeout=%d -c idle_in_transaction_session_timeout=%d"
-    % (
-        env.int("STATEMENT_TIMEOUT_MS", default=20000),
-        env.int("IDLE_TRANSACTION_TIMEOUT_MS", default=20000),
+    "options": " ".join(
+        (
+            f"-c statement_timeout={env.int('STATEMENT_TIMEOUT_MS', default=20000)}",
+            "-c idle_in_transaction_session_timeout="
+            f"{env.int('IDLE_TRANSACTION_TIMEOUT_MS', default=20000)}",
+        )
     ),
 }
 DATABASES["default"]["TEST"] = {"NAME": env.str("TEST_DATABASE", default="test_foedus")}
@@ -318,7 +320,7 @@ REST_KNOX = {
     "TOKEN_TTL": None,  # each token carries the expiry its owner chose
     "AUTO_REFRESH": False,
 }
-KNOX_TOKEN_MODEL = "accounts.ApiToken"
+KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105 (a name)
 MIGRATION_MODULES = {"knox": None}  # its own model is swapped for ours, and needs no table
 SPECTACULAR_SETTINGS = {
     "TITLE": "Foedus",
@@ -331,7 +333,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        f"{name}State": f"hub.{module}.{name}State"
+        for module, names in {
+            "organisations.models": ("Organisation", "Agent"),
+            "federations.models": ("Federation", "Participation"),
+            "catalogue.models": ("Version",),
+            "runs.models": ("Run", "Round", "Task", "Update"),
+        }.items()
+        for name in names
+    },
     "SORT_OPERATIONS": True,
 }
 

@@ -115,8 +115,8 @@ COSTS = {
     "/api/v1/organisations": 1,
     "/api/v1/organisations/{organisation}/members": 2,
     "/api/v1/agents": 1,
-    "/api/v1/federations": 2,
-    "/api/v1/federations/{federation}/participations": 3,
+    "/api/v1/federations": 1,
+    "/api/v1/federations/{federation}/participations": 2,
     "/api/v1/participations": 1,
 }
 

@@ -29,9 +29,7 @@ class Federation(Stateful):
         FederationState.DISSOLVED: set(),
     }
 
-    state = models.CharField(
-        max_length=20, choices=FederationState, default=FederationState.ACTIVE
-    )
+    state = models.CharField(max_length=20, choices=FederationState, default=FederationState.ACTIVE)
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
     purpose = models.CharField(max_length=1000, blank=True)
@@ -41,7 +39,7 @@ class Federation(Stateful):
         "catalogue.BaseModel", on_delete=models.PROTECT, related_name="federations"
     )
     is_listed = models.BooleanField(
-        "listed", default=True, help_text="Other approved organisations can find it and ask to join."
+        "listed", default=True, help_text="Other organisations can find it and ask to join."
     )
     largest_update_bytes = models.BigIntegerField(default=2**30)
 
@@ -77,8 +75,11 @@ class Participation(Stateful):
 
     subject = "participation"
     transitions: ClassVar[Transitions] = {
-        ParticipationState.REQUESTED: {ParticipationState.ACTIVE, ParticipationState.REFUSED,
-                                       ParticipationState.LEFT},
+        ParticipationState.REQUESTED: {
+            ParticipationState.ACTIVE,
+            ParticipationState.REFUSED,
+            ParticipationState.LEFT,
+        },
         ParticipationState.ACTIVE: {ParticipationState.LEFT, ParticipationState.EXPELLED},
         ParticipationState.REFUSED: {ParticipationState.REQUESTED},
         ParticipationState.LEFT: {ParticipationState.REQUESTED},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from hub.accounts.models import User
@@ -38,10 +38,9 @@ def federations_visible_to(user: User) -> QuerySet[Federation]:
     Listed federations show themselves to members of approved organisations.
     """
     own = Participation.objects.filter(organisation__in=organisations_of(user))
-    visible = Q(pk__in=own.values("federation"))
-    if organisations_of(user).filter(state=OrganisationState.APPROVED).exists():
-        visible |= Q(is_listed=True, state=FederationState.ACTIVE)
-    return Federation.objects.filter(visible)
+    approved = organisations_of(user).filter(state=OrganisationState.APPROVED)
+    listed = Q(Exists(approved), is_listed=True, state=FederationState.ACTIVE)
+    return Federation.objects.filter(Q(pk__in=own.values("federation")) | listed)
 
 
 def federations_to_join(user: User) -> QuerySet[Federation]:

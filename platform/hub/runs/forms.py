@@ -65,7 +65,9 @@ class RunForm(PlanForm, OnceForm):
     @property
     def chosen_trainers(self) -> set[UUID]:
         """As the form stands, sent or not."""
-        return set(self.cleaned_data["trainers"] if self.is_bound else self["trainers"].initial)
+        return set(
+            self.cleaned_data.get("trainers", ()) if self.is_bound else self["trainers"].initial
+        )
 
     def service_fields(self) -> dict[str, Any]:
         """What `create_run` takes of a valid form."""

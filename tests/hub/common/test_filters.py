@@ -109,7 +109,7 @@ def test_shares_and_counts_keep_their_digits():
     ],
 )
 def test_what_is_missing_is_a_dash(show):
-    assert show(None) == foedus.MISSING
+    assert show(None) == show("") == foedus.MISSING
 
 
 def test_what_is_not_a_number_is_a_dash():

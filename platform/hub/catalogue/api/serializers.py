@@ -8,7 +8,6 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from hub.catalogue.models import BaseModel, BaseModelFile, Evaluation, ModelVersion, VersionFile
-from hub.common.api.serializers import In, TextField
 
 
 class FileOut(serializers.Serializer[BaseModelFile | VersionFile]):
@@ -42,10 +41,6 @@ class BaseModelDetailOut(BaseModelOut):
 
     class Meta(BaseModelOut.Meta):
         fields = (*BaseModelOut.Meta.fields, "files")
-
-
-class ReasonIn(In):
-    reason = TextField(max_length=500, default="", allow_blank=True)
 
 
 class VersionOut(serializers.ModelSerializer[ModelVersion]):

@@ -19,6 +19,7 @@ from hub.catalogue.api.blobs import BYTES, RANGE_HEADER
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion
 from hub.catalogue.streaming import artifact_response
 from hub.common.api.permissions import IsPerson
+from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet, ReadingViewSet
 from hub.common.errors import NotFound
 
@@ -56,21 +57,19 @@ class VersionViewSet(ApiViewSet[ModelVersion]):
     def get_serializer_class(self) -> type[Serializer[ModelVersion]]:
         return serializers.VersionDetailOut if self.detail else serializers.VersionOut
 
-    @extend_schema(
-        request=serializers.ReasonIn, responses=serializers.VersionOut, examples=[BETTER]
-    )
+    @extend_schema(request=ReasonIn, responses=serializers.VersionOut, examples=[BETTER])
     @action(detail=True, methods=["post"])
     def release(self, request: Request, pk: UUID) -> Response:
         """Make it the released version; for the lead. A retired one comes back with a reason."""
-        body = self.validated(serializers.ReasonIn)
+        body = self.validated(ReasonIn)
         version = registry.release_version(user=self.person, version_id=pk, **body)
         return Response(serializers.VersionOut(version).data)
 
-    @extend_schema(request=serializers.ReasonIn, responses=serializers.VersionOut)
+    @extend_schema(request=ReasonIn, responses=serializers.VersionOut)
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, pk: UUID) -> Response:
         """Take it out of use; for the lead. It can still be fetched by its number."""
-        body = self.validated(serializers.ReasonIn)
+        body = self.validated(ReasonIn)
         version = registry.retire_version(user=self.person, version_id=pk, **body)
         return Response(serializers.VersionOut(version).data)
 

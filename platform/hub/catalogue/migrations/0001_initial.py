@@ -6,113 +6,175 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='BaseModel',
+            name="BaseModel",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('slug', models.SlugField(max_length=80, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('description', models.CharField(blank=True, max_length=1000)),
-                ('licence', models.CharField(max_length=60)),
-                ('source', models.CharField(blank=True, max_length=300)),
-                ('architecture', models.CharField(max_length=80)),
-                ('parameters', models.BigIntegerField()),
-                ('revision', models.CharField(max_length=40, unique=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("slug", models.SlugField(max_length=80, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("description", models.CharField(blank=True, max_length=1000)),
+                ("licence", models.CharField(max_length=60)),
+                ("source", models.CharField(blank=True, max_length=300)),
+                ("architecture", models.CharField(max_length=80)),
+                ("parameters", models.BigIntegerField()),
+                ("revision", models.CharField(max_length=40, unique=True)),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='ModelVersion',
+            name="ModelVersion",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('candidate', 'candidate'), ('released', 'released'), ('retired', 'retired')], default='candidate', max_length=20)),
-                ('number', models.PositiveIntegerField()),
-                ('revision', models.CharField(max_length=40)),
-                ('plan', models.JSONField()),
-                ('plan_digest', models.CharField(max_length=64)),
-                ('rank', models.PositiveSmallIntegerField()),
-                ('contributors', models.JSONField(default=list)),
-                ('report', models.JSONField(default=dict)),
-                ('is_baseline', models.BooleanField(default=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("candidate", "candidate"),
+                            ("released", "released"),
+                            ("retired", "retired"),
+                        ],
+                        default="candidate",
+                        max_length=20,
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("revision", models.CharField(max_length=40)),
+                ("plan", models.JSONField()),
+                ("plan_digest", models.CharField(max_length=64)),
+                ("rank", models.PositiveSmallIntegerField()),
+                ("contributors", models.JSONField(default=list)),
+                ("report", models.JSONField(default=dict)),
+                ("is_baseline", models.BooleanField(default=False)),
             ],
             options={
-                'ordering': ('-number',),
+                "ordering": ("-number",),
             },
         ),
         migrations.CreateModel(
-            name='Upload',
+            name="Upload",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('open', 'open'), ('complete', 'complete'), ('closed', 'closed')], default='open', max_length=20)),
-                ('task_id', models.UUIDField(db_index=True)),
-                ('sha256', models.CharField(max_length=64)),
-                ('size_bytes', models.BigIntegerField()),
-                ('offset', models.BigIntegerField(default=0)),
-                ('touched_at', models.DateTimeField(auto_now=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "open"), ("complete", "complete"), ("closed", "closed")],
+                        default="open",
+                        max_length=20,
+                    ),
+                ),
+                ("task_id", models.UUIDField(db_index=True)),
+                ("sha256", models.CharField(max_length=64)),
+                ("size_bytes", models.BigIntegerField()),
+                ("offset", models.BigIntegerField(default=0)),
+                ("touched_at", models.DateTimeField(auto_now=True)),
             ],
         ),
         migrations.CreateModel(
-            name='VersionFile',
+            name="VersionFile",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('path', models.CharField(max_length=200)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("path", models.CharField(max_length=200)),
             ],
             options={
-                'ordering': ('path',),
+                "ordering": ("path",),
             },
         ),
         migrations.CreateModel(
-            name='Artifact',
+            name="Artifact",
             fields=[
-                ('sha256', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('size_bytes', models.BigIntegerField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("size_bytes", models.BigIntegerField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('sha256__regex', '^[0-9a-f]{64}$')), name='named_by_sha256')],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")),
+                        name="named_by_sha256",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='BaseModelFile',
+            name="BaseModelFile",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('path', models.CharField(max_length=200)),
-                ('artifact', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalogue.artifact')),
-                ('base_model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='catalogue.basemodel')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("path", models.CharField(max_length=200)),
+                (
+                    "artifact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalogue.artifact",
+                    ),
+                ),
+                (
+                    "base_model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="files",
+                        to="catalogue.basemodel",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('path',),
+                "ordering": ("path",),
             },
         ),
         migrations.CreateModel(
-            name='Evaluation',
+            name="Evaluation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('run_id', models.UUIDField(db_index=True)),
-                ('round_number', models.PositiveIntegerField()),
-                ('examples', models.PositiveIntegerField()),
-                ('correct', models.PositiveIntegerField(null=True)),
-                ('tokens', models.BigIntegerField(default=0)),
-                ('loss_sum', models.FloatField()),
-                ('adapter', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='evaluations', to='catalogue.artifact')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("run_id", models.UUIDField(db_index=True)),
+                ("round_number", models.PositiveIntegerField()),
+                ("examples", models.PositiveIntegerField()),
+                ("correct", models.PositiveIntegerField(null=True)),
+                ("tokens", models.BigIntegerField(default=0)),
+                ("loss_sum", models.FloatField()),
+                (
+                    "adapter",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="evaluations",
+                        to="catalogue.artifact",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('round_number', 'created_at'),
+                "ordering": ("round_number", "created_at"),
             },
         ),
     ]

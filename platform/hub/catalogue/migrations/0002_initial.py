@@ -5,111 +5,180 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalogue', '0001_initial'),
-        ('federations', '0001_initial'),
-        ('organisations', '0001_initial'),
+        ("catalogue", "0001_initial"),
+        ("federations", "0001_initial"),
+        ("organisations", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='evaluation',
-            name='participation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='evaluations', to='federations.participation'),
+            model_name="evaluation",
+            name="participation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="evaluations",
+                to="federations.participation",
+            ),
         ),
         migrations.AddField(
-            model_name='modelversion',
-            name='adapter',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='catalogue.artifact'),
+            model_name="modelversion",
+            name="adapter",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="versions",
+                to="catalogue.artifact",
+            ),
         ),
         migrations.AddField(
-            model_name='modelversion',
-            name='base_model',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='catalogue.basemodel'),
+            model_name="modelversion",
+            name="base_model",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="versions",
+                to="catalogue.basemodel",
+            ),
         ),
         migrations.AddField(
-            model_name='modelversion',
-            name='federation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='federations.federation'),
+            model_name="modelversion",
+            name="federation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="versions",
+                to="federations.federation",
+            ),
         ),
         migrations.AddField(
-            model_name='modelversion',
-            name='parent',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='catalogue.modelversion'),
+            model_name="modelversion",
+            name="parent",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="children",
+                to="catalogue.modelversion",
+            ),
         ),
         migrations.AddField(
-            model_name='evaluation',
-            name='version',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='evaluations', to='catalogue.modelversion'),
+            model_name="evaluation",
+            name="version",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="evaluations",
+                to="catalogue.modelversion",
+            ),
         ),
         migrations.AddField(
-            model_name='upload',
-            name='agent',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='uploads', to='organisations.agent'),
+            model_name="upload",
+            name="agent",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="uploads",
+                to="organisations.agent",
+            ),
         ),
         migrations.AddField(
-            model_name='versionfile',
-            name='artifact',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalogue.artifact'),
+            model_name="versionfile",
+            name="artifact",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="catalogue.artifact",
+            ),
         ),
         migrations.AddField(
-            model_name='versionfile',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='catalogue.modelversion'),
+            model_name="versionfile",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="files",
+                to="catalogue.modelversion",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='basemodelfile',
-            constraint=models.UniqueConstraint(fields=('base_model', 'path'), name='one_base_file_per_path'),
+            model_name="basemodelfile",
+            constraint=models.UniqueConstraint(
+                fields=("base_model", "path"), name="one_base_file_per_path"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='modelversion',
-            constraint=models.UniqueConstraint(fields=('federation', 'number'), name='version_numbers_differ'),
+            model_name="modelversion",
+            constraint=models.UniqueConstraint(
+                fields=("federation", "number"), name="version_numbers_differ"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='evaluation',
-            constraint=models.UniqueConstraint(fields=('run_id', 'round_number', 'participation'), name='evaluated_once'),
+            model_name="evaluation",
+            constraint=models.UniqueConstraint(
+                fields=("run_id", "round_number", "participation"), name="evaluated_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='upload',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['open', 'complete'])), fields=('task_id', 'agent', 'sha256'), name='one_upload_per_content'),
+            model_name="upload",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["open", "complete"])),
+                fields=("task_id", "agent", "sha256"),
+                name="one_upload_per_content",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='upload',
-            constraint=models.CheckConstraint(condition=models.Q(('offset__gte', 0), ('offset__lte', models.F('size_bytes'))), name='offset_within_size'),
+            model_name="upload",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("offset__gte", 0), ("offset__lte", models.F("size_bytes"))),
+                name="offset_within_size",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='versionfile',
-            constraint=models.UniqueConstraint(fields=('version', 'path'), name='one_version_file_per_path'),
+            model_name="versionfile",
+            constraint=models.UniqueConstraint(
+                fields=("version", "path"), name="one_version_file_per_path"
+            ),
         ),
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
             ],
         ),
         migrations.AddConstraint(
-            model_name='modelversion',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'released')), fields=('federation',), name='one_released_version'),
+            model_name="modelversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "released")),
+                fields=("federation",),
+                name="one_released_version",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='modelversion',
-            constraint=models.CheckConstraint(condition=models.Q(('is_baseline', True), ('state', 'released'), _negated=True), name='baselines_are_not_released'),
+            model_name="modelversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("is_baseline", True), ("state", "released"), _negated=True),
+                name="baselines_are_not_released",
+            ),
         ),
         migrations.AddField(
-            model_name='grant',
-            name='artifact',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='catalogue.artifact'),
+            model_name="grant",
+            name="artifact",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="grants",
+                to="catalogue.artifact",
+            ),
         ),
         migrations.AddField(
-            model_name='grant',
-            name='federation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='federations.federation'),
+            model_name="grant",
+            name="federation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="grants",
+                to="federations.federation",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='grant',
-            constraint=models.UniqueConstraint(fields=('artifact', 'federation'), name='granted_once'),
+            model_name="grant",
+            constraint=models.UniqueConstraint(
+                fields=("artifact", "federation"), name="granted_once"
+            ),
         ),
     ]

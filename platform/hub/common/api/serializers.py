@@ -89,3 +89,9 @@ class DigestField(serializers.RegexField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(r"^[0-9a-f]{64}\Z", **options)
+
+
+class ReasonIn(In):
+    """Why somebody does something; goes into the record."""
+
+    reason = TextField(max_length=450, default="", allow_blank=True)

@@ -4,62 +4,77 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField(auto_now_add=True, db_index=True)),
-                ('kind', models.CharField(max_length=64)),
-                ('subject_id', models.UUIDField(db_index=True)),
-                ('from_state', models.CharField(blank=True, max_length=20)),
-                ('to_state', models.CharField(blank=True, max_length=20)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('actor_kind', models.CharField(max_length=8)),
-                ('actor_id', models.UUIDField(null=True)),
-                ('actor_label', models.CharField(max_length=200)),
-                ('organisation_id', models.UUIDField(null=True)),
-                ('federation_id', models.UUIDField(null=True)),
-                ('run_id', models.UUIDField(null=True)),
-                ('data', models.JSONField(default=dict)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(auto_now_add=True, db_index=True)),
+                ("kind", models.CharField(max_length=64)),
+                ("subject_id", models.UUIDField(db_index=True)),
+                ("from_state", models.CharField(blank=True, max_length=20)),
+                ("to_state", models.CharField(blank=True, max_length=20)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("actor_kind", models.CharField(max_length=8)),
+                ("actor_id", models.UUIDField(null=True)),
+                ("actor_label", models.CharField(max_length=200)),
+                ("organisation_id", models.UUIDField(null=True)),
+                ("federation_id", models.UUIDField(null=True)),
+                ("run_id", models.UUIDField(null=True)),
+                ("data", models.JSONField(default=dict)),
             ],
             options={
-                'ordering': ('id',),
-                'indexes': [models.Index(fields=['federation_id', 'id'], name='common_even_federat_78082d_idx'), models.Index(fields=['run_id', 'id'], name='common_even_run_id_76ea59_idx'), models.Index(fields=['organisation_id', 'id'], name='common_even_organis_755443_idx')],
+                "ordering": ("id",),
+                "indexes": [
+                    models.Index(
+                        fields=["federation_id", "id"], name="common_even_federat_78082d_idx"
+                    ),
+                    models.Index(fields=["run_id", "id"], name="common_even_run_id_76ea59_idx"),
+                    models.Index(
+                        fields=["organisation_id", "id"], name="common_even_organis_755443_idx"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='IdempotentRequest',
+            name="IdempotentRequest",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('scope', models.CharField(max_length=64)),
-                ('key', models.CharField(max_length=128)),
-                ('request_digest', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField(null=True)),
-                ('response', models.JSONField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("scope", models.CharField(max_length=64)),
+                ("key", models.CharField(max_length=128)),
+                ("request_digest", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField(null=True)),
+                ("response", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, db_index=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('scope', 'key'), name='one_answer_per_key')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("scope", "key"), name="one_answer_per_key")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OutboxMessage',
+            name="OutboxMessage",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('job', models.CharField(max_length=80)),
-                ('arguments', models.JSONField(default=list)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('sent_at', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("job", models.CharField(max_length=80)),
+                ("arguments", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("sent_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('sent_at__isnull', True)), fields=['id'], name='outbox_unsent'), models.Index(fields=['sent_at'], name='common_outb_sent_at_bcd91e_idx')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("sent_at__isnull", True)),
+                        fields=["id"],
+                        name="outbox_unsent",
+                    ),
+                    models.Index(fields=["sent_at"], name="common_outb_sent_at_bcd91e_idx"),
+                ],
             },
         ),
     ]

@@ -129,7 +129,7 @@ def isoformat(value: datetime | str | None) -> str:
 @register.filter("bytes")
 def human_bytes(value: float | None) -> str:
     """Binary sizes with three digits at most: «1.5 MiB»."""
-    if value in NOTHING:
+    if value in NOTHING:  # type: ignore[comparison-overlap]
         return MISSING
     size = float(value)
     units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -144,7 +144,7 @@ def human_bytes(value: float | None) -> str:
 @register.filter
 def percent(value: float | None, digits: int = 1) -> str:
     """A share between 0 and 1 as «49.3%»."""
-    if value in NOTHING or not math.isfinite(value):
+    if value in NOTHING or not math.isfinite(value):  # type: ignore[comparison-overlap]
         return MISSING
     return f"{value:.{digits}%}"
 
@@ -152,7 +152,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 @register.filter
 def number(value: float | None, digits: int = 3) -> str:
     """Whole numbers with thousands set apart, others with fixed digits so that columns align."""
-    if value in NOTHING or not math.isfinite(value):
+    if value in NOTHING or not math.isfinite(value):  # type: ignore[comparison-overlap]
         return MISSING
     return f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
 

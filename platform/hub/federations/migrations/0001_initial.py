@@ -7,53 +7,145 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalogue', '0001_initial'),
-        ('organisations', '0001_initial'),
+        ("catalogue", "0001_initial"),
+        ("organisations", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Federation',
+            name="Federation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('active', 'active'), ('paused', 'paused'), ('dissolved', 'dissolved')], default='active', max_length=20)),
-                ('slug', models.SlugField(max_length=60, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('purpose', models.CharField(blank=True, max_length=1000)),
-                ('charter', models.TextField(max_length=50000)),
-                ('is_listed', models.BooleanField(default=True, help_text='Other approved organisations can find it and ask to join.', verbose_name='listed')),
-                ('largest_update_bytes', models.BigIntegerField(default=1073741824)),
-                ('base_model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='federations', to='catalogue.basemodel')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("active", "active"),
+                            ("paused", "paused"),
+                            ("dissolved", "dissolved"),
+                        ],
+                        default="active",
+                        max_length=20,
+                    ),
+                ),
+                ("slug", models.SlugField(max_length=60, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("purpose", models.CharField(blank=True, max_length=1000)),
+                ("charter", models.TextField(max_length=50000)),
+                (
+                    "is_listed",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Other approved organisations can find it and ask to join.",
+                        verbose_name="listed",
+                    ),
+                ),
+                ("largest_update_bytes", models.BigIntegerField(default=1073741824)),
+                (
+                    "base_model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="federations",
+                        to="catalogue.basemodel",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
+                "ordering": ("name",),
             },
         ),
         migrations.CreateModel(
-            name='Participation',
+            name="Participation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('state_changed_at', models.DateTimeField(auto_now_add=True)),
-                ('state', models.CharField(choices=[('requested', 'asks to join'), ('active', 'active'), ('refused', 'refused'), ('left', 'left'), ('expelled', 'expelled')], default='requested', max_length=20)),
-                ('standing', models.CharField(choices=[('lead', 'Lead'), ('contributor', 'Contributor')], default='contributor', max_length=12)),
-                ('rank', models.PositiveSmallIntegerField(blank=True, help_text="Largest adapter rank it trains; empty: the plan's.", null=True)),
-                ('charter_digest', models.CharField(max_length=64)),
-                ('signed_at', models.DateTimeField()),
-                ('federation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='participations', to='federations.federation')),
-                ('organisation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='participations', to='organisations.organisation')),
-                ('signed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("state_changed_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("requested", "asks to join"),
+                            ("active", "active"),
+                            ("refused", "refused"),
+                            ("left", "left"),
+                            ("expelled", "expelled"),
+                        ],
+                        default="requested",
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "standing",
+                    models.CharField(
+                        choices=[("lead", "Lead"), ("contributor", "Contributor")],
+                        default="contributor",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "rank",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        help_text="Largest adapter rank it trains; empty: the plan's.",
+                        null=True,
+                    ),
+                ),
+                ("charter_digest", models.CharField(max_length=64)),
+                ("signed_at", models.DateTimeField()),
+                (
+                    "federation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="participations",
+                        to="federations.federation",
+                    ),
+                ),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="participations",
+                        to="organisations.organisation",
+                    ),
+                ),
+                (
+                    "signed_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('created_at',),
-                'constraints': [models.UniqueConstraint(fields=('federation', 'organisation'), name='one_place_per_organisation'), models.CheckConstraint(condition=models.Q(('rank__isnull', True), ('rank__range', (1, 256)), _connector='OR'), name='rank_between_1_and_256')],
+                "ordering": ("created_at",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("federation", "organisation"), name="one_place_per_organisation"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("rank__isnull", True), ("rank__range", (1, 256)), _connector="OR"
+                        ),
+                        name="rank_between_1_and_256",
+                    ),
+                ],
             },
         ),
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.utils.mediatypes import media_type_matches
 
 from hub.common.api.parsers import strict_json
 from hub.common.api.permissions import IsAgent
@@ -13,6 +15,7 @@ from hub.common.errors import Invalid
 from hub.organisations.api.authentication import SignedAgentAuthentication
 from hub.organisations.models import Agent
 
+JSON = "application/json"
 MessageT = TypeVar("MessageT", bound=BaseModel)
 
 
@@ -23,10 +26,13 @@ class MessageView(Contract):
         """The body as a message.
 
         Raises:
+            UnsupportedMediaType: it does not say that it is JSON (415).
             Malformed: not JSON as it must be (400).
             Invalid: JSON, but not such a message (422); `errors` says what, by field.
         """
         body = self.raw_body
+        if not media_type_matches(JSON, self.request.content_type):
+            raise UnsupportedMediaType(self.request.content_type)
         strict_json(body)
         try:
             return model.model_validate_json(body, strict=True)

@@ -37,10 +37,6 @@ class MemberOut(serializers.ModelSerializer[Membership]):
         fields = ("id", "name", "email", "role", "created_at")
 
 
-class ReasonIn(In):
-    reason = TextField(max_length=500, default="", allow_blank=True)
-
-
 class CodeOut(serializers.ModelSerializer[EnrolmentCode]):
     code = serializers.CharField(help_text="The code itself; shown this once.")
 

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from hub.common.api.limits import Limit
 from hub.common.api.permissions import IsOperator, IsPerson
+from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once
 from hub.organisations import selectors, services
 from hub.organisations.api import filters, serializers
@@ -62,32 +63,32 @@ class OrganisationViewSet(ApiViewSet[Organisation]):
         code.code = secret  # type: ignore[attr-defined]  # for the answer alone
         return Response(serializers.CodeOut(code).data, status=201)
 
-    @extend_schema(request=serializers.ReasonIn, responses=serializers.OrganisationOut)
+    @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
     @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
     def approve(self, request: Request, pk: UUID) -> Response:
         """Let it take part; for operators."""
         return self._decided(services.approve_organisation, pk)
 
-    @extend_schema(request=serializers.ReasonIn, responses=serializers.OrganisationOut)
+    @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
     @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
     def refuse(self, request: Request, pk: UUID) -> Response:
         """Refuse the registration, for good; for operators."""
         return self._decided(services.refuse_organisation, pk)
 
-    @extend_schema(request=serializers.ReasonIn, responses=serializers.OrganisationOut)
+    @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
     @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
     def suspend(self, request: Request, pk: UUID) -> Response:
         """Stop it; its agents are refused from their next request on. For operators."""
         return self._decided(services.suspend_organisation, pk)
 
-    @extend_schema(request=serializers.ReasonIn, responses=serializers.OrganisationOut)
+    @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
     @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
     def reinstate(self, request: Request, pk: UUID) -> Response:
         """Let it take part again; for operators."""
         return self._decided(services.reinstate_organisation, pk)
 
     def _decided(self, decide: Callable[..., Organisation], pk: UUID) -> Response:
-        reason = self.validated(serializers.ReasonIn)["reason"]
+        reason = self.validated(ReasonIn)["reason"]
         decided = decide(organisation_id=pk, actor=self.actor, reason=reason)
         return Response(serializers.OrganisationOut(decided).data)
 
@@ -145,12 +146,12 @@ class AgentViewSet(ApiViewSet[Agent]):
         agent = services.rename_agent(agent_id=self.get_object().pk, name=name, user=self.person)
         return Response(serializers.AgentOut(agent).data)
 
-    @extend_schema(request=serializers.ReasonIn, responses=serializers.AgentOut)
+    @extend_schema(request=ReasonIn, responses=serializers.AgentOut)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: UUID) -> Response:
         """End an agent's key for good; for owners. Acts on its next request."""
         agent = self.get_object()
         selectors.require_role(self.person, agent.organisation_id, Role.OWNER)
-        reason = self.validated(serializers.ReasonIn)["reason"]
+        reason = self.validated(ReasonIn)["reason"]
         revoked = services.revoke_agent(agent_id=agent.pk, actor=self.actor, reason=reason)
         return Response(serializers.AgentOut(revoked).data)

@@ -58,10 +58,6 @@ class RunIn(In):
     start = serializers.BooleanField(default=False, help_text="Start it at once.")
 
 
-class ReasonIn(In):
-    reason = TextField(max_length=450, default="", allow_blank=True)
-
-
 class VerdictIn(In):
     reason = TextField(max_length=450)
 

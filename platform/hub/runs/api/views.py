@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.common.api.permissions import IsPerson
+from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet
 from hub.common.models import Event
 from hub.runs import selectors, services
@@ -83,11 +84,11 @@ class RunViewSet(ApiViewSet[Run]):
         """Go on with a paused run; the deadline moves by the pause."""
         return self._answer(services.resume_run(user=self.person, run_id=self.get_object().pk))
 
-    @extend_schema(request=serializers.ReasonIn, responses=serializers.RunOut)
+    @extend_schema(request=ReasonIn, responses=serializers.RunOut)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop the run for good."""
-        reason = self.validated(serializers.ReasonIn)["reason"]
+        reason = self.validated(ReasonIn)["reason"]
         run_id = self.get_object().pk
         return self._answer(services.cancel_run(user=self.person, run_id=run_id, reason=reason))
 

@@ -1,0 +1,1 @@
+"""What the hub itself costs: rounds without training, transfers, polls. `make bench`."""

@@ -1,0 +1,68 @@
+"""The limit to compare with: a server that writes, hashes and reads the same bytes, no more.
+
+python -m hub.operations.bench.bare FOLDER FD
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+BLOCK_BYTES = 1 << 20
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Bare:
+    """PATCH appends to one file and hashes; what is asked for at /end is flushed; GET reads it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "bare"
+        self.file = self.path.open("wb", buffering=0)
+        self.running = hashlib.sha256()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["method"] == "GET":
+            await self.read(send)
+            return
+        more = True
+        while more:
+            message = await receive()
+            self.running.update(message.get("body", b""))
+            self.file.write(message.get("body", b""))
+            more = message.get("more_body", False)
+        if scope["path"] == "/end":
+            os.fsync(self.file.fileno())
+        await start(send, 204, 0)
+        await send({"type": "http.response.body"})
+
+    async def read(self, send: Send) -> None:
+        await start(send, 200, self.path.stat().st_size)
+        with self.path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+async def start(send: Send, status: int, length: int) -> None:
+    headers = [(b"content-length", str(length).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+def main(folder: str, number: str) -> None:
+    config = uvicorn.Config(
+        Bare(Path(folder)), log_config=None, access_log=False, lifespan="off", interface="asgi3"
+    )
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(number))])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,137 @@
+"""`manage.py bench`: what the hub itself costs, on this machine, now."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from argparse import ArgumentParser
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.table import Table
+
+from hub.embedded.supervisor import Supervisor
+from hub.operations.bench import polls, rounds, transfers
+from hub.operations.bench.machine import Meter
+from hub.operations.bench.place import make_place
+from hub.operations.processes import start_hub
+from hub.runs.models import Run
+
+# agents x megabytes: how many rounds are measured, and the gate for one of them
+ROWS = {"4x1": (20, 0.5), "10x1": (10, 0.5), "32x16": (3, 6.0), "10x100": (2, 8.0)}
+RESULTS = settings.ROOT / ".foedus" / "bench"
+
+
+class Command(BaseCommand):
+    help = "Measure the hub: rounds without training, transfers, leases and polls."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--rows", default="4x1,10x1", help=f"of {', '.join(ROWS)}, or all (default 4x1,10x1)"
+        )
+        parser.add_argument("--strategy", default="stack_svd", choices=["stack_svd", "fedavg"])
+        parser.add_argument("--megabytes", type=int, default=256, help="size of the transfers")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        names = list(ROWS) if options["rows"] == "all" else options["rows"].split(",")
+        if unknown := set(names) - set(ROWS):
+            raise CommandError(f"{unknown.pop()!r} is none of {', '.join(ROWS)}.")
+        call_command("migrate", verbosity=0)
+        if Run.objects.exclude(federation__name__startswith="bench-").exists():
+            raise CommandError("This hub is in use; measure in a FOEDUS_HOME of its own.")
+        with Supervisor() as supervisor, tempfile.TemporaryDirectory() as folder:
+            found = _measured(supervisor, Path(folder), names, options)
+        _clear()
+        _show(Console(highlight=False), found)
+        print(f"Written to {_written(found)}")
+
+
+def _measured(
+    supervisor: Supervisor, folder: Path, names: list[str], options: dict[str, Any]
+) -> dict[str, Any]:
+    url = start_hub(supervisor, port=0)
+    settings.PUBLIC_URL = url
+    meter = Meter(supervisor)
+    idle = meter.rss_bytes()
+    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": _machine(), "rows": []}
+    for name in names:
+        agents, megabytes = map(int, name.split("x"))
+        place = make_place(url=url, agents=agents, megabytes=megabytes, folder=folder)
+        row = rounds.measure(
+            place, meter, rounds=ROWS[name][0], strategy=options["strategy"], idle_bytes=idle
+        )
+        found["rows"].append({**asdict(row), "gate_seconds": ROWS[name][1]})
+    alone = make_place(url=url, agents=1, megabytes=1, folder=folder)
+    one = rounds.measure(alone, meter, rounds=20, strategy="fedavg", idle_bytes=idle)
+    found["lease"] = {"milliseconds": one.lease_milliseconds, "gate_milliseconds": 100}
+    found["polls"] = asdict(polls.measure(alone)) | {"gate_per_second": 250}
+    large = make_place(url=url, agents=1, megabytes=options["megabytes"], folder=folder)
+    moved = transfers.measure(large, supervisor, folder)
+    ratios = {"upload_ratio": moved.upload_ratio, "download_ratio": moved.download_ratio}
+    found["transfer"] = asdict(moved) | ratios | {"gate_ratio": 0.7}
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "load_average": os.getloadavg()[0],
+        "python": platform.python_version(),
+    }
+
+
+def _clear() -> None:
+    """Leave nothing behind but the result: the next one begins with an empty hub."""
+    call_command("flush", interactive=False, verbosity=0)
+    for folder in (settings.BLOB_FOLDER, settings.UPLOAD_FOLDER, settings.HOME / "scratch"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _written(found: dict[str, Any]) -> Path:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file: Path = RESULTS / f"{found['at'][:19].replace(':', '')}.json"
+    file.write_text(json.dumps(found, indent=2) + "\n")
+    return file
+
+
+def _show(console: Console, found: dict[str, Any]) -> None:
+    machine = found["machine"]
+    console.print(
+        f"\n{machine['cores']} cores, {machine['memory_gib']} GiB, "
+        f"load average {machine['load_average']:.1f}\n"
+    )
+    table = Table(title="A round without training", title_justify="left")
+    for name in ("agents × MB", "strategy", "s/round", "slowest", "gate", "CPU s", "RSS over idle"):
+        table.add_column(name, justify="left" if name == "strategy" else "right")
+    for row in found["rows"]:
+        table.add_row(
+            f"{row['agents']} × {row['megabytes']}",
+            row["strategy"],
+            f"{row['round_seconds']:.2f}",
+            f"{row['slowest_round']:.2f}",
+            f"{row['gate_seconds']:.1f}",
+            f"{row['cpu_seconds']:.2f}",
+            f"{row['rss_over_idle']:.0f} MB",
+        )
+    console.print(table)
+    lease, asked, moved = found["lease"], found["polls"], found["transfer"]
+    console.print(
+        f"Lease of a waiting agent   {lease['milliseconds']:.0f} ms (gate 100)\n"
+        f"Signed polls               {asked['per_second']:.0f}/s, p99 "
+        f"{asked['p99_milliseconds']:.0f} ms (gate 250/s)\n"
+        f"Upload, {moved['megabytes']} MB            {moved['upload']:.0f} MB/s, bare server "
+        f"{moved['bare_upload']:.0f}: {moved['upload_ratio']:.0%} (gate 70%)\n"
+        f"Download                   {moved['download']:.0f} MB/s, bare server "
+        f"{moved['bare_download']:.0f}: {moved['download_ratio']:.0%} (gate 70%)\n"
+    )

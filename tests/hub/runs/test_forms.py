@@ -1,0 +1,275 @@
+"""The form for a new run: all of the plan is on it, and nothing that was typed gets lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.http import QueryDict
+from django.urls import reverse
+
+from federation.plan import Plan
+from hub.runs import services
+from hub.runs.models import Run
+from hub.runs.planforms import PlanForm, described, parts_of, plan_from, plan_schema
+from tests.hub.runs.world import World, make_world, plan_of
+from tests.pages import browser, once, words
+
+TASKS = ("sequence_classification", "causal_lm")
+LABELS = {"sequence_classification": {"task": {"labels": ["ham", "spam"]}}, "causal_lm": {}}
+
+
+def whole(task: str) -> Plan:
+    given = {"task": {"type": task, **LABELS[task].get("task", {})}}
+    return Plan.model_validate(given, strict=False)
+
+
+def sent(form: PlanForm, **changes: Any) -> dict[str, Any]:
+    """What a browser sends of a form as it came."""
+    fields = {field.html_name: field.value() for field in form if field.value() is not None}
+    return {**fields, **changes}
+
+
+def submit(form: PlanForm, **changes: Any) -> PlanForm:
+    data = QueryDict(mutable=True)
+    for name, value in sent(form, **changes).items():
+        data.setlist(name, value) if isinstance(value, list) else data.update({name: value})
+    return PlanForm(data, task=form.task)
+
+
+def leaves(schema: dict[str, Any], task: str) -> set[str]:
+    """Every value of a plan of this kind, by its path; found without the form's own code."""
+    found = set()
+    for name, part in schema["properties"].items():
+        reference = part.get("$ref") or part.get("discriminator", {}).get("mapping", {}).get(task)
+        if reference is None:
+            found |= set() if "const" in part else {name}
+            continue
+        inner = schema["$defs"][reference.rpartition("/")[2]]["properties"]
+        found |= {f"{name}-{leaf}" for leaf, about in inner.items() if "const" not in about}
+    return found
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_value_of_the_plan_is_on_the_form_once(task):
+    form = PlanForm(task=task)
+    assert set(form.fields) == leaves(Plan.model_json_schema(), task)
+    shown = [s.field.name for part in form.sections for s in (*part.main, *part.more)]
+    assert sorted(shown) == sorted(form.fields)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_field_has_a_name_and_the_schemas_bounds(task):
+    form = PlanForm(task=task)
+    for _, _, fields in parts_of(plan_schema(), task):
+        for path, schema in fields.items():
+            field = form.fields["-".join(path)]
+            wanted = schema.get("anyOf", [schema])[0]
+            assert field.label == schema["title"]
+            assert field.required == ("anyOf" not in schema)
+            assert field.widget.attrs.get("min") == wanted.get("minimum")
+            if "maximum" in wanted:
+                assert field.widget.attrs["max"] == wanted["maximum"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_form_sent_as_it_came_gives_the_plan_it_came_with(task):
+    plan = whole(task)
+    form = submit(PlanForm(task=task, given=plan.model_dump(mode="json")))
+    assert form.is_valid(), form.errors
+    assert form.plan == plan
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_plan_is_known_before_the_form_is_sent(task):
+    plan = whole(task)
+    assert plan_from(PlanForm(task=task, given=plan.model_dump(mode="json"))) == plan
+    assert plan_from(PlanForm(task="sequence_classification")) is None  # no labels
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("adapter-rank", "0", "Must be greater than or equal to 1."),
+        ("adapter-rank", "many", "Enter a whole number."),
+        ("training-learning_rate", "0", "Must be greater than 0."),
+        ("rounds-count", "10001", "Must be less than or equal to 10000."),
+        ("task-labels", "one", "Needs at least 2 items, not 1."),
+        ("task-labels", "one\none", "Labels must be distinct."),
+        ("aggregation-strategy", "magic", "Select a valid choice."),
+        ("seed", "-1", "Must be greater than or equal to 0."),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field(field, value, message):
+    form = PlanForm(task=TASKS[0], given=whole(TASKS[0]).model_dump(mode="json"))
+    refused = submit(form, **{field: value})
+    assert not refused.is_valid()
+    assert set(refused.errors) == {field}
+    assert str(refused.errors[field][0]).startswith(message)
+    assert refused[field].value() == value
+
+
+@pytest.mark.parametrize("text", ["ham\nspam", "ham, spam", " ham \n\n spam\n", "ham,spam,"])
+def test_labels_are_one_a_line_or_with_commas(text):
+    form = submit(PlanForm(task=TASKS[0]), **{"task-labels": text})
+    assert form.is_valid(), form.errors
+    assert form.plan.task.labels == ("ham", "spam")
+
+
+def test_a_label_may_hold_a_comma_when_there_are_lines():
+    form = submit(PlanForm(task=TASKS[0]), **{"task-labels": "ham, cooked\nspam"})
+    assert form.is_valid()
+    assert form.plan.task.labels == ("ham, cooked", "spam")
+
+
+def test_a_fault_among_the_further_settings_unfolds_them():
+    form = PlanForm(task=TASKS[0], given=whole(TASKS[0]).model_dump(mode="json"))
+    assert not any(section.is_open for section in form.sections)
+    refused = submit(form, **{"training-weight_decay": "7"})
+    assert not refused.is_valid()
+    assert [s.name for s in refused.sections if s.is_open] == ["training"]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_plan_is_described_value_by_value(task):
+    facts = [fact for part in described(whole(task)) for fact in part.facts]
+    assert len(facts) == len(leaves(Plan.model_json_schema(), task))
+    assert all(fact.label and (fact.text or fact.words) for fact in facts)
+
+
+# ------------------------------------------------------------------ the page
+
+
+def address(world: World) -> str:
+    return reverse("runs:new", args=[world.federation.slug])
+
+
+def filled(world: World, **changes: Any) -> dict[str, Any]:
+    """What the page sends when two labels are given."""
+    client = browser(world.lead)
+    page = client.get(address(world))
+    form = page.context["form"]
+    places = [str(choice[0]) for choice in form.fields["trainers"].choices]
+    return {
+        **sent(form),
+        "trainers": places,
+        "once": once(page),
+        "task-labels": "ham, spam",
+        "adapter-targets": "query",
+        **changes,
+    }
+
+
+def test_a_run_is_drafted_and_started_from_the_form(world: World) -> None:
+    client = browser(world.lead)
+    answer = client.post(address(world), {**filled(world), "name": "Mine", "draft": "1"})
+    run = Run.objects.get()
+    assert answer.headers["Location"] == reverse("runs:detail", args=[run.pk])
+    assert (run.name, run.state, len(run.trainers)) == ("Mine", "draft", 3)
+    client.post(address(world), {**filled(world), "name": "Now", "start": "1"})
+    assert Run.objects.get(name="Now").state == "queued"
+
+
+def test_sent_twice_it_makes_one_run(world: World) -> None:
+    data = {**filled(world), "start": "1"}
+    answers = [browser(world.lead).post(address(world), data) for _ in range(2)]
+    assert len({answer.headers["Location"] for answer in answers}) == 1
+    assert Run.objects.count() == 1
+
+
+def test_who_trains_is_chosen(world: World) -> None:
+    chosen = filled(world)["trainers"][:2]
+    browser(world.lead).post(address(world), {**filled(world), "trainers": chosen})
+    assert [str(pk) for pk in Run.objects.get().trainers] == chosen
+    nobody = browser(world.lead).post(address(world), {**filled(world), "trainers": []})
+    assert "Somebody has to train." in words(nobody)
+
+
+def test_what_the_service_refuses_is_said_and_nothing_is_lost(world: World) -> None:
+    data = filled(world, **{"rounds-quorum": "9", "name": "Keep me"})
+    answer = browser(world.lead).post(address(world), data)
+    assert "This plan cannot work. A quorum of 9 cannot be reached" in words(answer)
+    assert 'value="Keep me"' in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_what_was_typed_wrong_stands_beside_its_field(world: World) -> None:
+    answer = browser(world.lead).post(address(world), filled(world, **{"adapter-rank": "0"}))
+    page = answer.content.decode()
+    assert "Must be greater than or equal to 1." in page
+    assert 'href="#id_adapter-rank"' in page
+    assert 'aria-invalid="true"' in page
+
+
+def test_the_form_begins_with_the_last_run(world: World) -> None:
+    first = services.create_run(
+        user=world.lead, federation_id=world.federation.pk, name="One", plan=plan_of(count=7)
+    )
+    services.create_run(
+        user=world.lead, federation_id=world.federation.pk, name="Two", plan=plan_of(count=9)
+    )
+    client = browser(world.lead)
+    page = client.get(address(world))
+    assert page.context["form"]["rounds-count"].value() == 9
+    assert page.context["form"]["name"].value() == "Run 3"
+    assert "ham\nspam" in page.content.decode()
+    again = client.get(address(world), {"like": first.number})
+    assert again.context["form"]["rounds-count"].value() == 7
+
+
+def test_without_a_run_it_begins_with_what_suits_the_base_model(world: World) -> None:
+    base = world.federation.base_model
+    base.architecture = "LlamaForCausalLM"
+    base.save()
+    form = browser(world.lead).get(address(world)).context["form"]
+    assert form.task == "causal_lm"
+    assert tuple(form["adapter-targets"].initial) == ("q_proj", "v_proj")
+    other = browser(world.lead).get(address(world), {"task": "sequence_classification"})
+    assert other.context["form"].task == "sequence_classification"
+
+
+def test_a_version_of_another_shape_is_no_start(world: World) -> None:
+    run = world.start_run(plan_of(count=1))
+    world.play_round(run)
+    version = run.rounds.get().version
+    data = filled(world, parent=str(version.pk))
+    page = words(browser(world.lead).post(address(world), data))
+    assert "v1 was trained with other targets." in page
+    targets = {"adapter-targets": "\n".join(version.plan["adapter"]["targets"])}
+    browser(world.lead).post(address(world), {**data, **targets})
+    assert Run.objects.latest("created_at").parent_version == version
+
+
+def test_past_rounds_say_what_a_run_will_cost(world: World) -> None:
+    run = world.start_run(plan_of(count=1))
+    world.play_round(run)
+    client = browser(world.lead)
+    page = words(client.get(address(world)))
+    assert "1 round takes about 1.5 s of training" in page
+    twice = {**filled(world), "rounds-count": "10", "training-epochs": "2", "forecast": "1"}
+    part = client.post(address(world), twice)
+    assert "<html" not in part.content.decode()
+    assert "10 rounds take about 30 s of training" in words(part)
+    assert Run.objects.count() == 1
+
+
+def test_without_past_rounds_nobody_guesses(world: World) -> None:
+    part = browser(world.lead).post(address(world), {**filled(world), "forecast": "1"})
+    assert "figures appear after the first" in words(part)
+    wrong = {**filled(world), "rounds-count": "0", "forecast": "1"}
+    assert "when the plan is complete and valid" in words(
+        browser(world.lead).post(address(world), wrong)
+    )
+
+
+def test_the_form_takes_few_queries(world: World, django_assert_max_num_queries) -> None:
+    world.play_round(world.start_run())
+    client = browser(world.lead)
+    with django_assert_max_num_queries(10):
+        client.get(address(world))
+
+
+def test_strangers_begin_no_run(world: World) -> None:
+    stranger = browser(make_world(world.folder).lead)
+    assert stranger.post(address(world), filled(world)).status_code == 404
+    assert not Run.objects.exists()
