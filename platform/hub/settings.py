@@ -36,12 +36,9 @@ DATABASES["default"]["OPTIONS"] = {
         "max_idle": 60,
     },
     # A process that freezes in a transaction would keep its locks for as long as it is frozen.
-    "options": " ".join(
-        (
-            f"-c statement_timeout={env.int('STATEMENT_TIMEOUT_MS', default=20000)}",
-            "-c idle_in_transaction_session_timeout="
-            f"{env.int('IDLE_TRANSACTION_TIMEOUT_MS', default=20000)}",
-        )
+    "options": "-c statement_timeout={} -c idle_in_transaction_session_timeout={}".format(
+        env.int("STATEMENT_TIMEOUT_MS", default=20000),
+        env.int("IDLE_TRANSACTION_TIMEOUT_MS", default=20000),
     ),
 }
 DATABASES["default"]["TEST"] = {"NAME": env.str("TEST_DATABASE", default="test_foedus")}

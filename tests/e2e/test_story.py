@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.stack import Stack
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 PASSWORD = "correct-horse-battery-7"
 CAST = {"ada": "Ada Institute", "blaise": "Blaise Bank"}
 
@@ -31,6 +36,7 @@ def test_two_organisations_register_federate_train_and_download(
     without_violations(ada)
     download(ada, tmp_path)
     expect_same_record(blaise, stack, slug)
+    follow_the_readme(stack)
 
 
 def newcomer(browser: Browser, stack: Stack, name: str) -> Page:
@@ -112,3 +118,32 @@ def expect_same_record(page: Page, stack: Stack, slug: str) -> None:
     page.goto(f"/federations/{slug}/contributions")
     for organisation in CAST.values():
         expect(page.locator("main")).to_contain_text(organisation)
+
+
+def follow_the_readme(stack: Stack) -> None:
+    """Its commands start a run, as they stand there."""
+    given = {"HUB": stack.url, "EMAIL": "ada@example.org", "PASSWORD": PASSWORD}
+    assert run_block("curl", ["bash", "-euo", "pipefail", "-c"], given) in {"queued", "running"}
+    answer = httpx.post(
+        f"{stack.url}/api/v1/tokens",
+        auth=(given["EMAIL"], PASSWORD),
+        json={"name": "python", "days": 1},
+        headers={"Idempotency-Key": "readme-python"},
+    )
+    given["TOKEN"] = answer.raise_for_status().json()["token"]
+    assert re.fullmatch(r"[0-9a-f-]{36}", run_block("python", [sys.executable, "-c"], given))
+
+
+def run_block(name: str, interpreter: list[str], given: dict[str, str]) -> str:
+    block = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", README.read_text(), re.S)
+    assert block, name
+    done = subprocess.run(
+        [*interpreter, block[1]],
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()

@@ -133,7 +133,7 @@ def test_extras_are_the_same_as_outside() -> None:
 
 
 def test_builds_leave_secrets_and_clutter_outside() -> None:
-    ignored = (ROOT / ".dockerignore").read_text().split()
+    ignored = (ROOT / "docker" / "Dockerfile.dockerignore").read_text().split()
     assert {".git", ".foedus", "docker/.env", "docker/secrets", "tests"} <= set(ignored)
     kept_out = (ROOT / ".gitignore").read_text().split()
     assert {"/docker/.env", "/docker/secrets/"} <= set(kept_out)
