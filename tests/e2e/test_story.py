@@ -135,7 +135,7 @@ def follow_the_readme(stack: Stack) -> None:
 
 
 def run_block(name: str, interpreter: list[str], given: dict[str, str]) -> str:
-    block = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", README.read_text(), re.S)
+    block = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", README.read_text(), re.DOTALL)
     assert block, name
     done = subprocess.run(
         [*interpreter, block[1]],

@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 
 from hub.accounts.models import User
-from hub.catalogue.measures import Measure, Score, Scores, measure_of, scores
+from hub.catalogue.measures import Measure, Score, Scores, measure_for, measure_of, scores
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion, VersionState
+from hub.catalogue.selectors import pooled
 from hub.federations.models import Federation
 from hub.federations.selectors import federations_of
 
@@ -59,7 +60,7 @@ def version_rows(versions: Iterable[ModelVersion]) -> list[VersionRow]:
     return [_row(version, after.get(version.pk, ()), starts) for version in given]
 
 
-def _by_version(versions: Sequence[ModelVersion]) -> Mapping[UUID | None, list[Evaluation]]:
+def _by_version(versions: Sequence[ModelVersion | UUID]) -> Mapping[UUID | None, list[Evaluation]]:
     found: dict[UUID | None, list[Evaluation]] = defaultdict(list)
     for evaluation in Evaluation.objects.filter(version__in=versions):
         found[evaluation.version_id].append(evaluation)
@@ -133,15 +134,16 @@ def base_rows(user: User) -> QuerySet[BaseModel]:
 def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | None:
     """What each version of the line achieved, over all test data; of a long line some."""
     line = federation.versions.filter(is_baseline=False).order_by("number")
-    keys = list(line.values_list("pk", flat=True))
-    if not keys:
+    known = list(line.values_list("pk", "number", "plan__task__type"))
+    if not known:
         return None
-    chosen = keys[:: max(1, -(-len(keys) // CHART_MOST))]
-    rows = version_rows(line.filter(pk__in={*chosen, keys[-1]}))
-    measured = [row for row in rows if row.score.value is not None]
-    if not measured:
+    measure = measure_for(known[-1][2])
+    alike = [(pk, number) for pk, number, task in known if measure_for(task) is measure]
+    shown = [*alike[: -1 : max(1, -(-len(alike) // CHART_MOST))], alike[-1]]
+    found = _by_version([pk for pk, _ in shown])
+    points = [(f"v{number}", measure.of(pooled(found[pk]))) for pk, number in shown if pk in found]
+    if not points:
         return None
-    measure = measured[-1].score.measure
-    values = [row.score.value if row.score.measure is measure else None for row in measured]
+    labels, values = zip(*points, strict=True)
     series = {"name": measure.name, "values": values, "strong": True}
-    return measure, {"labels": [f"v{row.version.number}" for row in measured], "series": [series]}
+    return measure, {"labels": labels, "series": [series]}

@@ -36,8 +36,12 @@ PERPLEXITY = Measure("Perplexity", "number", is_better_higher=False)
 
 def measure_of(plan: Mapping[str, Any]) -> Measure:
     """What a run of this plan is judged by."""
-    is_language_model = plan["task"]["type"] == "causal_lm"
-    return PERPLEXITY if is_language_model else ACCURACY
+    return measure_for(plan["task"]["type"])
+
+
+def measure_for(task: str) -> Measure:
+    """What a run with this type of task is judged by."""
+    return PERPLEXITY if task == "causal_lm" else ACCURACY
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,4 +176,4 @@ async def let_go() -> None:
     context = SyncToAsync.thread_sensitive_context.get(None)
     executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
     if executor is not None:
-        executor.shutdown(wait=False)  # type: ignore[union-attr]
+        executor.shutdown(wait=False)

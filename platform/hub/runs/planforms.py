@@ -35,7 +35,7 @@ SECTIONS: Mapping[str, str] = {
     "seed": "Repeatability",
 }
 COLUMNS = (("task", "adapter"), ("training",), ("rounds", "evaluation"), ("aggregation", "seed"))
-MAIN = frozenset(
+MAIN: frozenset[Path] = frozenset(
     {
         ("task", "labels"),
         ("task", "max_tokens"),
@@ -48,6 +48,7 @@ MAIN = frozenset(
         ("rounds", "deadline_seconds"),
         ("aggregation", "strategy"),
         ("evaluation", "every"),
+        ("seed",),
     }
 )
 UNITS: Mapping[str, str] = {
@@ -127,7 +128,7 @@ def parts_of(schema: Schema, task: str) -> Iterator[tuple[str, str, Mapping[Path
         if "properties" not in whole:
             yield name, "", {(name,): part}
             continue
-        fields = {
+        fields: dict[Path, Schema] = {
             (name, field): of_field
             for field, of_field in whole["properties"].items()
             if "const" not in of_field
@@ -207,9 +208,7 @@ class PlanForm(forms.Form):
         return [self._section(name, text, tuple(fields)) for name, text, fields in self._parts]
 
     def _section(self, name: str, text: str, paths: Sequence[Path]) -> Section:
-        main = [path for path in paths if path in MAIN] or [
-            path for path in paths if len(path) == 1
-        ]
+        main = [path for path in paths if path in MAIN]
         return Section(
             name=name,
             title=SECTIONS[name],

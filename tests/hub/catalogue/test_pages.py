@@ -136,8 +136,8 @@ def test_each_version_is_compared_with_the_start_of_its_run(world: World) -> Non
 def test_a_long_line_has_a_short_chart(world: World) -> None:
     measure, data = chart_of_line(world.federation)
     assert measure.name == "Accuracy"
-    assert data["labels"] == ["v1", "v2"]
-    assert data["series"][0]["values"] == pytest.approx([0.4, 0.7])
+    assert data["labels"] == ("v1", "v2")
+    assert data["series"][0]["values"] == pytest.approx((0.4, 0.7))
 
 
 def test_an_empty_line_says_what_comes_next(world: World) -> None:

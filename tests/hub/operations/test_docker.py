@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[3]
 DOCKER = ROOT / "docker"
@@ -124,6 +129,71 @@ def test_every_dependency_goes_into_some_image() -> None:
     assert web | worker | agent == wanted
     assert "torch" not in web
     assert "django" not in agent
+
+
+IMAGES = {
+    "web": ["platform/hub", "workers/jobs"],
+    "worker": ["platform/hub", "workers/jobs", "platform/federation"],
+    "agent": ["workers/agent", "platform/federation"],
+}
+ELSEWHERE = (  # what runs on a machine with everything
+    "platform/hub/demo/",
+    "platform/hub/operations/bench/",
+    "platform/hub/operations/management/commands/bench.py",
+)
+
+
+@pytest.mark.parametrize(("image", "sources"), IMAGES.items(), ids=IMAGES)
+def test_what_the_code_imports_is_in_its_image(image: str, sources: list[str]) -> None:
+    there = closure(listed(DOCKER / f"requirements-{image}.txt"))
+    owners = packages_distributions()
+    for module, file in imports_of(sources):
+        if module in owners:  # the standard library's have no distribution
+            distributions = {canonicalize_name(name) for name in owners[module]}
+            assert distributions & {*there, *EMBEDDED, "foedus"}, f"{file} imports {module}"
+
+
+def listed(file: Path) -> list[Requirement]:
+    """The requirements of a file and of the files that it names."""
+    found = []
+    for line in file.read_text().splitlines():
+        if line.startswith("-r "):
+            found += listed(file.with_name(line.removeprefix("-r ")))
+        elif line and not line.startswith(("#", "-")):
+            found.append(Requirement(line))
+    return found
+
+
+def closure(wanted: list[Requirement]) -> set[str]:
+    """Names of these distributions and of all that they need here, with the extras asked for."""
+    known: set[str] = set()
+    queue = [(r.name, extra) for r in wanted for extra in ("", *r.extras)]
+    seen = set()
+    while queue:
+        name, extra = queue.pop()
+        if (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        known.add(canonicalize_name(name))
+        try:
+            needed = [Requirement(text) for text in requires(name) or ()]
+        except PackageNotFoundError:
+            continue  # for another platform
+        for need in needed:
+            if need.marker is None or need.marker.evaluate({"extra": extra}):
+                queue += [(need.name, more) for more in ("", *need.extras)]
+    return known
+
+
+def imports_of(sources: list[str]) -> Iterator[tuple[str, str]]:
+    for file in (file for source in sources for file in (ROOT / source).rglob("*.py")):
+        if str(file.relative_to(ROOT)).startswith(ELSEWHERE):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((name.name.partition(".")[0], file.name) for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.partition(".")[0], file.name
 
 
 def test_extras_are_the_same_as_outside() -> None:

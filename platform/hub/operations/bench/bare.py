@@ -26,12 +26,16 @@ class Bare:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "bare"
+        self.begin()
+
+    def begin(self) -> None:
         self.file = self.path.open("wb", buffering=0)
         self.running = hashlib.sha256()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
             await self.read(send)
+            self.begin()
             return
         more = True
         while more:
