@@ -155,9 +155,7 @@ class Invariants:
     def check_files(self, updates: list[Row], rounds: list[Row]) -> None:
         """Every named artifact is stored whole, and nothing is stored without a name."""
         sizes = {a["sha256"]: a["size_bytes"] for a in self.sql("SELECT * FROM catalogue_artifact")}
-        stored = {
-            path.parent.name + path.name: path for path in (self.home / "blobs").glob("??/*")
-        }
+        stored = {path.parent.name + path.name: path for path in (self.home / "blobs").glob("??/*")}
         assert {name: path.stat().st_size for name, path in stored.items()} == sizes
         for digest in {u["artifact_id"] for u in updates} | {r["adapter_id"] for r in rounds}:
             with stored[digest].open("rb") as file:

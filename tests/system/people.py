@@ -79,9 +79,7 @@ class Hand:
         )
         return headers
 
-    def send(
-        self, method: str, path: str, message: Any = None, **named: str
-    ) -> httpx.Response:
+    def send(self, method: str, path: str, message: Any = None, **named: str) -> httpx.Response:
         """Send a message as JSON, or bytes as they are; `named` headers with underscores."""
         path = f"/api/v1/agent/{path}"
         body = message if isinstance(message, bytes) else json.dumps(message).encode()

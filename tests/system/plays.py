@@ -34,9 +34,7 @@ class Plays:
         return found
 
     def start(self, every: str, seed: int) -> UUID:
-        return self.stack.start_run(
-            plan(every=every, seed=seed), parent_version=str(self.origin)
-        )
+        return self.stack.start_run(plan(every=every, seed=seed), parent_version=str(self.origin))
 
     def finish(self, run: UUID, every: str) -> str:
         """Wait for the end, check everything, return the last adapter's digest."""
@@ -44,7 +42,9 @@ class Plays:
         wait_until(self.is_quiet, what="something is still going on")
         return self.invariants.check(run, trainers=len(ROWS), evaluations=EVALUATIONS[every])
 
-    def play(self, every: str, seed: int, *, meanwhile: Callable[[UUID], None] | None = None) -> str:
+    def play(
+        self, every: str, seed: int, *, meanwhile: Callable[[UUID], None] | None = None
+    ) -> str:
         run = self.start(every, seed)
         if meanwhile:
             meanwhile(run)

@@ -248,7 +248,9 @@ def test_parts_that_are_not_what_was_announced_do_not_count(stack: Stack, held: 
         refused(held.part(session, content[:5000], 0), 413, "too_large")
         refused(held.part(session, content[:4096], 1), 409, "offset_mismatch")
         refused(held.part(session, content[:9], 0, Upload_Offset="-1"), 400, "bad_upload_header")
-        refused(held.part(session, content[:9], 0, Content_Encoding="gzip"), 415, "content_encoding")
+        refused(
+            held.part(session, content[:9], 0, Content_Encoding="gzip"), 415, "content_encoding"
+        )
         refused(held.part(session, content[:9], 0, Content_Type="text/html"), 415, "media_type")
         refused(held.part(str(uuid4()), content[:9], 0), 404, "not_found")
     assert held.part(session, content[:4096], 0).status_code == 204

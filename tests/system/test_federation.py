@@ -105,7 +105,9 @@ def test_the_result_loads_with_stock_libraries(
 
 
 def test_a_cancelled_run_stops_its_agents_in_mid_training(stack: Stack) -> None:
-    run = stack.start_run(plan(training={"max_steps": None, "epochs": 100.0}, task={"max_tokens": 8}))
+    run = stack.start_run(
+        plan(training={"max_steps": None, "epochs": 100.0}, task={"max_tokens": 8})
+    )
     wait_until(lambda: steps(stack, run) > 1, what="nobody trains")
     cancelled = time.monotonic()
     assert stack.ada.post(f"/runs/{run}/cancel", {"reason": "enough"})["state"] == "cancelled"
@@ -124,7 +126,9 @@ def test_a_round_closes_without_an_agent_that_fell_silent(stack: Stack) -> None:
     assert stack.wait_for_end(run) == "completed"
     (closed,) = stack.ada.all("/rounds", run=str(run))
     assert closed["summary"] == "Closed with 2 of 3: Grace & Co could not do it (lease_expired)."
-    outcomes = {f["organisation"]: f["outcome"] for f in stack.ada.all("/contributions", run=str(run))}
+    outcomes = {
+        f["organisation"]: f["outcome"] for f in stack.ada.all("/contributions", run=str(run))
+    }
     assert outcomes["Grace & Co"] == "missed"
     history = [e["kind"] for e in stack.ada.all("/events", run=str(run))]
     assert history.count("task.leased") == 4

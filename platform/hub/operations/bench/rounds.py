@@ -114,7 +114,7 @@ class Site:
 
     async def work(self, rounds: int) -> list[tuple[str, datetime]]:
         """Do so many tasks; returns when each was leased."""
-        leases = []
+        leases: list[tuple[str, datetime]] = []
         while len(leases) < rounds:
             asked = {"agent_version": "bench", "federations": [self.federation]}
             answer = await self.wire.post("/api/v1/agent/leases?wait=25", asked)

@@ -43,10 +43,10 @@ class Transfer:
 def measure(place: Place, supervisor: Supervisor, folder: Path) -> Transfer:
     """Move the place's adapter to and fro; hub and bare server take turns."""
     listener = listen(0)
+    number = str(listener.fileno())
     supervisor.start(
         "bare",
-        [sys.executable, "-P", "-m", "hub.operations.bench.bare", str(folder)]
-        + [str(listener.fileno())],
+        [sys.executable, "-P", "-m", "hub.operations.bench.bare", str(folder), number],
         env={"PYTHONPATH": source_path()},
         log=folder / "bare.log",
         sockets=[listener],
