@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import re
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 from django.urls import reverse
 
@@ -209,24 +209,18 @@ def test_what_people_wrote_is_text(world: World) -> None:
         assert "<script>alert" not in page
 
 
-@pytest.mark.django_db(transaction=True)
 def test_files_are_downloaded_under_their_names(world: World) -> None:
-    found = version(world)
-    client = AsyncClient()
+    found, client = version(world), AsyncClient()
+    client.force_login(world.lead)
 
-    async def fetch(path: str) -> tuple[int, str, bytes]:
-        await client.aforce_login(world.lead)
+    async def fetch(path: str) -> tuple[object, bytes]:
         answer = await client.get(reverse("catalogue:download", args=[found.pk, path]))
-        if answer.status_code != 200:
-            return answer.status_code, "", b""
-        content = b"".join([block async for block in answer.streaming_content])
-        answer.close()
-        return 200, answer.headers["Content-Disposition"], content
+        return answer, b"".join([part async for part in answer] if answer.streaming else [])
 
-    status, name, content = asyncio.run(fetch("README.md"))
-    assert (status, name) == (200, 'attachment; filename="README.md"')
+    answer, content = async_to_sync(fetch)("README.md")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="README.md"'
     assert content.startswith(b"---")
-    assert asyncio.run(fetch("nothing.bin"))[0] == 404
+    assert async_to_sync(fetch)("nothing.bin")[0].status_code == 404
 
 
 @pytest.mark.parametrize(
