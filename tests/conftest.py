@@ -15,7 +15,6 @@ from tests.factories.accounts import UserFactory
 from tests.factories.federations import FederationFactory, ParticipationFactory
 from tests.factories.organisations import MembershipFactory, OrganisationFactory
 
-
 TOGETHER = ("agent", "system", "e2e")  # folders whose tests share processes that cost seconds
 
 

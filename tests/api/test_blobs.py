@@ -18,7 +18,7 @@ from hub.catalogue.errors import RangeUnsatisfiable
 from hub.catalogue.models import Artifact
 from hub.catalogue.storage import store
 from hub.catalogue.streaming import wanted_span
-from tests.api.live import live_hub
+from tests.api.live import live_hub, wait_for
 from tests.factories.catalogue import ArtifactFactory, BaseModelFactory, begin, send, sha256_hex
 from tests.factories.organisations import AgentFactory
 from tests.signing import signed_headers
@@ -218,9 +218,12 @@ def test_a_client_that_hangs_up_leaves_no_file_open(blaise, blob):
             with httpx.stream("GET", hub.url + PATH, headers={"Authorization": token}) as response:
                 next(response.iter_bytes(1000))
         whole = httpx.get(hub.url + PATH, headers={"Authorization": token})
+        wait_for(lambda: not is_open(store().local_path(SHA256)))
     assert whole.content == CONTENT
-    held = {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
-    assert str(store().local_path(SHA256)) not in held
+
+
+def is_open(path: Path) -> bool:
+    return str(path) in {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.django_db
