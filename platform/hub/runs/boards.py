@@ -214,11 +214,18 @@ class Board:
     @cached_property
     def chart_of_measure(self) -> charts.Chart | None:
         shown = (one for of_round in self.evaluations.values() for one in of_round)
-        return charts.measured_by_round(self.measure, shown, self.places)
+        chart = charts.measured_by_round(self.measure, shown, self.places)
+        is_measured = self.plan.evaluation.every != "never"
+        return chart or self._coming(charts.START if is_measured else "")
 
     @cached_property
     def chart_of_loss(self) -> charts.Chart | None:
-        return charts.training_loss(self.run.pk, self.places)
+        return charts.training_loss(self.run.pk, self.places) or self._coming("1")
+
+    def _coming(self, label: str) -> charts.Chart | None:
+        """While a run goes on, a chart is there before its first point: nothing jumps."""
+        is_coming = label and self.is_going_on
+        return charts.nothing_yet(self.trainers, label) if is_coming else None
 
     @property
     def rounds_done(self) -> int:

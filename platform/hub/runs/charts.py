@@ -20,6 +20,7 @@ Spot: TypeAlias = tuple[int, int]  # a round, and a stretch of it
 
 MOST_LABELS = 60
 MOST_POINTS = 8000
+MOST_STRETCHES = 10  # of a round
 START = "start"
 
 
@@ -61,13 +62,19 @@ def measured_by_round(
     }
 
 
+def nothing_yet(places: Iterable[Place], label: str) -> Chart:
+    """A chart that waits for its first point, as high as it will be then."""
+    series = [{"name": place.name, "values": [None], "hue": place.hue} for place in places]
+    return {"labels": [label], "series": series}
+
+
 def training_loss(run_id: UUID, places: Places) -> Chart | None:
     """The training loss of each organisation along the rounds, from what its agents told."""
     points = _points(run_id)
     if not points:
         return None
     rounds = sorted({number for number, *_ in points})
-    stretches = max(1, MOST_LABELS // len(rounds))
+    stretches = max(1, min(MOST_STRETCHES, MOST_LABELS // len(rounds)))
     cells = _cells(points, stretches, since=rounds[-MOST_LABELS:][0])
     spots = sorted({spot for by_spot in cells.values() for spot in by_spot})
     return {

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                     "is_listed",
                     models.BooleanField(
                         default=True,
-                        help_text="Other approved organisations can find it and ask to join.",
+                        help_text="Other organisations can find it and ask to join.",
                         verbose_name="listed",
                     ),
                 ),
