@@ -113,7 +113,7 @@ class ReadOnlyInline(ReadOnly, TabularInline):  # type: ignore[misc]
     can_delete = False
     readonly_fields: tuple[str, ...] = ("opened",)
 
-    @display(description="")
+    @display(description="its page")
     def opened(self, row: Model) -> str:
         return format_html('<a href="{}" aria-label="Open {}">Open</a>', change_url(row), row)
 
