@@ -363,7 +363,7 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
-        "celery.app.trace": {"level": "WARNING"},  # jobs tell what they did themselves
+        "celery.app.trace": {"level": "CRITICAL"},  # django_structlog tells what failed
         "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "django.request": {"level": "CRITICAL"},  # django_structlog tells, with the request's id

@@ -129,6 +129,9 @@ def test_the_clock_has_the_worker_send_what_was_not_sent(installation: Installat
             return not database.execute(unsent).rowcount
 
         wait_until(all_sent, seconds=30, what="nobody sends")
+    log = installation.log("compute")
+    told = '"job": "compute.aggregate_round"'
+    wait_until(lambda: told in log.read_text(), seconds=30, what="nobody takes the job")
 
 
 @pytest.mark.parametrize("name", ["worker", "beat"])

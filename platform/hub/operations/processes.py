@@ -7,16 +7,19 @@ python -m hub.operations.processes worker   become one of them: the images' entr
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
 
+from hub.embedded.errors import Unavailable
 from hub.embedded.ports import LOOPBACK, listen, port_of, wait_for_url
 from hub.embedded.supervisor import Supervisor
 
 PREFERRED_PORT = 8000
+EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for by name only)
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = [str(ROOT / "platform"), str(ROOT / "workers")]
 # `-P`: where it is started from is no place to import from.
@@ -43,15 +46,16 @@ def start_hub(
     supervisor: Supervisor,
     *,
     port: int | None = None,
+    host: str = LOOPBACK,
     environment: Mapping[str, str] | None = None,
 ) -> str:
     """Start web, worker, compute and beat under a supervisor; return the hub's URL once it answers.
 
-    The database has its tables already. `port` is a wish: where it is taken, another is found.
-    Each process writes to its own file in `logs` under FOEDUS_HOME.
+    The database has its tables already. On this machine's loopback, `port` is a wish: where it is
+    taken, another is found. Each process writes to its own file in `logs` under FOEDUS_HOME.
     """
-    listener = listen(PREFERRED_PORT if port is None else port)
-    url = f"http://{LOOPBACK}:{port_of(listener)}"
+    listener = listening(host, PREFERRED_PORT if port is None else port)
+    url = f"http://{LOOPBACK if host == EVERYWHERE else host}:{port_of(listener)}"
     env = {"PUBLIC_URL": url, "PYTHONPATH": source_path(), **(environment or {})}
     logs = Path(env.get("FOEDUS_HOME") or settings.HOME) / "logs"
     for name, command in commands().items():
@@ -65,6 +69,16 @@ def start_hub(
         )
     wait_for_url(f"{url}/readyz")
     return url
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A listening socket; raises `Unavailable` where there is none to be had."""
+    if host == LOOPBACK:
+        return listen(port)
+    try:
+        return socket.create_server((host, port), backlog=128)
+    except OSError as refusal:
+        raise Unavailable(f"{host}:{port} cannot be listened on: {refusal.strerror}.") from refusal
 
 
 def source_path() -> str:

@@ -7,8 +7,18 @@ import subprocess
 import sys
 
 import pytest
+from django.core.management import CommandError, call_command
 
-from hub.operations.processes import PYTHON, SOURCES, become, commands, source_path
+from hub.embedded.errors import Unavailable
+from hub.embedded.ports import port_of
+from hub.operations.processes import (
+    PYTHON,
+    SOURCES,
+    become,
+    commands,
+    listening,
+    source_path,
+)
 from hub.operations.web import configuration
 
 HEAVY = ("torch", "transformers", "peft", "numpy", "safetensors")
@@ -50,6 +60,17 @@ def test_sources_come_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_process_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SystemExit, match="web, worker, compute, beat"):
         become("wsgi")
+
+
+def test_only_a_hub_behind_tls_listens_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PUBLIC_URL", raising=False)
+    with pytest.raises(CommandError, match="PUBLIC_URL"):
+        call_command("up", host="0.0.0.0")
+
+
+def test_a_port_that_is_taken_elsewhere_is_said() -> None:
+    with listening("127.0.0.2", 0) as taken, pytest.raises(Unavailable, match=r"127\.0\.0\.2"):
+        listening("127.0.0.2", port_of(taken))
 
 
 def test_uvicorn_ends_open_streams_and_leaves_logging_to_us() -> None:
