@@ -24,7 +24,13 @@ def contributions(request: HttpRequest, slug: str) -> HttpResponse:
     federation = get_object_or_404(federations_of(user), slug=slug)
     facts = facts_of(federation).order_by("-round__created_at", "participation__created_at", "-id")
     page = Paginator(facts, FACTS_SHOWN).get_page(request.GET.get("page"))
-    context = {"federation": federation, "sheet": Sheet(federation, user), "page": page}
+    sheet = Sheet(federation, user)
+    context = {
+        "federation": federation,
+        "sheet": sheet,
+        "page": page,
+        "facts": [(fact, sheet.places[fact.participation_id]) for fact in page],
+    }
     return render(request, "ledger/contributions.html", context)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hub.common.models import Event
 from hub.common.sentences import sentence
 from hub.common.templatetags.foedus import STATES
+from hub.runs.doings import in_words
 
+CODE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 DRAWINGS: Mapping[str, str] = {"drafted": "draft"}
 
 
@@ -28,6 +31,8 @@ def told(events: Iterable[Event]) -> list[Told]:
 def _told(event: Event) -> Told:
     if event.kind == "task.cancelled":
         event.reason = ""  # the round's or the run's, which stands beside it
+    elif CODE.fullmatch(event.reason):
+        event.reason = in_words(event.reason)
     return Told(event, f"{sentence(event).rstrip('.')}.", _state(event))
 
 

@@ -60,8 +60,6 @@ UNITS: Mapping[str, str] = {
     "max_steps": "steps",
 }
 CHOICES: Mapping[str, str] = {
-    "stack_svd": "stack_svd: exact, for any mix of ranks",
-    "fedavg": "fedavg: averages the factors, for equal ranks",
     "mean": "mean over the tokens",
     "model": "the model's own head",
     "round": "after every round",
@@ -100,6 +98,7 @@ class Section:
 class ListField(forms.CharField):
     """Several words: one a line, or on one line with commas between."""
 
+    how = "One a line, or with commas between."
     widget = forms.Textarea(attrs={"rows": TEXT_ROWS, "spellcheck": "false"})
 
     def prepare_value(self, value: Any) -> Any:
@@ -157,6 +156,7 @@ def field_of(schema: Schema) -> forms.Field:
         choices = [(value, CHOICES.get(value, value)) for value in wanted["enum"]]
         return forms.ChoiceField(choices=choices, **about)
     if wanted["type"] == "array":
+        about["help_text"] = f"{about['help_text']} {ListField.how}".strip()
         return ListField(**about)
     return _number(wanted, about)
 

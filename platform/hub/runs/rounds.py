@@ -200,13 +200,11 @@ class RoundBoard:
         return [*told, *self._to_come()]
 
     def _moment(self, event: Event) -> Moment | None:
-        key = f"{event.kind} from {event.from_state}"
-        title = TITLES.get(key) or TITLES.get(event.kind)
+        title = TITLES.get(_key(event)) or TITLES.get(event.kind)
         if title is None:
             return None
         facts = {"organisation": "An organisation", **event.data}
-        state = "late" if event.kind == "update.late" else event.to_state
-        state = "missed" if event.kind == "task.cancelled" else state
+        state = STATES.get(_key(event), event.to_state)
         return Moment(title.format_map(Lenient(facts)), state, event.at, self._text(event))
 
     def _text(self, event: Event) -> str:
@@ -245,6 +243,13 @@ class RoundBoard:
             yield Moment("Measuring", "evaluating", None, f"{have} are in.")
 
 
+def _key(event: Event) -> str:
+    """The kind of an event, and of one kind what makes a difference to the reader."""
+    if event.kind == "task.cancelled" and event.reason == PASSED:
+        return "task.cancelled late"
+    return f"{event.kind} from {event.from_state}"
+
+
 class Lenient(dict[str, Any]):
     """Facts of an old event may lack one that a sentence names."""
 
@@ -255,6 +260,8 @@ class Lenient(dict[str, Any]):
 MISSING = frozenset(
     {"missed", "failed", "declined", "rejected", "late", "cancelled", "quarantined"}
 )
+PASSED = "the deadline has passed"  # why a round's open tasks are withdrawn when it closes
+STATES: Mapping[str, str] = {"update.late from ": "late", "task.cancelled late": "missed"}
 TITLES: Mapping[str, str] = {
     "round.collecting": "Opened",
     "update.received": "{organisation} delivered",
@@ -263,7 +270,8 @@ TITLES: Mapping[str, str] = {
     "update.accepted from quarantined": "The update of {organisation} counts after all",
     "update.rejected": "The update of {organisation} was rejected",
     "task.failed": "{organisation} could not train",
-    "task.cancelled": "{organisation} missed it",
+    "task.cancelled": "{organisation} was called off",
+    "task.cancelled late": "{organisation} missed it",
     "task.queued from leased": "The work of {organisation} is offered again",
     "round.aggregating": "Frozen with {have} updates",
     "round.evaluating": "Version {version}",

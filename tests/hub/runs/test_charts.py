@@ -82,7 +82,7 @@ def test_losses_lie_where_the_agents_were_in_the_round(world: World) -> None:
                 message=HeartbeatIn(fence=offer.fence, progress=progress),
             )
     data = charts.training_loss(run.pk, places_in(run.federation_id, world.lead))
-    assert data["labels"] == ["1", "1.25", "1.5"]
+    assert data["labels"] == ["1", "1.2", "1.5"]
     assert [one["values"] for one in data["series"]] == [[4.0, None, 2.0], [None, 3.0, None]]
     assert data["spanned"]
 

@@ -339,7 +339,7 @@ def test_quarantine_shows_its_evidence_and_the_lead_decides(world: World) -> Non
     client.post(reverse("runs:judge", args=[odd.pk]), {"verdict": "accept", "reason": "new ward"})
     odd.refresh_from_db()
     assert odd.state == "accepted"
-    assert "new ward" in words(client.get(url))
+    assert "New ward" in words(client.get(url))
 
 
 def test_a_decision_needs_a_reason(world: World) -> None:
@@ -370,3 +370,20 @@ def test_strangers_judge_nothing(world: World) -> None:
     sent = {"verdict": "accept", "reason": "?"}
     assert stranger.post(reverse("runs:judge", args=[odd.pk]), sent).status_code == 404
     assert stranger.get(reverse("runs:round", args=[uuid4()])).status_code == 404
+
+
+def test_the_feed_says_codes_in_words(world: World) -> None:
+    run = world.start_run()
+    offer = world.lease(world.sites[0])
+    failure = FailureIn(fence=offer.fence, code="out_of_memory", retry=False)
+    services.fail_task(agent=world.sites[0].agent, task_id=offer.id, message=failure)
+    page = words(browser(world.lead).get(reverse("runs:part", args=[run.pk, "feed"])))
+    assert "failed in round 1: its device ran out of memory." in page
+
+
+def test_an_update_that_nobody_decided_on_can_be_judged_no_more(world: World) -> None:
+    run = held(world)
+    services.cancel_run(user=world.lead, run_id=run.pk)
+    page = browser(world.lead).get(reverse("runs:round", args=[world.round_id(run)]))
+    assert "The round ended before anybody decided" in words(page)
+    assert "Count it" not in words(page)
