@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -16,49 +17,45 @@ from hub.federations.places import Place, places_in
 from hub.ledger.models import ContributionFact
 from hub.ledger.selectors import totals_by_participation
 
-COLUMNS = (
-    "recorded_at",
-    "run",
-    "run_name",
-    "round",
-    "organisation",
-    "outcome",
-    "examples",
-    "tokens",
-    "steps",
-    "device_seconds",
-    "bytes_up",
-    "bytes_down",
-    "weight",
-)
+# The columns of the table for spreadsheets, and where each is found.
+COLUMNS: Mapping[str, str] = {
+    "recorded_at": "at",
+    "run": "round__run_id",
+    "run_name": "round__run__name",
+    "round": "round__number",
+    "organisation": "participation__organisation__name",
+    "outcome": "outcome",
+    "examples": "examples",
+    "tokens": "tokens",
+    "steps": "steps",
+    "device_seconds": "device_seconds",
+    "bytes_up": "bytes_up",
+    "bytes_down": "bytes_down",
+    "weight": "weight",
+}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a spreadsheet knows that a cell is a formula
 
 
 def facts_of(federation: Federation) -> QuerySet[ContributionFact]:
-    return ContributionFact.objects.filter(round__run__federation=federation).select_related(
-        "participation__organisation", "round__run"
+    """The facts of a federation with their rounds; plans are large and stay where they are."""
+    return (
+        ContributionFact.objects.filter(round__run__federation=federation)
+        .select_related("participation__organisation", "round__run")
+        .defer("round__run__plan", "round__frozen")
     )
 
 
-def cells(fact: ContributionFact) -> list[object]:
-    """A row for spreadsheets; what people wrote can be no formula."""
-    run = fact.round.run
-    row: Sequence[object] = (
-        fact.at.isoformat(timespec="seconds"),
-        run.pk,
-        run.name,
-        fact.round.number,
-        fact.participation.organisation.name,
-        fact.outcome,
-        fact.examples,
-        fact.tokens,
-        fact.steps,
-        fact.device_seconds,
-        fact.bytes_up,
-        fact.bytes_down,
-        fact.weight,
-    )
-    return [plain(cell) if isinstance(cell, str) else cell for cell in row]
+def rows_of(federation: Federation) -> Iterator[list[object]]:
+    """Every fact, the oldest first; what people wrote can be no formula."""
+    facts = facts_of(federation).order_by("id").values_list(*COLUMNS.values())
+    for row in facts.iterator(2000):
+        yield [_cell(value) for value in row]
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return plain(value) if isinstance(value, str) else value
 
 
 def plain(text: str) -> str:

@@ -29,7 +29,7 @@ from hub.runs.planforms import COLUMNS, Described, described, in_one_line
 from hub.runs.selectors import ACTIVE_ROUNDS, events_of_run, rounds_of
 
 ROUNDS_SHOWN = 15
-SENTENCES_SHOWN = 60
+SENTENCES_SHOWN = 40
 GOING_ON = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.PAUSED})
 SHARES: Mapping[str, float] = {  # how far a round is when it enters a state
     RoundState.OPEN: 0.0,

@@ -19,7 +19,7 @@ Places: TypeAlias = Mapping[UUID, Place]
 Spot: TypeAlias = tuple[int, int]  # a round, and a stretch of it
 
 MOST_LABELS = 60
-MOST_POINTS = 8000
+MOST_POINTS = 5000
 MOST_STRETCHES = 10  # of a round
 START = "start"
 

@@ -81,7 +81,7 @@ def test_the_csv_holds_every_fact(world: World) -> None:
     assert ".csv" in answer.headers["Content-Disposition"]
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
     assert len(rows) == ContributionFact.objects.count() == 6
-    assert tuple(rows[0]) == COLUMNS
+    assert list(rows[0]) == list(COLUMNS)
     assert sum(int(row["examples"]) for row in rows) == 900
     assert [row["outcome"] for row in rows].count("missed") == 1
 
