@@ -213,8 +213,10 @@ class Board:
 
     @cached_property
     def chart_of_measure(self) -> charts.Chart | None:
-        shown = (one for of_round in self.evaluations.values() for one in of_round)
-        chart = charts.measured_by_round(self.measure, shown, self.places)
+        last = max(self.evaluations, default=0)
+        shown = {*charts.thinned(self.current.number if self.current else 0), last}
+        points = (one for n, all_of in self.evaluations.items() if n in shown for one in all_of)
+        chart = charts.measured_by_round(self.measure, points, self.places)
         is_measured = self.plan.evaluation.every != "never"
         return chart or self._coming(charts.START if is_measured else "")
 

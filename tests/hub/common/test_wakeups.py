@@ -56,6 +56,8 @@ def test_a_wake_up_before_the_wait_is_not_lost():
 def test_other_channels_wake_nobody():
     async def story() -> bool:
         async with listening() as listener:
+            await listener.wait(["run:1"], timeout=0.1)  # starts the subscription
+            await asyncio.wait_for(listener._ready.wait(), 30)
             waiting = asyncio.create_task(listener.wait(["run:1"], timeout=0.3))
             await asyncio.sleep(0.1)
             await awake("run:12")

@@ -41,16 +41,7 @@ from hub.runs.services.locks import database_now, lock_task
 @transaction.atomic
 def lease_task(*, agent: Agent, federations: Sequence[str]) -> TaskOffer | None:
     """Lease the oldest waiting task to the agent, or nothing when there is none."""
-    task = (
-        waiting_tasks(agent, federations)
-        .select_related(
-            "round__start",
-            "round__run__federation__base_model",
-            "participation__organisation",
-        )
-        .select_for_update(of=("self",), skip_locked=True)
-        .first()
-    )
+    task = _locked_waiting_task(agent, federations)
     if task is None:
         return None
     failpoint("W04", "before")
@@ -70,6 +61,14 @@ def lease_task(*, agent: Agent, federations: Sequence[str]) -> TaskOffer | None:
     wake(f"run:{task.round.run_id}")
     transaction.on_commit(lambda: failpoint("W04", "after"))
     return offer(task)
+
+
+def _locked_waiting_task(agent: Agent, federations: Sequence[str]) -> Task | None:
+    """Most polls find nothing: the hundred columns that an offer needs are asked for afterwards."""
+    waiting = waiting_tasks(agent, federations).only("pk")
+    found = waiting.select_for_update(of=("self",), skip_locked=True).first()
+    needed = ("round__start", "round__run__federation__base_model", "participation__organisation")
+    return found and Task.objects.select_related(*needed).get(pk=found.pk)
 
 
 def offer(task: Task) -> TaskOffer:
