@@ -25,7 +25,7 @@ from hub.runs import charts
 from hub.runs.doings import Doing, counted, doings
 from hub.runs.feed import Told, told
 from hub.runs.models import Round, RoundState, Run, RunState, Task
-from hub.runs.planforms import COLUMNS, Described, described, in_one_line
+from hub.runs.planwords import COLUMNS, Described, described, in_one_line
 from hub.runs.selectors import ACTIVE_ROUNDS, events_of_run, rounds_of
 
 ROUNDS_SHOWN = 15

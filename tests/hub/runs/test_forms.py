@@ -11,7 +11,8 @@ from django.urls import reverse
 from federation.plan import Plan
 from hub.runs import services
 from hub.runs.models import Run
-from hub.runs.planforms import PlanForm, described, parts_of, plan_from, plan_schema
+from hub.runs.planforms import PlanForm, parts_of, plan_from, plan_schema
+from hub.runs.planwords import described
 from tests.hub.runs.world import World, make_world, plan_of
 from tests.pages import browser, once, words
 

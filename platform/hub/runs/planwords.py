@@ -1,0 +1,77 @@
+"""A plan in words: in one line, and value by value under the titles that its form has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from federation.plan import Plan, SequenceClassification
+from hub.common.templatetags.foedus import duration
+from hub.runs.planforms import CHOICES, SECTIONS, TASKS, UNITS, Path, Schema, parts_of, plan_schema
+
+COLUMNS = (("task", "adapter"), ("training",), ("rounds", "evaluation"), ("aggregation", "seed"))
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One value of a plan in words; `words` where it is a list."""
+
+    label: str
+    text: str = ""
+    words: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    name: str
+    title: str
+    facts: Sequence[Fact]
+
+
+def described(plan: Plan) -> list[Described]:
+    """A plan as names and values, under the titles that its form has."""
+    document = plan.model_dump(mode="json")
+    return [
+        Described(
+            name,
+            SECTIONS[name],
+            [_fact(path, schema, _taken(document, path)) for path, schema in fields.items()],
+        )
+        for name, _, fields in parts_of(plan_schema(), plan.task.type)
+    ]
+
+
+def _taken(document: Any, path: Path) -> Any:
+    for name in path:
+        document = document[name]
+    return document
+
+
+def _fact(path: Path, schema: Schema, value: Any) -> Fact:
+    label, unit = schema["title"], UNITS.get(path[-1], "")
+    match value:
+        case None:
+            return Fact(label, "by itself")
+        case list():
+            return Fact(label, words=value)
+        case int() if unit == "seconds":
+            return Fact(label, duration(value))
+        case int() | float():
+            text = f"{value:,}" if isinstance(value, int) else f"{value:g}"
+            return Fact(label, f"{text} {unit}".strip())
+    return Fact(label, CHOICES.get(value, value))
+
+
+def in_one_line(plan: Plan) -> str:
+    """What a plan comes down to."""
+    task, rounds = plan.task, plan.rounds
+    what = TASKS[task.type]
+    if isinstance(task, SequenceClassification):
+        what += f" under {len(task.labels):,} labels"
+    return (
+        f"{what}; LoRA of rank {plan.adapter.rank} on {', '.join(plan.adapter.targets)}; "
+        f"{rounds.count:,} round{'' if rounds.count == 1 else 's'}, each with {rounds.quorum} "
+        f"updates at least within {duration(rounds.deadline_seconds)}; aggregated by "
+        f"{plan.aggregation.strategy}."
+    )
