@@ -30,9 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(400))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; CI installs it, so there its absence is an error."""
+    """Debian's Chromium; CI installs it, so there its absence is an error.
+
+    An event loop runs in this thread for as long as it is up, and nobody else can run one.
+    """
     if CHROMIUM is None:
         assert not os.environ.get("CI"), "CI has no Chromium: .ci/run should have installed it"
         pytest.skip("no Chromium on this machine: apt-get install chromium")
