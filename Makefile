@@ -43,7 +43,7 @@ up: install ## the hub alone, with its own database and broker
 	@exec $(MANAGE) up $(ARGS)
 
 test: tools ## the whole suite
-	@$(TESTS) -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(TESTS) -n $(JOBS) --dist worksteal $(ARGS)
 
 crash: tools ## kill every process at every named point
 	@FOEDUS_CRASH=all $(TESTS) -m crash $(ARGS)

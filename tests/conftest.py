@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from rest_framework.test import APIClient
@@ -14,15 +13,6 @@ from hub.organisations.models import Organisation
 from tests.factories.accounts import UserFactory
 from tests.factories.federations import FederationFactory, ParticipationFactory
 from tests.factories.organisations import MembershipFactory, OrganisationFactory
-
-TOGETHER = ("agent", "system", "e2e")  # folders whose tests share processes that cost seconds
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in TOGETHER:  # one worker, whatever the number of them
-            item.add_marker(pytest.mark.xdist_group(folder))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
-django_application = get_asgi_application()
+static_files = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 (needs the applications)
 
-from hub.common.bodies import Bounded  # noqa: E402
+from hub.common.bodies import Bounded, Receive, Scope, Send  # noqa: E402
 from hub.common.checks import refuse_unsafe_start  # noqa: E402
+from hub.common.handler import Handler  # noqa: E402
 
 refuse_unsafe_start()
+pages_and_api = Handler()
+gc.collect()
+gc.freeze()  # what is loaded by now stays, and need not be looked through again and again
+
+
+async def django_application(scope: Scope, receive: Receive, send: Send) -> None:
+    is_static = scope["type"] == "http" and scope["path"].startswith(settings.STATIC_URL)
+    await (static_files if is_static else pages_and_api)(scope, receive, send)
+
+
 application = Bounded(django_application, most=settings.UPLOAD_CHUNK_BYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,6 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "hub.urls"
 ASGI_APPLICATION = "hub.asgi.application"
-WSGI_APPLICATION = "hub.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
@@ -373,7 +373,9 @@ LOGGING: dict[str, Any] = {
     },
 }
 DJANGO_STRUCTLOG_CELERY_ENABLED = True  # a job knows the request that asked for it
+DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.WARNING  # expected ones: `throws`
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # the proxy's business
+DJANGO_STRUCTLOG_REQUEST_CANCELLED_LOG_LEVEL = logging.DEBUG  # who reads live closes the page
 
 # The operator console
 UNFOLD = {

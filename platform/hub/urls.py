@@ -11,15 +11,16 @@ api: list[URLPattern | URLResolver] = [
     path("", RootView.as_view(), name="api-root"),
     path("plan-schema", PlanSchemaView.as_view()),
     path("schema", SchemaView.as_view(), name="api-schema"),
+    path("", include("hub.runs.api.urls")),
+    path("", include("hub.catalogue.api.urls")),
     path("", include("hub.accounts.api.urls")),
     path("", include("hub.organisations.api.urls")),
     path("", include("hub.federations.api.urls")),
-    path("", include("hub.catalogue.api.urls")),
-    path("", include("hub.runs.api.urls")),
     path("", include("hub.ledger.api.urls")),
 ]
 
 urlpatterns = [
+    path("api/v1/", include(api)),  # first, since most requests are an agent's
     path("", include("hub.common.urls")),
     path("", include("hub.accounts.urls")),
     path("", include("hub.organisations.urls")),
@@ -31,7 +32,6 @@ urlpatterns = [
     path("", include("hub.operations.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/docs", ReferenceView.as_view(), name="api-docs"),
-    path("api/v1/", include(api)),
     path("hf/", include("hub.catalogue.hf.urls")),
     path("console/", admin.site.urls),
 ]

@@ -152,7 +152,6 @@ def send(upload: Upload, part: bytes, *, offset: int | None = None) -> Upload:
         offset=upload.offset if offset is None else offset,
         length=len(part),
         body=io.BytesIO(part),
-        check=lambda _: None,
     )
 
 

@@ -6,12 +6,15 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 import redis
+from celery import Celery
+from django.conf import settings
 
+from hub.dispatch import Job
 from hub.operations.processes import commands
 from tests.system.plays import Plays
 from tests.system.processes import wait_until
@@ -19,7 +22,7 @@ from tests.system.stack import Stack
 
 pytestmark = pytest.mark.system
 
-FLUSHED, WITHOUT_REDIS, WITHOUT_POSTGRES, REPEATED, DARK, FROZEN, TWO_BEATS = range(10, 17)
+FLUSHED, WITHOUT_REDIS, WITHOUT_POSTGRES, REPEATED, DARK, FROZEN, TWO_BEATS, FORGED = range(10, 18)
 
 
 def test_redis_forgets_everything_again_and_again(stack: Stack, plays: Plays) -> None:
@@ -58,6 +61,24 @@ def test_every_message_is_delivered_many_times(stack: Stack, plays: Plays) -> No
         stack.wait_for_end(run)
     digest = plays.finish(run, "round")
     assert digest == plays.undisturbed("round", REPEATED)
+
+
+def test_forged_messages_are_dropped(stack: Stack, plays: Plays) -> None:
+    """T23: whoever reaches the broker names rows that do not exist, and jobs that nobody has."""
+    nothing: tuple[object, ...] = (str(uuid4()), "../../etc/passwd", "", 7, None, ["x"])
+    with Celery("intruder", broker=stack.urls.broker_url) as intruder:
+        intruder.conf.update(
+            task_default_queue="default", task_routes=settings.CELERY["task_routes"]
+        )
+        for number in range(1000):
+            job = list(Job)[number % 4]
+            intruder.send_task(job, args=[nothing[number % len(nothing)]])
+    digest = plays.play("last", FORGED)
+    assert digest == plays.undisturbed("last", FORGED)
+    for name in ("worker", "compute"):
+        log = (stack.folder / "hub" / "logs" / f"{name}.log").read_text()
+        assert "a message names nothing that could exist" in log
+        assert "Traceback" not in log.split("a message names nothing that could exist", 1)[1]
 
 
 def test_all_processes_of_the_hub_are_killed_at_once(stack: Stack, plays: Plays) -> None:

@@ -7,7 +7,6 @@ that the claim still holds.
 from __future__ import annotations
 
 import logging
-from uuid import UUID
 
 from hub.dispatch import Job
 from hub.runs import services
@@ -15,7 +14,7 @@ from hub.runs.errors import StaleClaim
 from hub.runs.models import Run, RunState, Update, UpdateState
 from jobs.aggregation import aggregate_claimed
 from jobs.app import app
-from jobs.policies import PATIENT
+from jobs.policies import PATIENT, identifier
 from jobs.preparation import starting_adapter
 from jobs.validation import examine
 
@@ -25,8 +24,9 @@ logger = logging.getLogger(__name__)
 @app.task(name=Job.PREPARE_RUN.value, **PATIENT)
 def prepare_run(run_id: str) -> None:
     """Make the adapter that round 1 starts from; delivered twice, it is the same bytes."""
-    run = Run.objects.select_related("federation__base_model", "parent_version").get(pk=run_id)
-    if run.state != RunState.QUEUED:
+    runs = Run.objects.select_related("federation__base_model", "parent_version")
+    run = runs.filter(pk=identifier(run_id)).first()
+    if run is None or run.state != RunState.QUEUED:
         return
     try:
         start = starting_adapter(run)
@@ -39,9 +39,8 @@ def prepare_run(run_id: str) -> None:
 @app.task(name=Job.VALIDATE_UPDATE.value, **PATIENT)
 def validate_update(update_id: str) -> None:
     """Give a received update its verdict; delivered twice, the first verdict stands."""
-    update = (
-        Update.objects.select_related("round__run", "artifact").filter(pk=UUID(update_id)).first()
-    )
+    updates = Update.objects.select_related("round__run", "artifact")
+    update = updates.filter(pk=identifier(update_id)).first()
     if update is None or update.state != UpdateState.RECEIVED or update.is_late:
         return
     found = examine(update)
@@ -57,7 +56,7 @@ def validate_update(update_id: str) -> None:
 @app.task(name=Job.AGGREGATE_ROUND.value, **PATIENT)
 def aggregate_round(round_id: str) -> None:
     """Aggregate a frozen round; a second copy cannot claim it, an overtaken one writes nothing."""
-    claim = services.claim_aggregation(round_id=UUID(round_id))
+    claim = services.claim_aggregation(round_id=identifier(round_id))
     if claim is None:
         return
     try:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from hub.dispatch import Job
 from hub.runs import services
 from jobs.app import app
-from jobs.policies import PATIENT
+from jobs.policies import PATIENT, identifier
 
 
 @app.task(name=Job.ADVANCE_RUN.value, **PATIENT)
 def advance_run(run_id: str) -> None:
     """Take a run's next step; delivered twice, the second finds nothing due."""
-    services.advance_run(run_id=UUID(run_id))
+    services.advance_run(run_id=identifier(run_id))

@@ -69,7 +69,6 @@ class Received:
     """What came in with one request."""
 
     size_bytes: int
-    digest: bytes
     running: _Hash | None  # of the whole file up to here
 
 
@@ -92,17 +91,15 @@ class Part:
             StorageFull: some may have been written; it does not count before the offset moves.
         """
         running = hashes.up_to(self.upload_id, offset)
-        digest = running if offset == 0 and running else hashlib.sha256()
         received = 0
         with refusing_when_full():
             self.file.seek(offset)
             while block := body.read(min(BLOCK_BYTES, limit_bytes - received)):
-                digest.update(block)
-                if running is not None and running is not digest:
+                if running is not None:
                     running.update(block)
                 _write(self.file, block)
                 received += len(block)
-        return Received(received, digest.digest(), running)
+        return Received(received, running)
 
     def sha256(self, size_bytes: int) -> str:
         """Of the whole file, which has this size."""

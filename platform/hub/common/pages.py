@@ -45,12 +45,14 @@ def refusals_on(form: BaseForm) -> Iterator[None]:
 def redirect_once(request: HttpRequest, form: OnceForm, make: Callable[[], str]) -> HttpResponse:
     """Make what a form asks for and go to the address that `make` returns.
 
-    The same form sent again goes to the same address and makes nothing.
+    The same form sent again goes to the same address and makes nothing. Who goes back, changes
+    something and sends it wants another thing made: the key counts with what was sent.
     """
+    digest = _digest(request)
     given = answer_once(
         scope=f"user:{request.user.pk}",
-        key=f"page:{form.key}",
-        digest=_digest(request),
+        key=f"page:{form.key}:{digest}",
+        digest=digest,
         answer=lambda: Answer(302, make()),
     )
     return redirect(given.body)

@@ -119,7 +119,10 @@ def agents_of(user: User) -> QuerySet[Agent]:
 
 def agent_by_key(key: str) -> Agent | None:
     """The agent that signs with this key, in any state."""
-    return Agent.objects.select_related("organisation").filter(key_id=key).first()
+    try:
+        return Agent.objects.select_related("organisation").get(key_id=key)
+    except Agent.DoesNotExist:
+        return None
 
 
 def history_of(subject: Organisation | Agent) -> list[Told]:

@@ -19,11 +19,12 @@ from federation.plan import Plan
 from hub.accounts.models import User
 from hub.catalogue.measures import Measure, Score, measure_of, scores
 from hub.catalogue.models import Evaluation
+from hub.common.feed import Told
 from hub.common.models import Event
 from hub.federations.places import Place, places_in
 from hub.runs import charts
 from hub.runs.doings import Doing, counted, doings
-from hub.runs.feed import Told, told
+from hub.runs.feed import told
 from hub.runs.models import Round, RoundState, Run, RunState, Task
 from hub.runs.planwords import COLUMNS, Described, described, in_one_line
 from hub.runs.selectors import ACTIVE_ROUNDS, events_of_run, rounds_of

@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 from uuid import UUID
 
-from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.db import connection
 from django.http import Http404, HttpRequest, StreamingHttpResponse
@@ -20,7 +21,6 @@ from django.views.decorators.http import require_GET
 
 from hub.accounts.models import User
 from hub.common.selectors import events_after
-from hub.common.threads import off_loop
 from hub.common.wakeups import listener
 from hub.runs.models import Run
 from hub.runs.selectors import runs_visible_to
@@ -48,11 +48,9 @@ LONGEST_ID = 18  # digits
 
 @require_GET
 @login_required
-async def events(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
+def events(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     """Server-sent events of a run, from where the browser stopped until the run has ended."""
-    user = await request.auser()
-    assert isinstance(user, User)
-    if not await runs_visible_to(user).filter(pk=pk).aexists():
+    if not runs_visible_to(cast("User", request.user)).filter(pk=pk).exists():
         raise Http404
     return StreamingHttpResponse(
         Stream(pk, last_id=_last_id(request)).messages(),
@@ -99,7 +97,6 @@ class Stream:
         self.is_final = False
 
     async def messages(self) -> AsyncIterator[str]:
-        await let_go()
         yield f"retry: {RETRY_MS}\n\n"
         began = spoke = time.monotonic()
         async with listener().watch([f"run:{self.run_id}"]) as watch:
@@ -168,12 +165,3 @@ class Pace:
         if part not in self.named_at:
             return 0.0
         return self.named_at[part] + PACE.get(part, USUAL_PACE) - now
-
-
-async def let_go() -> None:
-    """Give back the database connection and the thread that Django keeps until a response ends."""
-    await off_loop(lambda: None)()
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    executor = SyncToAsync.context_to_thread_executor.pop(context, None) if context else None
-    if executor is not None:
-        executor.shutdown(wait=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from federation.protocol import TaskType
@@ -83,19 +83,6 @@ def _counted(rows: QuerySet[Task] | QuerySet[Update]) -> Coalesce:
     """How many of the rows belong to a round; counted apart, since joins would multiply."""
     of_round = rows.filter(round=OuterRef("pk")).order_by().values("round")
     return Coalesce(Subquery(of_round.annotate(count=Count("pk")).values("count")), 0)
-
-
-def round_with_everything(user: User, round_id: UUID) -> QuerySet[Round]:
-    """One round with its tasks and updates, for the round page."""
-    people = ("participation__organisation", "agent")
-    return (
-        rounds_visible_to(user)
-        .filter(pk=round_id)
-        .prefetch_related(
-            Prefetch("tasks", Task.objects.select_related(*people, "update")),
-            Prefetch("updates", Update.objects.select_related(*people)),
-        )
-    )
 
 
 def trainers_of(run: Run) -> QuerySet[Participation]:

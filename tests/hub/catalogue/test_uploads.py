@@ -144,24 +144,9 @@ def test_a_part_at_another_offset_changes_nothing(upload):
     assert stored() == CONTENT
 
 
-def test_a_part_that_is_not_the_signed_one_does_not_count(upload):
-    def refuse(sha256: bytes) -> None:
-        assert sha256.hex() == sha256_hex(b"x" * 2000)
-        raise DigestMismatch("another")
-
-    with pytest.raises(DigestMismatch):
-        uploads.append(
-            upload=upload, offset=0, length=2000, body=io.BytesIO(b"x" * 2000), check=refuse
-        )
-    upload.refresh_from_db()
-    assert (upload.state, upload.offset) == ("open", 0)
-    assert send(upload, CONTENT).state == "complete"
-    assert stored() == CONTENT
-
-
 def test_no_more_is_read_than_was_said(upload):
     body = io.BytesIO(CONTENT)
-    uploads.append(upload=upload, offset=0, length=100, body=body, check=lambda _: None)
+    uploads.append(upload=upload, offset=0, length=100, body=body)
     assert body.tell() == 100
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.parsers import BaseParser
@@ -28,6 +29,7 @@ from hub.catalogue.errors import (
 )
 from hub.catalogue.models import Upload
 from hub.catalogue.selectors import upload_of
+from hub.common.handler import sha256_of_body
 from hub.organisations.api.base import AgentView
 
 TUS = "1.0.0"
@@ -57,8 +59,8 @@ class UploadView(AgentView):
     parser_classes = (PartParser,)
 
     @property
-    def streams_body(self) -> bool:  # type: ignore[override]
-        """A part is hashed while it is written, and counts only if it is the signed one."""
+    def checks_body(self) -> bool:  # type: ignore[override]
+        """A part that is not the signed one is no forgery but a broken transfer."""
         return self.request.method == "PATCH"
 
     @extend_schema(
@@ -83,13 +85,11 @@ class UploadView(AgentView):
         check_version(request)
         if request.content_type != PART_TYPE:
             raise WrongMediaType(f"Parts are sent as {PART_TYPE}.")
-        upload = uploads.append(
-            upload=upload_of(self.agent, upload_id),
-            offset=count_of(request, "Upload-Offset"),
-            length=length_of(request),
-            body=request._request,  # noqa: SLF001  (the framework hides what it does not parse)
-            check=self._check_digest,
-        )
+        upload = upload_of(self.agent, upload_id)
+        body = request._request  # noqa: SLF001  (the framework hides what it does not parse)
+        offset, length = count_of(request, "Upload-Offset"), length_of(request)
+        check_part(body)
+        upload = uploads.append(upload=upload, offset=offset, length=length, body=body)
         return self._at(upload, status=204)
 
     @extend_schema(exclude=True)
@@ -108,15 +108,16 @@ class UploadView(AgentView):
             self.headers["Upload-Offset"] = str(exc.extra["offset"])
         return super().handle_exception(exc)
 
-    def _check_digest(self, sha256: bytes) -> None:
-        try:
-            check_digest(self.request.headers, sha256)
-        except SignatureRefused as refused:
-            raise DigestMismatch("This part is not what its Content-Digest says.") from refused
-
     def _at(self, upload: Upload, *, status: int) -> Response:
         place = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.size_bytes)}
         return Response(status=status, headers=place)
+
+
+def check_part(request: HttpRequest) -> None:
+    try:
+        check_digest(request.headers, sha256_of_body(request))
+    except SignatureRefused as refused:
+        raise DigestMismatch("This part is not what its Content-Digest says.") from refused
 
 
 def check_version(request: Request) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from rest_framework.request import Request
 
 from federation.signatures import SignatureRefused, check_digest, verify_head
 from hub.common.actors import Actor
+from hub.common.handler import sha256_of_body
 from hub.organisations import services
 from hub.organisations.errors import RevokedKey, Suspended
 from hub.organisations.models import Agent, AgentState, OrganisationState
@@ -42,23 +42,23 @@ class AgentPrincipal:
 class SignedAgentAuthentication(BaseAuthentication):
     """`request.user` is the principal, `request.auth` the agent. Two queries.
 
-    A view that streams its body says so (`streams_body = True`) and calls `check_body` with the
-    digest of what it read before anything of it counts; for all others it is done here.
+    A view that has its own answer for a body that is not the signed one says so
+    (`checks_body = True`) and compares them itself; for all others it is done here.
     """
 
     def authenticate(self, request: Request) -> tuple[AgentPrincipal, Agent] | None:
         if "Signature-Input" not in request.headers:
             return None
         view = (request.parser_context or {}).get("view")
-        streams = getattr(view, "streams_body", False)
-        agent = signing_agent(request._request, streams_body=streams)  # noqa: SLF001
+        checks_body = getattr(view, "checks_body", False)
+        agent = signing_agent(request._request, checks_body=checks_body)  # noqa: SLF001
         return AgentPrincipal(agent), agent
 
     def authenticate_header(self, request: Request) -> str:
         return "Signature"
 
 
-def signing_agent(request: HttpRequest, *, streams_body: bool = False) -> Agent:
+def signing_agent(request: HttpRequest, *, checks_body: bool = False) -> Agent:
     """The agent that signed the request; looks again when asked again about the same request.
 
     Raises:
@@ -66,7 +66,7 @@ def signing_agent(request: HttpRequest, *, streams_body: bool = False) -> Agent:
         ReplayedNonce, RevokedKey, Suspended: signed, and refused all the same.
     """
     known: str | None = getattr(request, "signed_by", None)
-    agent = agent_by_key(known) if known else _verified(request, streams_body=streams_body)
+    agent = agent_by_key(known) if known else _verified(request, checks_body=checks_body)
     if agent is None or agent.state == AgentState.REVOKED:
         raise RevokedKey("Enrol the agent again, with a new key.")
     if agent.organisation.state == OrganisationState.SUSPENDED:
@@ -75,15 +75,7 @@ def signing_agent(request: HttpRequest, *, streams_body: bool = False) -> Agent:
     return agent
 
 
-def check_body(request: Request, sha256_of_body: bytes) -> None:
-    """Compare a streamed body with what was signed; raises AuthenticationFailed."""
-    try:
-        check_digest(request.headers, sha256_of_body)
-    except SignatureRefused as refused:
-        raise AuthenticationFailed(refused.detail, code=refused.code) from refused
-
-
-def _verified(request: HttpRequest, *, streams_body: bool) -> Agent:
+def _verified(request: HttpRequest, *, checks_body: bool) -> Agent:
     found: dict[str, Agent] = {}
 
     def resolve(key: str) -> bytes:
@@ -102,8 +94,8 @@ def _verified(request: HttpRequest, *, streams_body: bool) -> Agent:
             resolve_key=resolve,
             now=now,
         )
-        if not streams_body:
-            check_digest(request.headers, hashlib.sha256(request.body).digest())
+        if not checks_body:
+            check_digest(request.headers, sha256_of_body(request))
     except SignatureRefused as refused:
         when = f"; the hub's clock says {now.isoformat()}" if refused.code == "clock_skew" else ""
         raise AuthenticationFailed(refused.detail + when, code=refused.code) from refused

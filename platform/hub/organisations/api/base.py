@@ -45,7 +45,7 @@ class AgentView(MessageView):
 
     authentication_classes = (SignedAgentAuthentication,)
     permission_classes = (IsAgent,)
-    streams_body: ClassVar[bool] = False
+    checks_body: ClassVar[bool] = False
 
     @property
     def agent(self) -> Agent:

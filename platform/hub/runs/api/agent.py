@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation import protocol
-from hub.common.threads import off_loop
-from hub.common.wakeups import listener
+from hub.common.handler import until_woken
 from hub.organisations.api.base import AgentView, message_schema
 from hub.organisations.services import touch_agent
 from hub.runs import services
 
 LONGEST_WAIT = 30.0
-LOOK_AGAIN = 5.0  # seconds; a lost wake-up delays work by no more than this
 
 
 def answer(message: BaseModel, status: int = 200) -> Response:
@@ -32,8 +28,7 @@ def answer(message: BaseModel, status: int = 200) -> Response:
 class LeaseView(AgentView):
     """Long poll: answered the moment there is work for the agent, with 204 after `wait`.
 
-    The view itself is synchronous and looks once. Around it, `as_view` waits without holding a
-    thread: an idle agent costs a coroutine.
+    Each call looks once; between the looks an idle agent costs a coroutine.
     """
 
     @extend_schema(
@@ -46,47 +41,24 @@ class LeaseView(AgentView):
     )
     def post(self, request: Request) -> Response:
         message = self.message(protocol.LeaseRequest)
-        request._request.agent = self.agent  # type: ignore[attr-defined]  # noqa: SLF001
-        if not getattr(request._request, "looked", False):  # noqa: SLF001
+        asked = request._request  # noqa: SLF001 (the same one each time that this looks)
+        until: float | None = getattr(asked, "wait_until", None)
+        if until is None:
+            until = time.monotonic() + _wait(asked)
+            asked.wait_until = until  # type: ignore[attr-defined]
             touch_agent(
                 agent=self.agent,
                 version=message.agent_version,
                 device=message.device,
                 federations=message.federations,
             )
-        request._request.looked = True  # type: ignore[attr-defined]  # noqa: SLF001
         if message.busy:
             return Response(status=204)
         offer = services.lease_task(agent=self.agent, federations=message.federations)
-        return Response(status=204) if offer is None else answer(offer)
-
-    @classmethod
-    def as_view(cls, **initkwargs: Any) -> Any:  # a coroutine function; Django takes both
-        view = super().as_view(**initkwargs)
-
-        look = off_loop(view)
-
-        async def poll(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            until = time.monotonic() + _wait(request)
-            response: HttpResponseBase = await look(request, *args, **kwargs)
-            if response.status_code != HTTPStatus.NO_CONTENT or not hasattr(request, "agent"):
-                return response
-            # The watch stands before the next look, so that no wake-up slips between.
-            async with listener().watch([f"organisation:{request.agent.organisation_id}"]) as watch:
-                while response.status_code == HTTPStatus.NO_CONTENT and _left(until) > 0:
-                    response = await look(request, *args, **kwargs)
-                    if response.status_code == HTTPStatus.NO_CONTENT:
-                        await watch.wait(min(_left(until), LOOK_AGAIN))
-            return response
-
-        poll.cls = cls  # type: ignore[attr-defined]  # the schema generator looks here
-        poll.initkwargs = initkwargs  # type: ignore[attr-defined]
-        poll.csrf_exempt = True  # type: ignore[attr-defined]
-        return poll
-
-
-def _left(until: float) -> float:
-    return max(0.0, until - time.monotonic())
+        if offer is not None:
+            return answer(offer)
+        work = f"organisation:{self.agent.organisation_id}"
+        return until_woken(Response(status=204), channels=[work], until=until)
 
 
 def _wait(request: HttpRequest) -> float:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection, models
 
 from hub.common.errors import NotFound
@@ -44,15 +45,9 @@ def lock_task(agent: Agent, task_id: UUID) -> Task:
 
     What is joined may be as old as the wait for the lock; of it, only what never changes counts.
     """
-    found = (
-        Task.objects.select_related("round__run__federation", "participation__organisation")
-        .select_for_update(of=("self",))
-        .filter(participation__organisation_id=agent.organisation_id, pk=task_id)
-        .first()
-    )
-    if found is None:
-        raise NotFound("no such task")
-    return found
+    tasks = Task.objects.select_related("round__run__federation", "participation__organisation")
+    of_organisation = tasks.filter(participation__organisation_id=agent.organisation_id)
+    return _locked(of_organisation, task_id)
 
 
 def lock_task_and_round(agent: Agent, task_id: UUID) -> Task:
@@ -70,7 +65,8 @@ def lock_task_and_round(agent: Agent, task_id: UUID) -> Task:
 
 
 def _locked(rows: models.QuerySet[M], pk: UUID) -> M:
-    found = rows.select_for_update(of=("self",)).filter(pk=pk).first()
-    if found is None:
-        raise NotFound("no such row")
-    return found
+    """Not by `first`, since ordering one row of a hundred columns takes longer than finding it."""
+    try:
+        return rows.select_for_update(of=("self",)).get(pk=pk)
+    except ObjectDoesNotExist as missing:
+        raise NotFound("no such thing") from missing

@@ -1,0 +1,187 @@
+"""How a request is answered under ASGI: by synchronous code, in one thread, in one go.
+
+Our middleware and views are synchronous. Left to itself, Django makes a thread for each request
+and crosses between it and the event loop at each middleware, some twenty times, which costs more
+than all that they do. The loop is left to what waits: bodies that come or go, and responses that
+are not due yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core import signals
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.db import connections
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+from hub.common.bodies import Message, Receive, Scope, Send
+from hub.common.wakeups import listener
+
+ASYNCHRONOUS_ONLY = {"servestatic.middleware.ServeStaticMiddleware"}  # for static files
+THREADS = 8
+LOOK_AGAIN = 15.0  # seconds; a lost wake-up delays an answer by no more than this
+BLOCK_BYTES = 1 << 20
+
+P = ParamSpec("P")
+T = TypeVar("T")
+R = TypeVar("R", bound=HttpResponseBase)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What an empty response waits for, and how long (on the monotonic clock)."""
+
+    channels: tuple[str, ...]
+    until: float
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.until - time.monotonic())
+
+
+def until_woken(response: R, *, channels: Iterable[str], until: float) -> R:
+    """Have the request asked again when somebody wakes one of the channels, and at the end.
+
+    Meanwhile it holds no thread and no connection. Elsewhere than under `Handler` the response is
+    sent as it is.
+    """
+    response.wait = Wait(tuple(channels), until)  # type: ignore[attr-defined]
+    return response
+
+
+class Body(tempfile.SpooledTemporaryFile[bytes]):
+    """A request's body, small in memory or large on disk, hashed while it came in."""
+
+    def __init__(self) -> None:
+        super().__init__(settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
+        self.sha256 = hashlib.sha256()
+
+    def take(self, block: bytes) -> None:
+        self.sha256.update(block)
+        self.write(block)
+
+
+def sha256_of_body(request: HttpRequest) -> bytes:
+    """Of all that came, without reading it again where this module has received it."""
+    known = getattr(getattr(request, "_stream", None), "sha256", None)
+    return known.digest() if known else hashlib.sha256(request.body).digest()
+
+
+class Handler(ASGIHandler):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        with body:
+            request, refusal = self.create_request(scope, body)
+            if request is not None:
+                await _unless_left(self._answer(request, send), receive)
+            elif refusal is not None:
+                await self.send_response(refusal, send)
+
+    async def read_body(self, receive: Receive) -> Body:
+        """Take the body in blocks; each is hashed and written while the next one comes."""
+        body, block, more = Body(), bytearray(), True
+        writing: Awaitable[None] = asyncio.sleep(0)
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                await writing
+                body.close()
+                raise RequestAborted
+            block += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(block) >= BLOCK_BYTES:
+                await writing
+                writing = asyncio.ensure_future(asyncio.to_thread(body.take, bytes(block)))
+                block.clear()
+        await writing
+        body.take(bytes(block))
+        body.seek(0)
+        return body
+
+    def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        everything = settings.MIDDLEWARE
+        settings.MIDDLEWARE = [name for name in everything if name not in ASYNCHRONOUS_ONLY]
+        try:
+            super().load_middleware(is_async=False)
+        finally:
+            settings.MIDDLEWARE = everything
+
+    async def _answer(self, request: HttpRequest, send: Send) -> None:
+        response = await self._due_response(request)
+        try:
+            await self.send_response(response, send)
+        finally:
+            if response.streaming:
+                await self._in_thread(response.close)
+
+    async def _due_response(self, request: HttpRequest) -> HttpResponseBase:
+        response = await self._in_thread(self._look, request)
+        wait = _wait_of(response)
+        if wait is None or not wait.seconds_left:
+            return response
+        # The watch stands before the next look, so that no wake-up slips between.
+        async with listener().watch(wait.channels) as watch:
+            while wait.seconds_left and _wait_of(response):
+                response = await self._in_thread(self._look, request)
+                if _wait_of(response):
+                    await watch.wait(min(wait.seconds_left, LOOK_AGAIN))
+        return response
+
+    def _look(self, request: Any) -> HttpResponseBase:
+        """Ask the views. What then takes long, a stream or a wait, has no database connection."""
+        set_script_prefix(get_script_prefix(request.scope))
+        signals.request_started.send(sender=type(self), scope=request.scope)
+        response = self.get_response(request)
+        if response.streaming:
+            connections.close_all()
+        else:
+            response.close()
+        return response
+
+    async def _in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        call = sync_to_async(function, thread_sensitive=False, executor=self._threads)
+        return await call(*args, **kwargs)
+
+
+def _wait_of(response: HttpResponseBase) -> Wait | None:
+    return getattr(response, "wait", None)
+
+
+async def _unless_left(work: Any, receive: Receive) -> None:
+    """Do the work; who asked for it and leaves meanwhile, has it cancelled."""
+    working = asyncio.create_task(work)
+    leaving: asyncio.Task[Message] = asyncio.create_task(_next(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        working.cancel()  # nothing happens if it is done
+        await asyncio.wait({working, leaving})
+    if not working.cancelled():
+        working.result()
+
+
+async def _next(receive: Receive) -> Message:
+    return await receive()
