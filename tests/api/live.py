@@ -50,9 +50,11 @@ class _Line:
     async def receive(self) -> Any:
         message = asyncio.ensure_future(self._receive())
         cut = asyncio.ensure_future(self._cut.wait())
-        done, waiting = await asyncio.wait({message, cut}, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
+        try:
+            done, _ = await asyncio.wait({message, cut}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            cut.cancel()
+            message.cancel()
         return message.result() if message in done else {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:

@@ -133,8 +133,8 @@ class Handler(ASGIHandler):
         try:
             await self.send_response(response, send)
         finally:
-            if response.streaming:
-                await self._in_thread(response.close)
+            if response.streaming:  # whoever reads may leave in this moment, too
+                await asyncio.shield(self._in_thread(response.close))
 
     async def _due_response(self, request: HttpRequest) -> HttpResponseBase:
         response = await self._in_thread(self._look, request)
