@@ -15,8 +15,11 @@ AUTO_CLASSES = {
 }
 
 
-def loading_code(version: ModelVersion, plan: Plan) -> str:
-    """Load a version with stock transformers and peft, and use it once."""
+def loading_code(version: ModelVersion, plan: Plan, *, hub: str = "", token: str = "") -> str:
+    """Load a version with stock transformers and peft, and use it once.
+
+    `hub` is the address, if it is not the usual one; without a `token` a person puts theirs in.
+    """
     auto_class = AUTO_CLASSES[task_type(plan)]
     base, revision = version.base_model.repo, f'revision="v{version.number}"'
     classes = (
@@ -26,7 +29,7 @@ def loading_code(version: ModelVersion, plan: Plan) -> str:
     )
     return "\n".join(
         [
-            *_access(),
+            *_access(hub, token),
             "from peft import PeftModel",
             f"from transformers import {auto_class}, AutoTokenizer",
             "",
@@ -52,13 +55,14 @@ def base_loading_code(base: BaseModel) -> str:
     )
 
 
-def _access() -> list[str]:
+def _access(hub: str = "", token: str = "") -> list[str]:
     """Before the libraries are imported: they read it once."""
+    whose = "" if token else "  # a token of yours: Account, API tokens"
     return [
         "import os",
         "",
-        f'os.environ["HF_ENDPOINT"] = "{settings.PUBLIC_URL}/hf"',
-        'os.environ["HF_TOKEN"] = "foe_…"  # a token of yours: Account, API tokens',
+        f'os.environ["HF_ENDPOINT"] = "{hub or settings.PUBLIC_URL}/hf"',
+        f'os.environ["HF_TOKEN"] = "{token or "foe_…"}"{whose}',
         "",
     ]
 

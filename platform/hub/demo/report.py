@@ -10,8 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from federation.plan import Plan, SequenceClassification
+from federation.plan import Plan
 from hub.accounts.services import issue_token
+from hub.catalogue.recipes import loading_code
 from hub.demo.story import Outcome, Progress
 from hub.demo.world import OPERATOR, World
 
@@ -76,20 +77,9 @@ def results(console: Console, world: World, found: Outcome) -> None:
 
 
 def code(console: Console, url: str, world: World, plan: Plan, found: Outcome) -> None:
-    """The lines that load the result, with stock libraries."""
+    """The lines that load the result, with stock libraries; whole, so that they can be copied."""
     _, token = issue_token(user=world.lead, name="demo", days=1)
-    base, slug = world.federation.base_model.repo, world.federation.slug
-    assert isinstance(plan.task, SequenceClassification)
-    labels, kind = len(plan.task.labels), "TokenClassification"
-    kind = kind if plan.task.pooling == "mean" else "SequenceClassification"
-    console.print(
-        f"""
-Load it anywhere, with transformers and peft as they are:
-
-  export HF_ENDPOINT={url}/hf HF_TOKEN={token}
-
-  base = AutoModelFor{kind}.from_pretrained("{base}", num_labels={labels})
-  model = PeftModel.from_pretrained(base, "{slug}/adapter", revision="v{found.version}")
-""",
-        markup=False,
-    )
+    version = world.federation.versions.get(number=found.version)
+    console.print("\nUse it anywhere, with transformers and peft as they are:\n")
+    lines = loading_code(version, plan, hub=url, token=token)
+    console.print(lines, markup=False, highlight=False, soft_wrap=True)
