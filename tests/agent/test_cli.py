@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent import cli
+from agent.commands.shared import Exit
 from agent.home import Home
 from agent.journal import Entry
 from tests.agent import tiny
@@ -28,7 +29,7 @@ def left_with(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str
 
 
 def test_status_says_who_where_and_what(home: Home, entry: Entry) -> None:
-    facts = json.loads(run(home, "status", "--json", status=cli.EXIT_STOPPED))
+    facts = json.loads(run(home, "status", "--json", status=Exit.STOPPED))
     assert facts["agent"] == "blaise-1"
     assert facts["organisation"] == "Blaise & Sons"
     assert (facts["running"], facts["paused"]) == (False, False)
@@ -58,7 +59,7 @@ def test_a_missing_column_is_named_here_where_it_may_be(
     folder = str(tiny.make_data(tmp_path / "data"))
     words = ("data", "add", "coast", folder, "--text", "utterance")
     code, told = left_with(capsys, *words, "--home", str(home.folder))
-    assert code == cli.EXIT_FAULT
+    assert code == Exit.FAULT
     assert "utterance" in told
 
 
@@ -66,7 +67,7 @@ def test_an_agent_without_identity_is_told_to_enrol(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     code, told = left_with(capsys, "run", "--home", str(tmp_path))
-    assert code == cli.EXIT_FAULT
+    assert code == Exit.FAULT
     assert "foedus-agent enrol" in told
 
 
@@ -75,5 +76,5 @@ def test_a_spent_code_has_an_exit_code_of_its_own(
 ) -> None:
     words = ("enrol", quiet_hub.url, "--code", quiet_hub.code("spent"))
     code, told = left_with(capsys, *words, "--home", str(tmp_path))
-    assert code == cli.EXIT_REFUSED
+    assert code == Exit.REFUSED
     assert "code_spent" in told

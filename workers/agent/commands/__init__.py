@@ -1,0 +1,1 @@
+"""The commands of `foedus-agent`, one module per subject; `agent.cli` puts them together."""
