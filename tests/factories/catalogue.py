@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -27,6 +29,8 @@ from hub.catalogue.models import (
     VersionFile,
 )
 from hub.catalogue.registry import revision_of
+from hub.catalogue.storage import Readable
+from hub.common.bodies import Body
 from hub.organisations.models import Agent
 
 PLAN = {"version": 1, "task": {"type": "causal_lm"}}
@@ -145,14 +149,25 @@ def begin(agent: Agent, content: bytes, *, task_id: UUID | None = None, **change
     )
 
 
-def send(upload: Upload, part: bytes, *, offset: int | None = None) -> Upload:
+def received(part: bytes) -> Body:
+    """A request's body as the hub has it once all of it is in."""
+    body = Body()
+    body.take(part)
+    body.rewind()
+    return body
+
+
+def send(
+    upload: Upload,
+    part: bytes,
+    *,
+    offset: int | None = None,
+    carrier: Callable[[bytes], Readable] = io.BytesIO,
+) -> Upload:
     """Append a part, at the upload's own offset unless another is given."""
-    return uploads.append(
-        upload=upload,
-        offset=upload.offset if offset is None else offset,
-        length=len(part),
-        body=io.BytesIO(part),
-    )
+    at = upload.offset if offset is None else offset
+    with closing(carrier(part)) as body:
+        return uploads.append(upload=upload, offset=at, length=len(part), body=body)
 
 
 def upload_file(agent: Agent, path: Path, *, task_id: UUID) -> Upload:

@@ -14,16 +14,17 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 
 from hub.catalogue.storage import BLOCK_BYTES, Readable, refusing_when_full
+from hub.common.bodies import Body
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -72,7 +73,7 @@ class Received:
     running: _Hash | None  # of the whole file up to here
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Part:
     """The open and locked file of an upload."""
 
@@ -90,6 +91,9 @@ class Part:
         Raises:
             StorageFull: some may have been written; it does not count before the offset moves.
         """
+        if offset == 0 and isinstance(body, Body) and body.size_bytes == limit_bytes:  # noqa: SIM102
+            if self._become(body):
+                return Received(limit_bytes, body.sha256.copy())
         running = hashes.up_to(self.upload_id, offset)
         received = 0
         with refusing_when_full():
@@ -100,6 +104,17 @@ class Part:
                 _write(self.file, block)
                 received += len(block)
         return Received(received, running)
+
+    def _become(self, body: Body) -> bool:
+        """Take a body that lies on disk as it is; it is locked before anybody can find it."""
+        new = self.path.with_name(f"{self.path.name}.{uuid4()}")
+        if not body.give_name(new):
+            return False
+        file = _locked(new)
+        new.replace(self.path)
+        self.file.close()
+        self.file = file
+        return True
 
     def sha256(self, size_bytes: int) -> str:
         """Of the whole file, which has this size."""
@@ -127,9 +142,22 @@ def locked_part(upload_id: UUID) -> Iterator[Part]:
     """Hold the file of an upload; whoever else wants it waits."""
     path = part_path(upload_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+    part = Part(upload_id, path, _locked(path))
+    try:
+        yield part
+    finally:
+        part.file.close()
+
+
+def _locked(path: Path) -> FileIO:
+    """The file that has this name once it is ours: who waited may hold one that had it before."""
+    while True:
+        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield Part(upload_id, path, file)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
 
 
 def _write(file: FileIO, block: bytes) -> None:

@@ -129,22 +129,22 @@ def resumed_upload(*, agent: Agent, upload_id: UUID) -> Upload:
 
 
 @transaction.atomic
-def close_uploads(*, task_id: UUID, reason: str = "the task is over", actor: Actor = HUB) -> int:
-    """Close what is open for a task; returns how many there were."""
-    of_task = Upload.objects.select_for_update().filter(task_id=task_id, state=UploadState.OPEN)
-    still_open = list(of_task.order_by("pk"))
+def close_uploads(*, reason: str = "the task is over", actor: Actor = HUB, **of: UUID) -> int:
+    """Close what is open for a task (`task_id`) or of an agent (`agent_id`); returns how many."""
+    uploads = Upload.objects.select_for_update().filter(**of, state=UploadState.OPEN)
+    still_open = list(uploads.order_by("pk"))
     for upload in still_open:
         _move_to_closed(upload, reason=reason, actor=actor)
     return len(still_open)
 
 
 def sweep_uploads() -> int:
-    """Close uploads that nobody touched for a while, or whose agent is revoked; returns how many.
+    """Close uploads that nobody touched for a while, or whose agent is gone; returns how many.
 
     Files that belong to no open upload are deleted after a day.
     """
     idle_since = timezone.now() - timedelta(seconds=settings.UPLOAD_IDLE_SECONDS)
-    abandoned = Q(touched_at__lt=idle_since) | Q(agent__state=AgentState.REVOKED)
+    abandoned = Q(touched_at__lt=idle_since) | ~Q(agent__state=AgentState.ACTIVE)
     with transaction.atomic():
         some = list(
             Upload.objects.select_for_update(of=("self",), skip_locked=True)

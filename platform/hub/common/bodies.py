@@ -1,15 +1,26 @@
-"""A bound on every body, before Django writes one byte of it to disk.
+"""Bodies of requests: how much is taken at most, and where it lies until a view asks for it.
 
-Django spools a request's body to a temporary file before any middleware runs, so what it should
-never take must be refused one layer further out.
+A body is taken whole before any middleware runs, so what should never be taken must be refused one
+layer further out.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
+import shutil
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from django.conf import settings
+from django.http import HttpRequest
 
 from hub.common.api.problems import Problem
+
+MOST_IN_MEMORY = 1 << 20
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -68,3 +79,82 @@ async def _refuse(send: Send, most: int) -> None:
     ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": response.content})
+
+
+class Body:
+    """A request's body, small in memory or large on disk, hashed while it comes in.
+
+    On disk it has no name, so that no crash leaves it behind.
+    """
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+        self.size_bytes = 0
+        self._file: BinaryIO = io.BytesIO()
+
+    def take(self, block: bytes) -> None:
+        if self.is_in_memory and self.size_bytes + len(block) > MOST_IN_MEMORY:
+            self._move_to_disk()
+        self.sha256.update(block)
+        self._file.write(block)
+        self.size_bytes += len(block)
+
+    @property
+    def is_in_memory(self) -> bool:
+        return isinstance(self._file, io.BytesIO)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size)
+
+    def readline(self, size: int = -1, /) -> bytes:
+        return self._file.readline(size)
+
+    def rewind(self) -> None:
+        self._file.seek(0)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def give_name(self, path: Path) -> bool:
+        """Let the file stay, under a new name in UPLOAD_FOLDER, without a copy.
+
+        False where that cannot be done: a small body, or a file system without nameless files.
+        """
+        if self.is_in_memory:
+            return False
+        self._file.flush()
+        descriptors = os.open("/proc/self/fd", os.O_RDONLY)
+        try:
+            # With a folder named, the link is to the file and not to what /proc shows of it.
+            os.link(str(self._file.fileno()), path, src_dir_fd=descriptors)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptors)
+        return True
+
+    def _move_to_disk(self) -> None:
+        file = _nameless_file(Path(settings.UPLOAD_FOLDER))
+        self._file.seek(0)
+        shutil.copyfileobj(self._file, file)
+        self._file = file
+
+
+def _nameless_file(folder: Path) -> BinaryIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600), "w+b")
+    except OSError:  # this file system cannot
+        return cast("BinaryIO", tempfile.TemporaryFile(dir=folder))
+
+
+def body_of(request: HttpRequest) -> Body | None:
+    """The body as the hub has received it; None if somebody else did."""
+    stream = getattr(request, "_stream", None)
+    return stream if isinstance(stream, Body) else None
+
+
+def sha256_of_body(request: HttpRequest) -> bytes:
+    """Of all that came, without reading it again where that was done on the way."""
+    body = body_of(request)
+    return body.sha256.digest() if body else hashlib.sha256(request.body).digest()

@@ -9,13 +9,12 @@ are not due yet.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -27,7 +26,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from hub.common.bodies import Message, Receive, Scope, Send
+from hub.common.bodies import Body, Message, Receive, Scope, Send
 from hub.common.wakeups import listener
 
 ASYNCHRONOUS_ONLY = {"servestatic.middleware.ServeStaticMiddleware"}  # for static files
@@ -62,24 +61,6 @@ def until_woken(response: R, *, channels: Iterable[str], until: float) -> R:
     return response
 
 
-class Body(tempfile.SpooledTemporaryFile[bytes]):
-    """A request's body, small in memory or large on disk, hashed while it came in."""
-
-    def __init__(self) -> None:
-        super().__init__(settings.FILE_UPLOAD_MAX_MEMORY_SIZE)
-        self.sha256 = hashlib.sha256()
-
-    def take(self, block: bytes) -> None:
-        self.sha256.update(block)
-        self.write(block)
-
-
-def sha256_of_body(request: HttpRequest) -> bytes:
-    """Of all that came, without reading it again where this module has received it."""
-    known = getattr(getattr(request, "_stream", None), "sha256", None)
-    return known.digest() if known else hashlib.sha256(request.body).digest()
-
-
 class Handler(ASGIHandler):
     """See the module."""
 
@@ -92,14 +73,14 @@ class Handler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        with body:
-            request, refusal = self.create_request(scope, body)
+        with closing(body):
+            request, refusal = self.create_request(scope, cast("IO[bytes]", body))
             if request is not None:
                 await _unless_left(self._answer(request, send), receive)
             elif refusal is not None:
                 await self.send_response(refusal, send)
 
-    async def read_body(self, receive: Receive) -> Body:
+    async def read_body(self, receive: Receive) -> Body:  # type: ignore[override]
         """Take the body in blocks; each is hashed and written while the next one comes."""
         body, block, more = Body(), bytearray(), True
         writing: Awaitable[None] = asyncio.sleep(0)
@@ -117,7 +98,7 @@ class Handler(ASGIHandler):
                 block.clear()
         await writing
         body.take(bytes(block))
-        body.seek(0)
+        body.rewind()
         return body
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002

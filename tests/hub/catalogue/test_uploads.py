@@ -6,6 +6,7 @@ import io
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from uuid import uuid4
 
@@ -30,9 +31,10 @@ from hub.catalogue.models import Artifact, Upload
 from hub.catalogue.parts import hashes, part_path
 from hub.catalogue.storage import store
 from hub.catalogue.streaming import artifact_response
+from hub.common import bodies
 from hub.common.errors import Invalid, NotFound, StorageFull
 from hub.common.models import Event
-from tests.factories.catalogue import ArtifactFactory, begin, send, sha256_hex
+from tests.factories.catalogue import ArtifactFactory, begin, received, send, sha256_hex
 from tests.factories.federations import ParticipationFactory
 from tests.factories.organisations import AgentFactory
 from tests.hub.catalogue.faults import full_disk
@@ -142,6 +144,17 @@ def test_a_part_at_another_offset_changes_nothing(upload):
         assert refused.value.extra == {"offset": 2000}
     assert send(upload, CONTENT[2000:]).state == "complete"
     assert stored() == CONTENT
+
+
+def test_a_first_part_that_lies_on_disk_is_not_copied(upload, settings, monkeypatch):
+    monkeypatch.setattr(bodies, "MOST_IN_MEMORY", 1000)
+    with closing(received(CONTENT[:3000])) as body:
+        inode = os.fstat(body._file.fileno()).st_ino
+        upload = send(upload, CONTENT[:3000], carrier=lambda _: body)
+    assert part_path(upload.pk).stat().st_ino == inode
+    assert send(upload, CONTENT[3000:], carrier=received).state == "complete"
+    assert stored() == CONTENT
+    assert not list(settings.UPLOAD_FOLDER.iterdir())
 
 
 def test_no_more_is_read_than_was_said(upload):
@@ -343,7 +356,9 @@ def test_fifty_at_once_who_complete_it_get_one_result(upload):
 
 
 @committing
-def test_two_writers_at_one_offset_leave_the_bytes_of_one_of_them(agent):
+@pytest.mark.parametrize("carrier", [io.BytesIO, received], ids=["copied", "adopted"])
+def test_two_writers_at_one_offset_leave_the_bytes_of_one_of_them(agent, monkeypatch, carrier):
+    monkeypatch.setattr(bodies, "MOST_IN_MEMORY", 50_000)
     ours, theirs = b"a" * 100_000, b"b" * 100_000
     for _ in range(10):
         upload = begin(agent, ours)
@@ -352,7 +367,8 @@ def test_two_writers_at_one_offset_leave_the_bytes_of_one_of_them(agent):
         def write(content: bytes) -> str:
             try:
                 gate.wait()  # noqa: B023
-                send(Upload.objects.get(pk=upload.pk), content[:60_000], offset=0)  # noqa: B023
+                mine = Upload.objects.get(pk=upload.pk)  # noqa: B023
+                send(mine, content[:60_000], offset=0, carrier=carrier)
             except OffsetMismatch:
                 return "lost"
             finally:

@@ -16,7 +16,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
 
-from hub.common.handler import Handler, sha256_of_body, until_woken
+from hub.common.bodies import sha256_of_body
+from hub.common.handler import Handler, until_woken
 from hub.common.wakeups import listener, wake
 
 Messages = list[MutableMapping[str, Any]]

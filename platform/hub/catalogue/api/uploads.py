@@ -29,7 +29,7 @@ from hub.catalogue.errors import (
 )
 from hub.catalogue.models import Upload
 from hub.catalogue.selectors import upload_of
-from hub.common.handler import sha256_of_body
+from hub.common.bodies import body_of, sha256_of_body
 from hub.organisations.api.base import AgentView
 
 TUS = "1.0.0"
@@ -86,9 +86,10 @@ class UploadView(AgentView):
         if request.content_type != PART_TYPE:
             raise WrongMediaType(f"Parts are sent as {PART_TYPE}.")
         upload = upload_of(self.agent, upload_id)
-        body = request._request  # noqa: SLF001  (the framework hides what it does not parse)
+        came = request._request  # noqa: SLF001  (the framework hides what it does not parse)
         offset, length = count_of(request, "Upload-Offset"), length_of(request)
-        check_part(body)
+        check_part(came)
+        body = body_of(came) or came
         upload = uploads.append(upload=upload, offset=offset, length=length, body=body)
         return self._at(upload, status=204)
 

@@ -14,11 +14,11 @@ from rest_framework.request import Request
 
 from federation.signatures import SignatureRefused, check_digest, verify_head
 from hub.common.actors import Actor
-from hub.common.handler import sha256_of_body
+from hub.common.bodies import sha256_of_body
 from hub.organisations import services
-from hub.organisations.errors import RevokedKey, Suspended
-from hub.organisations.models import Agent, AgentState, OrganisationState
-from hub.organisations.selectors import agent_by_key
+from hub.organisations.errors import AgentLeft, RevokedKey, Suspended
+from hub.organisations.models import Agent, AgentKey, AgentState, OrganisationState
+from hub.organisations.selectors import agent_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +63,29 @@ def signing_agent(request: HttpRequest, *, checks_body: bool = False) -> Agent:
 
     Raises:
         AuthenticationFailed: not signed as it must be; the code says how.
-        ReplayedNonce, RevokedKey, Suspended: signed, and refused all the same.
+        ReplayedNonce, RevokedKey, AgentLeft, Suspended: signed, and refused all the same.
     """
     known: str | None = getattr(request, "signed_by", None)
-    agent = agent_by_key(known) if known else _verified(request, checks_body=checks_body)
-    if agent is None or agent.state == AgentState.REVOKED:
+    key = agent_key(known) if known else _verified(request, checks_body=checks_body)
+    if key is None or not key.is_in_force or key.agent.state == AgentState.REVOKED:
         raise RevokedKey("Enrol the agent again, with a new key.")
-    if agent.organisation.state == OrganisationState.SUSPENDED:
+    if key.agent.is_final:
+        raise AgentLeft("Enrol it again to go on.")
+    if key.agent.organisation.state == OrganisationState.SUSPENDED:
         raise Suspended("Ask the hub's operator.")
-    request.signed_by = agent.key_id  # type: ignore[attr-defined]
-    return agent
+    request.signed_by = key.key_id  # type: ignore[attr-defined]
+    return key.agent
 
 
-def _verified(request: HttpRequest, *, checks_body: bool) -> Agent:
-    found: dict[str, Agent] = {}
+def _verified(request: HttpRequest, *, checks_body: bool) -> AgentKey:
+    found: dict[str, AgentKey] = {}
 
-    def resolve(key: str) -> bytes:
-        agent = agent_by_key(key)
-        if agent is None:
-            raise LookupError(key)
-        found[key] = agent
-        return bytes(agent.public_key)
+    def resolve(name: str) -> bytes:
+        key = agent_key(name)
+        if key is None or not key.is_in_force:
+            raise LookupError(name)
+        found[name] = key
+        return bytes(key.public_key)
 
     now = timezone.now()
     try:
