@@ -240,6 +240,47 @@ class EnrolmentOut(Message):
     hub_key_id: Sha256
 
 
+class KeyIn(Message):
+    """A new key for an agent, sent with the old one's signature."""
+
+    replaces: Sha256  # id of the key that it has now
+    public_key: Annotated[str, Field(min_length=44, max_length=44)]  # base64 of 32 bytes
+    signature: Annotated[str, Field(max_length=128)]  # by the new key
+
+
+class KeyOut(Message):
+    replaces: Sha256
+    replaces_until: datetime  # until then the old key is good, too
+
+
+class LeaveIn(Message):
+    """The agent goes for good."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class Place(Message):
+    """A federation that the agent's organisation takes part in."""
+
+    federation: str  # slug
+    federation_name: str
+    base: BaseModelRef
+    base_bytes: Count
+    plan: Plan | None = None  # of its newest run that was started
+
+
+class StandingOut(Message):
+    """Who the agent is to the hub, and what its organisation takes part in."""
+
+    agent: UUID
+    name: str
+    organisation: str
+    organisation_name: str
+    key_id: Sha256  # of the agent's present key
+    protocol: str = PROTOCOL_VERSION
+    places: tuple[Place, ...] = ()
+
+
 class DownloadTokenIn(Message):
     repo: Annotated[str, Field(max_length=200)]
 

@@ -30,6 +30,7 @@ class Job(StrEnum):
     VALIDATE_UPDATE = "compute.validate_update"
     AGGREGATE_ROUND = "compute.aggregate_round"
     ADVANCE_RUN = "default.advance_run"
+    RETIRE_AGENT = "default.retire_agent"
     RECONCILE = "periodic.reconcile"
     HOUSEKEEPING = "periodic.housekeeping"
 

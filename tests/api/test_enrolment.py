@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from rest_framework.test import APIClient
 
-from federation.signatures import generate_private_key, key_id
+from federation.signatures import generate_private_key, key_id, public_key_of
 from hub.organisations.models import Agent
 from hub.organisations.selectors import hub_key
 from tests.conftest import Person
@@ -41,7 +41,7 @@ def test_from_the_code_to_the_first_signed_request(ada: Person):
     )
     assert response.status_code == 204
     listed = ada.api.get("/api/v1/agents").json()["results"]
-    assert [row["key_id"] for row in listed] == [key_id(bytes(agent.public_key))]
+    assert [row["key_id"] for row in listed] == [key_id(public_key_of(private_key))]
 
 
 def test_a_code_is_spent(ada: Person):

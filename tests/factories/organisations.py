@@ -6,7 +6,14 @@ import factory
 from factory import Faker, LazyFunction, Sequence, SubFactory
 
 from federation.signatures import generate_private_key, key_id, public_key_of
-from hub.organisations.models import Agent, Membership, Organisation, OrganisationState, Role
+from hub.organisations.models import (
+    Agent,
+    AgentKey,
+    Membership,
+    Organisation,
+    OrganisationState,
+    Role,
+)
 from tests.factories.accounts import UserFactory
 
 
@@ -42,7 +49,8 @@ class AgentFactory(factory.django.DjangoModelFactory[Agent]):
     @classmethod
     def _create(cls, model_class: Any, *args: Any, private_key: bytes, **columns: Any) -> Agent:
         public_key = public_key_of(private_key)
-        columns = {"public_key": public_key, "key_id": key_id(public_key), **columns}
+        columns = {"key_id": key_id(public_key), **columns}
         agent = super()._create(model_class, *args, **columns)
+        AgentKey.objects.create(agent=agent, public_key=public_key, key_id=agent.key_id)
         agent.private_key = private_key
         return agent

@@ -1,4 +1,4 @@
-"""Coordination of runs: seconds, no tensors."""
+"""Coordination of runs and agents: seconds, no tensors."""
 
 from __future__ import annotations
 
@@ -12,3 +12,9 @@ from jobs.policies import PATIENT, identifier
 def advance_run(run_id: str) -> None:
     """Take a run's next step; delivered twice, the second finds nothing due."""
     services.advance_run(run_id=identifier(run_id))
+
+
+@app.task(name=Job.RETIRE_AGENT.value, **PATIENT)
+def retire_agent(agent_id: str) -> None:
+    """Take from an agent that is gone what it held; delivered twice, it holds nothing."""
+    services.retire_agent(agent_id=identifier(agent_id))

@@ -25,7 +25,9 @@ PATTERNS: Mapping[str, str] = {
     "organisation.code_made": "{actor} made an enrolment code[ for {organisation}]",
     "agent.enrolled": "{who} enrolled",
     "agent.renamed": "{actor} renamed the agent[ '{before}'][ to '{agent}']",
+    "agent.key_rotated": "{who} has a new key",
     "agent.revoked": "{actor} revoked {who}[: {reason}]",
+    "agent.left": "{who} left for good[: {reason}]",
     # federations
     "federation.founded": "[{organisation}|{actor}] founded [{federation}|the federation]",
     "federation.active": "{actor} resumed [{federation}|the federation][: {reason}]",

@@ -55,7 +55,7 @@ class Fleet:
 def fleet() -> Fleet:
     """Everybody in one query: agents are counted in hundreds."""
     agents = Agent.objects.filter(state=AgentState.ACTIVE).select_related("organisation")
-    everybody = list(agents.defer("public_key", "federations"))
+    everybody = list(agents.defer("federations"))
     limit = timezone.now() - SILENT_AFTER
     silent = [a for a in everybody if a.last_seen_at is None or a.last_seen_at < limit]
     return Fleet(

@@ -131,8 +131,8 @@ offer(
     Act(
         name="revoke",
         label="Revoke",
-        consequence="Its key opens nothing from its next request on, for good. What it holds "
-        "goes back to the queue when its lease runs out.",
+        consequence="Its keys open nothing from its next request on, for good. What it holds "
+        "goes back to the queue.",
         perform=lambda pk, who, why: services.revoke_agent(agent_id=pk, actor=who, reason=why),
         states=frozenset({AgentState.ACTIVE}),
         is_dangerous=True,

@@ -83,6 +83,23 @@ class RevokedKey(DomainError):
     title = "The agent's key has been revoked."
 
 
+class AgentLeft(DomainError):
+    status = 401
+    code = "agent_left"
+    title = "The agent has left."
+
+
+class KeyRotated(DomainError):
+    code = "key_rotated"
+    title = "Another key has taken this one's place."
+
+
+class TooManyKeys(DomainError):
+    status = 429
+    code = "too_many_keys"
+    title = "Too many of the agent's former keys are still good."
+
+
 class Suspended(Forbidden):
     code = "organisation_suspended"
     title = "The organisation is suspended."

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from hub.common.actors import Actor
 from hub.common.models import Identified, Stateful, Transitions
@@ -88,6 +89,7 @@ class Membership(Identified):
 class AgentState(models.TextChoices):
     ACTIVE = "active", "active"
     REVOKED = "revoked", "revoked"
+    LEFT = "left", "left"
 
 
 class Agent(Stateful):
@@ -95,15 +97,15 @@ class Agent(Stateful):
 
     subject = "agent"
     transitions: ClassVar[Transitions] = {
-        AgentState.ACTIVE: {AgentState.REVOKED},
+        AgentState.ACTIVE: {AgentState.REVOKED, AgentState.LEFT},
         AgentState.REVOKED: set(),
+        AgentState.LEFT: set(),
     }
 
     state = models.CharField(max_length=20, choices=AgentState, default=AgentState.ACTIVE)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="agents")
     name = models.CharField(max_length=80)
-    public_key = models.BinaryField(max_length=32)
-    key_id = models.CharField(max_length=64, unique=True)  # SHA-256 of the public key, hex
+    key_id = models.CharField(max_length=64, unique=True)  # of the key it has now
     version = models.CharField(max_length=32, blank=True)
     device = models.CharField(max_length=120, blank=True)
     federations = models.JSONField(default=list)  # slugs it has data for, as it last said
@@ -126,6 +128,33 @@ class Agent(Stateful):
         return Actor(
             kind="agent", id=self.pk, label=self.name, organisation_id=self.organisation_id
         )
+
+
+class AgentKey(Identified):
+    """A public key that an agent signs or has signed with; no key ever serves two agents."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="keys")
+    public_key = models.BinaryField(max_length=32)
+    key_id = models.CharField(max_length=64, unique=True)  # SHA-256 of the public key, hex
+    expires_at = models.DateTimeField(null=True)  # set when another takes its place
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["agent"],
+                condition=models.Q(expires_at__isnull=True),
+                name="one_present_key_per_agent",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.key_id
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether requests may be signed with it, as far as the key is concerned."""
+        return self.expires_at is None or timezone.now() < self.expires_at
 
 
 class EnrolmentCode(Identified):

@@ -22,7 +22,7 @@ from hub.common.models import Event
 from hub.common.sentences import DOING
 from hub.organisations.models import (
     Agent,
-    AgentState,
+    AgentKey,
     Membership,
     Organisation,
     OrganisationState,
@@ -117,12 +117,18 @@ def agents_of(user: User) -> QuerySet[Agent]:
     return Agent.objects.filter(organisation__memberships__user=user).select_related("organisation")
 
 
-def agent_by_key(key: str) -> Agent | None:
-    """The agent that signs with this key, in any state."""
+def agent_key(key: str) -> AgentKey | None:
+    """The key of this id with its agent, in any state, and the organisation; one query."""
     try:
-        return Agent.objects.select_related("organisation").get(key_id=key)
-    except Agent.DoesNotExist:
+        return AgentKey.objects.select_related("agent__organisation").get(key_id=key)
+    except AgentKey.DoesNotExist:
         return None
+
+
+def key_in_force(agent: Agent, key: str) -> AgentKey | None:
+    """The agent's key of this id, if it is its present one or was until lately."""
+    found = agent.keys.filter(key_id=key).first()
+    return found if found and found.is_in_force else None
 
 
 def history_of(subject: Organisation | Agent) -> list[Told]:
@@ -166,10 +172,10 @@ class Sighting:
 
     @property
     def state(self) -> str:
-        """revoked, enrolled (never seen), offline (silent), busy or online."""
+        """revoked, left, enrolled (never seen), offline (silent), busy or online."""
         seen = self.agent.last_seen_at
-        if self.agent.state == AgentState.REVOKED:
-            return "revoked"
+        if self.agent.is_final:
+            return self.agent.state
         if seen is None:
             return "enrolled"
         if seen < timezone.now() - SILENT_AFTER:

@@ -1,4 +1,4 @@
-"""Enrolment: the one thing that agents do before they have a signature."""
+"""An agent's identity: enrolment, before it has a signature; then new keys, and its leave."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from federation.protocol import EnrolmentIn, EnrolmentOut
+from federation.protocol import EnrolmentIn, EnrolmentOut, KeyIn, KeyOut, LeaveIn
 from hub.common.api.limits import Limit, address_of
 from hub.common.api.permissions import Anyone
 from hub.organisations import services
-from hub.organisations.api.base import MessageView, message_schema
+from hub.organisations.api.base import AgentView, MessageView, message_schema
 from hub.organisations.errors import CodeExpired, CodeSpent, CodeUnknown
 from hub.organisations.models import Agent
 from hub.organisations.selectors import hub_key
@@ -48,6 +48,32 @@ class EnrolmentView(MessageView):
             self.limit.spend(address)
             raise
         return Response(_welcome(agent).model_dump(mode="json"), status=201)
+
+
+class KeysView(AgentView):
+    @extend_schema(
+        operation_id="agent_rotate_key",
+        request=message_schema(KeyIn),
+        responses={201: message_schema(KeyOut)},
+    )
+    def post(self, request: Request) -> Response:
+        """Put a new key in the present one's place; the old one is good for a day more."""
+        signed_by: str = request._request.signed_by  # type: ignore[attr-defined]  # noqa: SLF001
+        message = self.message(KeyIn)
+        old = services.rotate_key(agent=self.agent, signed_by=signed_by, message=message)
+        assert old.expires_at is not None
+        out = KeyOut(replaces=old.key_id, replaces_until=old.expires_at)
+        return Response(out.model_dump(mode="json"), status=201)
+
+
+class LeaveView(AgentView):
+    @extend_schema(
+        operation_id="agent_leave", request=message_schema(LeaveIn), responses={200: None}
+    )
+    def post(self, request: Request) -> Response:
+        """Go for good: the keys end, leases and uploads are closed."""
+        services.leave(agent=self.agent, reason=self.message(LeaveIn).reason)
+        return Response({})
 
 
 def _welcome(agent: Agent) -> EnrolmentOut:

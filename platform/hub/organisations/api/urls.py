@@ -13,5 +13,7 @@ own.register("agents", views.AgentViewSet, basename="agent")
 urlpatterns = [
     path("agent/enrolments", agents.EnrolmentView.as_view()),
     path("agent/enrolments/nonce", agents.NonceView.as_view()),
+    path("agent/keys", agents.KeysView.as_view()),
+    path("agent/leave", agents.LeaveView.as_view()),
     *own.urls,
 ]

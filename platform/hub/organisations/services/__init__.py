@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub.organisations.services.agents import (
+    leave,
     prune_nonces,
     rename_agent,
     revoke_agent,
@@ -10,6 +11,7 @@ from hub.organisations.services.agents import (
     touch_agent,
 )
 from hub.organisations.services.enrolment import enrol_agent, make_enrolment_code, new_nonce
+from hub.organisations.services.keys import rotate_key
 from hub.organisations.services.organisations import (
     add_member,
     approve_organisation,
@@ -24,6 +26,7 @@ __all__ = [
     "add_member",
     "approve_organisation",
     "enrol_agent",
+    "leave",
     "make_enrolment_code",
     "new_nonce",
     "prune_nonces",
@@ -33,6 +36,7 @@ __all__ = [
     "remove_member",
     "rename_agent",
     "revoke_agent",
+    "rotate_key",
     "spend_nonce",
     "suspend_organisation",
     "touch_agent",

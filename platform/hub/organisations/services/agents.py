@@ -16,6 +16,7 @@ from hub.common import text
 from hub.common.actors import Actor
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake
+from hub.dispatch import Job, enqueue
 from hub.organisations.errors import AgentNameTaken, ReplayedNonce
 from hub.organisations.models import Agent, AgentState, Role, UsedNonce
 from hub.organisations.selectors import require_role
@@ -23,18 +24,28 @@ from hub.organisations.selectors import require_role
 SEEN_EVERY = timedelta(seconds=5)
 
 
-@transaction.atomic
 def revoke_agent(*, agent_id: UUID, actor: Actor, reason: str = "") -> Agent:
-    """End an agent's key; acts on its next request. Doing it twice changes nothing."""
-    agent = _locked(agent_id)
-    if agent.state != AgentState.REVOKED:
-        agent.move_to(
-            AgentState.REVOKED,
-            actor=actor,
-            reason=text.line(reason, most=500),
-            data={"organisation": agent.organisation.name, "agent": agent.name},
-        )
-        wake(f"organisation:{agent.organisation_id}")
+    """End an agent's keys; acts on its next request. Doing it twice changes nothing.
+
+    Its leases and uploads are closed by a job.
+    """
+    return _end(agent_id, AgentState.REVOKED, actor, text.line(reason, most=500))
+
+
+def leave(*, agent: Agent, reason: str = "") -> Agent:
+    """The agent goes for good, as its site wants it; else as if it were revoked."""
+    return _end(agent.pk, AgentState.LEFT, agent.actor, text.line(reason, most=500))
+
+
+@transaction.atomic
+def _end(agent_id: UUID, state: AgentState, actor: Actor, reason: str) -> Agent:
+    agent = locked_agent(agent_id)
+    if agent.is_final:
+        return agent
+    names = {"organisation": agent.organisation.name, "agent": agent.name}
+    agent.move_to(state, actor=actor, reason=reason, data=names)
+    enqueue(Job.RETIRE_AGENT, str(agent.pk))
+    wake(f"organisation:{agent.organisation_id}")
     return agent
 
 
@@ -45,7 +56,7 @@ def rename_agent(*, agent_id: UUID, name: str, user: User) -> Agent:
     Raises:
         AgentNameTaken: also by one that is revoked; the record keeps telling them apart.
     """
-    agent = _locked(agent_id)
+    agent = locked_agent(agent_id)
     require_role(user, agent.organisation_id, Role.OWNER)
     before, agent.name = agent.name, text.line(name, least=1, most=80)
     if agent.name == before:
@@ -91,7 +102,7 @@ def prune_nonces() -> int:
     return UsedNonce.objects.filter(at__lt=old).delete()[0]
 
 
-def _locked(agent_id: UUID) -> Agent:
+def locked_agent(agent_id: UUID) -> Agent:
     agent = (
         Agent.objects.select_related("organisation")
         .select_for_update(of=("self",))

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from hub.organisations.errors import (
     KeyKnown,
     NotApproved,
 )
-from hub.organisations.models import Agent, EnrolmentCode, OrganisationState, Role
+from hub.organisations.models import Agent, AgentKey, EnrolmentCode, OrganisationState, Role
 from hub.organisations.selectors import require_role
 
 PROOF_LABEL = "fl-enrol-v1"
@@ -92,16 +93,14 @@ def _create(code: EnrolmentCode, message: EnrolmentIn, public_key: bytes) -> Age
     try:
         with transaction.atomic():
             agent = Agent.objects.create(
-                organisation=code.organisation,
-                name=name,
-                public_key=public_key,
-                key_id=key_id(public_key),
+                organisation=code.organisation, name=name, key_id=key_id(public_key)
             )
+            AgentKey.objects.create(agent=agent, public_key=public_key, key_id=agent.key_id)
     except IntegrityError as error:
         if violated(error) == "agent_names_differ":
             raise AgentNameTaken(f"{name} is another agent of {code.organisation}.") from error
         raise KeyKnown("Make a new key for a new agent.") from error
-    data = {"organisation": code.organisation.name, "agent": name}
+    data = {"organisation": code.organisation.name, "agent": name, "key_id": agent.key_id}
     agent.record("enrolled", actor=agent.actor, data=data)
     return agent
 
@@ -112,15 +111,25 @@ def _proved_key(message: EnrolmentIn) -> bytes:
         _sealer().unsign(message.nonce, max_age=NONCE_LIFE)
     except BadSeal as error:
         raise BadNonce("Get a new one and sign again.") from error
+    parts = (_digest(message.code), message.public_key, message.nonce)
+    return proved_key(message.public_key, PROOF_LABEL, parts, message.signature)
+
+
+def proved_key(text: str, label: str, parts: Sequence[str], signature: str) -> bytes:
+    """A public key in base64 as bytes, once its owner has signed the parts, for this hub.
+
+    Raises:
+        BadPublicKey: no key, or one of small order, for which anybody can sign.
+        BadProof: the signature is of something else, or by another key.
+    """
     try:
-        public_key = base64.b64decode(message.public_key, validate=True)
+        public_key = base64.b64decode(text, validate=True)
         check_public_key(public_key)
     except (binascii.Error, ValueError) as error:  # BadKey is a ValueError
         raise BadPublicKey("Make another key.") from error
     origin = settings.PUBLIC_URL
-    parts = (origin, _digest(message.code), message.public_key, message.nonce)
     try:
-        verify_bytes(public_key, PROOF_LABEL, "\n".join(parts).encode(), message.signature)
+        verify_bytes(public_key, label, "\n".join((origin, *parts)).encode(), signature)
     except (BadSignature, BadKey) as error:
         raise BadProof(f"Sign it with this key, for this hub: {origin}") from error
     return public_key

@@ -17,6 +17,7 @@ from hub.common.handler import until_woken
 from hub.organisations.api.base import AgentView, message_schema
 from hub.organisations.services import touch_agent
 from hub.runs import services
+from hub.runs.standing import standing_of
 
 LONGEST_WAIT = 30.0
 
@@ -66,6 +67,13 @@ def _wait(request: HttpRequest) -> float:
         return max(0.0, min(float(request.GET.get("wait", "0")), LONGEST_WAIT))
     except ValueError:
         return 0.0
+
+
+class StandingView(AgentView):
+    @extend_schema(operation_id="agent_standing", responses=message_schema(protocol.StandingOut))
+    def get(self, request: Request) -> Response:
+        """Who the agent is here, and what its organisation takes part in."""
+        return answer(standing_of(self.agent))
 
 
 class HeartbeatView(AgentView):

@@ -13,6 +13,7 @@ router.register("updates", views.UpdateViewSet, basename="update")
 router.register("events", views.EventViewSet, basename="event")
 
 urlpatterns = [
+    path("agent/standing", agent.StandingView.as_view()),
     path("agent/leases", agent.LeaseView.as_view()),
     path("agent/tasks/<uuid:task_id>/heartbeats", agent.HeartbeatView.as_view()),
     path("agent/tasks/<uuid:task_id>/uploads", agent.UploadsView.as_view()),

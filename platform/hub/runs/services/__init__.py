@@ -8,6 +8,7 @@ from hub.runs.services.leases import (
     heartbeat,
     lease_task,
     release_task,
+    retire_agent,
 )
 from hub.runs.services.lifecycle import (
     cancel_run,
@@ -56,6 +57,7 @@ __all__ = [
     "release_task",
     "renew_claim",
     "resume_run",
+    "retire_agent",
     "run_prepared",
     "start_run",
     "submit_evaluation",

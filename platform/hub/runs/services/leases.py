@@ -30,7 +30,7 @@ from hub.catalogue.uploads import close_uploads
 from hub.common.actors import HUB, Actor
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.organisations.models import Agent
+from hub.organisations.models import Agent, AgentState
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task, TaskState, TrainingPoint
 from hub.runs.selectors import waiting_tasks
@@ -212,6 +212,28 @@ def expire_leases(*, limit: int = 200) -> int:
             else:
                 _give_up(task, actor=HUB, code="lease_expired", detail="the agent fell silent")
     return len(overdue)
+
+
+@transaction.atomic
+def retire_agent(*, agent_id: UUID) -> int:
+    """Offer again what an agent held that is revoked or has left, and close its uploads.
+
+    Returns how many leases it held; an agent that is active keeps them.
+    """
+    gone = Agent.objects.exclude(state=AgentState.ACTIVE).filter(pk=agent_id).first()
+    if gone is None:
+        return 0
+    held = list(
+        Task.objects.select_related("round__run__federation", "participation__organisation")
+        .select_for_update(of=("self",))
+        .filter(agent=gone, state=TaskState.LEASED)
+        .order_by("pk")
+    )
+    for task in held:
+        task.attempts -= 1
+        _requeue(task, actor=HUB, reason=f"the agent is {gone.get_state_display()}")
+    close_uploads(agent_id=agent_id, reason="the agent is gone")
+    return len(held)
 
 
 def _attempts(task: Task) -> int:

@@ -32,7 +32,7 @@ from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.selectors import require_lead
 from hub.organisations.models import Agent
-from hub.organisations.selectors import hub_key
+from hub.organisations.selectors import hub_key, key_in_force
 from hub.runs.errors import (
     AlreadySubmitted,
     BadStatementSignature,
@@ -88,7 +88,7 @@ def _submit(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Receipt | None
     late = is_late(task)
     if not late:
         require_lease(task, agent=agent, fence=message.fence)
-    check_statement(task, agent=agent, statement=message.statement)
+    check_statement(task, message.statement)
     check_signature(agent, message)
     artifact = _uploaded(task, agent, message.statement)
     check_bytes(task, artifact)
@@ -112,7 +112,7 @@ def is_late(task: Task) -> bool:
     return task.state == TaskState.CANCELLED and frozen and recorded
 
 
-def check_statement(task: Task, *, agent: Agent, statement: UpdateStatement) -> None:
+def check_statement(task: Task, statement: UpdateStatement) -> None:
     """Refuse a statement that says something else than the task does."""
     run = task.round.run
     facts: dict[str, object] = {
@@ -122,7 +122,6 @@ def check_statement(task: Task, *, agent: Agent, statement: UpdateStatement) -> 
         "task": task.pk,
         "participation_rank": effective_rank(run.typed_plan, task.participation),
         "plan_digest": run.plan_digest,
-        "key_id": agent.key_id,
     }
     for name, value in facts.items():
         if getattr(statement, name) != value:
@@ -132,9 +131,13 @@ def check_statement(task: Task, *, agent: Agent, statement: UpdateStatement) -> 
 
 
 def check_signature(agent: Agent, message: UpdateIn) -> None:
+    """The statement names its key: the agent's present one, or one that was until lately."""
+    key = key_in_force(agent, message.statement.key_id)
+    if key is None:
+        raise StatementMismatch(f"key_id should be {agent.key_id}")
     try:
         verify_bytes(
-            bytes(agent.public_key),
+            bytes(key.public_key),
             STATEMENT_LABEL,
             canonical(_dump(message.statement)),
             message.signature,
