@@ -8,18 +8,36 @@ imports torch.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 PLAN_VERSION: Final = 1
 
 
 class Part(BaseModel):
-    """A frozen section of the plan; unknown fields and loose types are refused."""
+    """A frozen section of the plan; unknown fields and loose types are refused.
+
+    `later`: fields that were not there at first. They are written only where they are used, so
+    that what never heard of them reads a plan that does without them, and its digest stays.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        usual = {name: type(self).model_fields[name].default for name in self.later}
+        unused = {name for name, default in usual.items() if getattr(self, name) == default}
+        return {name: value for name, value in write(self).items() if name not in unused}
 
 
 class SequenceClassification(Part):
@@ -111,6 +129,8 @@ class Adapter(Part):
 class Training(Part):
     """What each agent does in one round."""
 
+    later = frozenset({"proximal_mu"})
+
     epochs: Annotated[
         float,
         Field(gt=0, le=100, strict=False, title="Epochs per round"),
@@ -140,6 +160,17 @@ class Training(Part):
             "on hardware that has them. Adapters stay in fp32.",
         ),
     ] = "fp32"
+    proximal_mu: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=100,
+            strict=False,
+            title="Pull towards the start",
+            description="FedProx: keeps what one site learns near what all share. 0: no pull; "
+            "0.001 to 1 are usual where data differ much.",
+        ),
+    ] = 0.0
 
 
 class Aggregation(Part):

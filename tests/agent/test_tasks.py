@@ -11,6 +11,7 @@ from agent.home import Home
 from agent.journal import Entry
 from agent.progress import Reporter
 from agent.tasks import task_types
+from agent.tasks.train import _checkpointing
 from federation.modelling import Examples, ModellingRefused, Step, train
 from federation.protocol import TaskType
 from federation.tensors import cut_rank
@@ -64,6 +65,13 @@ def test_a_task_that_kills_its_worker_each_time_is_given_up(home: Home, entry: E
     assert entry.outcome
     assert entry.outcome.failure
     assert entry.outcome.failure.code == "worker_died"
+
+
+def test_a_task_that_gets_on_between_two_deaths_is_not_given_up(entry: Entry) -> None:
+    for _ in range(5):
+        entry.begin_attempt()
+        _checkpointing(entry).on_saved()
+    assert entry.begin_attempt() == 1
 
 
 def test_another_plan_than_the_digest_names_is_refused(home: Home, entry: Entry) -> None:

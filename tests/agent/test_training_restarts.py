@@ -6,22 +6,60 @@ from pathlib import Path
 
 from tests.agent import tiny
 from tests.agent.conftest import Spec, training
-from tests.agent.fake_hub import FakeHub
+from tests.agent.fake_hub import FakeHub, Task
 from tests.agent.place import Place
 
+EVERY_STEP = {"AGENT_CHECKPOINT_SECONDS": "0"}
+STEPS = 480
 
-def test_killed_in_mid_training_it_trains_again_and_submits_once(
+
+def long_training(hub: FakeHub, adapter: bytes) -> Spec:
+    return training(hub, adapter, tiny.plan(batch_size=1, epochs=STEPS / 60))
+
+
+def test_killed_in_mid_training_it_goes_on_from_its_checkpoint_and_submits_once(
     hub: FakeHub, place: Place, adapter: bytes
 ) -> None:
-    task = hub.offer(training(hub, adapter, tiny.plan(batch_size=1, epochs=8.0)))
-    place.wait_until(lambda: place.step_of(task) > 3)
+    spec = long_training(hub, adapter)
+    place.stop()
+    place.start(EVERY_STEP)
+    task = hub.offer(spec)
+    place.wait_until(lambda: place.step_of(task) > STEPS / 2)
     place.kill()
-    beats = len(task.heartbeats)
-    place.start()
-    hub.wait_for(lambda: task.receipt)
+    beats, reached = len(task.heartbeats), place.step_of(task)
+    place.start(EVERY_STEP)
+    steps: set[int] = set()
+    place.wait_until(lambda: steps.add(place.step_of(task)) or task.receipt)
     place.wait_until_idle()
+    assert not steps & set(range(1, reached))
     assert len(task.updates) == 1
     assert task.heartbeats[beats].fence == 1  # the first thing it did was to beat
+    assert sent_bytes(hub, task) == sent_bytes(hub, undisturbed(hub, place, spec))
+
+
+def undisturbed(hub: FakeHub, place: Place, spec: Spec) -> Task:
+    task = hub.offer(spec)
+    hub.wait_for(lambda: task.receipt)
+    place.wait_until_idle()
+    return task
+
+
+def sent_bytes(hub: FakeHub, task: Task) -> str:
+    return task.updates[0].statement.update_sha256
+
+
+def test_when_the_task_is_over_its_checkpoint_is_gone(
+    hub: FakeHub, place: Place, adapter: bytes
+) -> None:
+    place.stop()
+    place.start(EVERY_STEP)
+    task = hub.offer(long_training(hub, adapter))
+    place.wait_until(lambda: list(place.home.tasks.glob("*/checkpoint.safetensors")))
+    task.cancel = "the run was cancelled"
+    hub.wait_for(lambda: task.releases)
+    place.wait_until_idle()
+    assert not list(place.home.folder.rglob("*checkpoint*"))
+    place.stop()
 
 
 def test_killed_before_and_after_submission_it_gets_its_receipt_without_training_again(

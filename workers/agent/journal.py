@@ -1,8 +1,9 @@
 """The tasks that are not over, each in a folder of its own; it outlives every process.
 
 offer.json      the leased task, on disk before anything else is done about it
-attempts        how often a worker has begun it
+attempts        how often a worker has begun it since it last got on
 lock            held by the worker that is on it
+checkpoint.safetensors   how far its training is, for whoever takes it up after a crash
 progress.json   where it stands; numbers only
 cancel          while it exists, the worker stops at its next micro-batch
 update.safetensors, outcome.json   what came of it
@@ -57,6 +58,10 @@ class Entry:
         return self.folder / "update.safetensors"
 
     @property
+    def checkpoint_file(self) -> Path:
+        return self.folder / "checkpoint.safetensors"
+
+    @property
     def outcome(self) -> Outcome | None:
         text = self._text("outcome.json")
         return Outcome.model_validate_json(text) if text else None
@@ -93,6 +98,10 @@ class Entry:
         attempt = int(self._text("attempts") or 0) + 1
         self._write("attempts", str(attempt))
         return attempt
+
+    def forgive_attempts(self) -> None:
+        """Begin to count anew: what was done is kept, so a worker that dies now got further."""
+        (self.folder / "attempts").unlink(missing_ok=True)
 
     @property
     def is_cancelled(self) -> bool:

@@ -10,7 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from federation.modelling.config import adapter_config
-from federation.modelling.messages import Evaluated, Examples, ModellingRefused, Step, Trained
+from federation.modelling.messages import (
+    Checkpointing,
+    Evaluated,
+    Examples,
+    ModellingRefused,
+    Step,
+    Trained,
+)
 
 if TYPE_CHECKING:
     from federation.modelling.creation import create_adapter
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from federation.modelling.training import train
 
 __all__ = [
+    "Checkpointing",
     "Evaluated",
     "Examples",
     "ModellingRefused",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class ModellingRefused(ValueError):
@@ -33,6 +36,15 @@ class Examples:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def fingerprint(self) -> str:
+        """SHA-256 of everything there is, in its order."""
+        digest = hashlib.sha256()
+        for column in (self.texts, self.labels, self.prompts):
+            digest.update(b"none" if column is None else b"%d" % len(column))
+            for value in column or ():
+                digest.update(json.dumps(value).encode() + b"\n")
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -49,6 +61,22 @@ class Step:
 
 
 OnStep = Callable[[Step], None]
+
+
+def _nothing() -> None:
+    """What follows a checkpoint if nobody asks for more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointing:
+    """Where a training writes down how far it is, how often, and who is told of it.
+
+    0 seconds: after every optimiser step. The file is the caller's to remove.
+    """
+
+    file: Path
+    every_seconds: float = 60.0
+    on_saved: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from federation.modelling.messages import ModellingRefused, Step
 from federation.modelling.objectives import Outcome
+
+_SEEN = ("step", "examples", "count", "correct", "loss_sum", "last_loss")
 
 
 def device_clock(device: torch.device) -> float:
@@ -28,6 +31,7 @@ class Progress:
     correct: int = 0
     loss_sum: float = 0.0
     last_loss: float | None = None
+    before: int = 0  # examples that an earlier life saw
     started: float = field(default_factory=time.perf_counter)
 
     def add(self, outcome: Outcome, examples: int) -> None:
@@ -46,7 +50,18 @@ class Progress:
     def mean_loss(self) -> float | None:
         return self.loss_sum / self.count if self.count else None
 
+    def seen(self) -> dict[str, float]:
+        """What `go_on_from` needs, as JSON takes it."""
+        return {name: getattr(self, name) for name in _SEEN if getattr(self, name) is not None}
+
+    def go_on_from(self, seen: Mapping[str, float]) -> None:
+        """Begin with the sums of an earlier life."""
+        for name, value in seen.items():
+            setattr(self, name, value)
+        self.before = self.examples
+
     def report(self, *, loss: float | None, learning_rate: float = 0.0) -> Step:
         elapsed = time.perf_counter() - self.started
-        speed = self.examples / elapsed if self.examples and elapsed > 0 else None
+        done = self.examples - self.before
+        speed = done / elapsed if done and elapsed > 0 else None
         return Step(self.step, self.steps, loss, learning_rate, speed)

@@ -31,21 +31,21 @@ class Described:
 
 def described(plan: Plan) -> list[Described]:
     """A plan as names and values, under the titles that its form has."""
-    document = plan.model_dump(mode="json")
     return [
         Described(
             name,
             SECTIONS[name],
-            [_fact(path, schema, _taken(document, path)) for path, schema in fields.items()],
+            [_fact(path, schema, _taken(plan, path)) for path, schema in fields.items()],
         )
         for name, _, fields in parts_of(plan_schema(), plan.task.type)
     ]
 
 
-def _taken(document: Any, path: Path) -> Any:
+def _taken(plan: Plan, path: Path) -> Any:
+    found: Any = plan
     for name in path:
-        document = document[name]
-    return document
+        found = getattr(found, name)
+    return found
 
 
 def _fact(path: Path, schema: Schema, value: Any) -> Fact:
@@ -53,7 +53,7 @@ def _fact(path: Path, schema: Schema, value: Any) -> Fact:
     match value:
         case None:
             return Fact(label, "by itself")
-        case list():
+        case tuple():
             return Fact(label, words=value)
         case int() if unit == "seconds":
             return Fact(label, duration(value))

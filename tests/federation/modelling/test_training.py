@@ -6,6 +6,8 @@ from safetensors.torch import load_file, save_file
 
 from federation.modelling import ModellingRefused, create_adapter, evaluate
 from federation.modelling.loading import _kept, kept_base
+from federation.modelling.optimisation import Optimisation
+from federation.plan import Training
 from federation.tensors import cut_rank
 from tests.federation.modelling.worlds import (
     answers,
@@ -263,3 +265,30 @@ def test_a_base_whose_files_changed_is_loaded_again(encoder, tmp_path):
     )
     trained(base, plan, tmp_path / "start", tmp_path / "new")
     assert (tmp_path / "old").read_bytes() != (tmp_path / "new").read_bytes()
+
+
+def distance(file, start) -> float:
+    update, origin = load_file(file), load_file(start)
+    return float(sum((update[name] - origin[name]).square().sum() for name in origin))
+
+
+def test_without_a_pull_fedprox_is_fedavg_and_with_it_an_update_stays_nearer(world, tmp_path):
+    """METHODS 3: μ = 0 is FedAvg."""
+    for mu in (0.0, 10.0):
+        training = world.plan.training.model_copy(update={"proximal_mu": mu})
+        plan = world.plan.model_copy(update={"training": training})
+        trained(world.base, plan, world.start, tmp_path / str(mu))
+    trained(world.base, world.plan, world.start, tmp_path / "fedavg")
+    assert (tmp_path / "0.0").read_bytes() == (tmp_path / "fedavg").read_bytes()
+    near, far = (distance(tmp_path / name, world.start) for name in ("10.0", "0.0"))
+    assert near < 0.9 * far
+
+
+def test_the_pull_is_the_gradient_of_half_mu_times_the_squared_distance():
+    parameter, origin = torch.tensor([3.0, -1.0], requires_grad=True), torch.tensor([1.0, 1.0])
+    parameter.grad = torch.tensor([0.5, 0.5])
+    training = Training(proximal_mu=0.1)
+    Optimisation(training, 1, None, [parameter], [origin], None)._pull()
+    distance = torch.tensor([3.0, -1.0], requires_grad=True)
+    (0.1 / 2 * (distance - origin).square().sum()).backward()
+    torch.testing.assert_close(parameter.grad, 0.5 + distance.grad)

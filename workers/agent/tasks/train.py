@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from agent.errors import Refused
 from agent.files import sha256_of, sync_file
+from agent.journal import Entry
 from agent.receipts import keep_receipt
 from agent.tasks.base import Delivery, Work, task_types
 from agent.uploads import upload
 from federation.failpoints import failpoint
+from federation.modelling.messages import Checkpointing
 from federation.plan import canonical
 from federation.protocol import Receipt, TaskType, TrainSpec, UpdateIn, UpdateStatement
 from federation.signatures import sign_bytes
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from federation.modelling import Trained
 
 LABEL = "fl-update-v1"
+CHECKPOINT_SECONDS = "AGENT_CHECKPOINT_SECONDS"  # environment: between two checkpoints
+USUAL_SECONDS = 60.0
 
 
 @task_types.register(TaskType.TRAIN)
@@ -43,6 +48,7 @@ class Train:
             target=work.entry.update_file,
             on_step=partial(work.reporter.step, "training"),
             device=work.device,
+            checkpointing=_checkpointing(work.entry),
         )
         sync_file(work.entry.update_file)
         return _signed(work, _statement(work, spec, trained))
@@ -76,6 +82,15 @@ def _start(work: Work, spec: TrainSpec) -> Path:
     start = work.entry.folder / "start.safetensors"
     cut_rank(work.fetcher.artifact(spec.start), spec.rank, start)
     return start
+
+
+def _checkpointing(entry: Entry) -> Checkpointing:
+    """In the task's own folder: it goes when the task is over."""
+    return Checkpointing(
+        entry.checkpoint_file,
+        every_seconds=float(os.environ.get(CHECKPOINT_SECONDS) or USUAL_SECONDS),
+        on_saved=entry.forgive_attempts,
+    )
 
 
 def _statement(work: Work, spec: TrainSpec, trained: Trained) -> UpdateStatement:
