@@ -11,17 +11,25 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from federation.plan import Plan
 
 PROTOCOL_VERSION = "1.0"
 PROTOCOL_HEADER = "Foedus-Protocol"
+DECLINED_BY_POLICY: Final = "declined_by_policy"  # a failure; its detail is «rule: words»
 STATEMENT_TYPE: Final = "application/vnd.foedus.update-statement.v1+json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], Finite], Field(max_length=64)]
 
 
@@ -96,6 +104,26 @@ class TaskOffer(Message):
     spec: Spec
 
 
+class ClosedFederation(Message):
+    """A federation that the site has data for, and is not asked for work now; and by which rule."""
+
+    federation: Annotated[str, Field(max_length=80)]
+    rule: RuleName
+
+
+class PolicySummary(Message):
+    """The site's policy as its hub may know it: names of rules and counts, nothing they say."""
+
+    state: Literal["set", "unreadable"]  # unreadable: no work is taken
+    rules: Annotated[tuple[RuleName, ...], Field(max_length=64)] = ()
+    sections: Count = 0  # federations with rules of their own
+    consents: Count = 0  # runs that the site consents to now
+    closed: Annotated[tuple[ClosedFederation, ...], Field(max_length=200)] = ()
+    device_seconds_today: Count = 0
+    sent_bytes_today: Count = 0
+    received_bytes_today: Count = 0
+
+
 class LeaseRequest(Message):
     """What the agent says when it asks for work."""
 
@@ -103,6 +131,12 @@ class LeaseRequest(Message):
     federations: Annotated[tuple[Annotated[str, Field(max_length=80)], ...], Field(max_length=200)]
     device: Annotated[str, Field(max_length=120)] = "cpu"
     busy: bool = False  # true: only reports presence, takes no task
+    policy: PolicySummary | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """A site without a policy says nothing of one, also to a hub that knows of none."""
+        return {name: value for name, value in write(self).items() if value is not None}
 
 
 class Progress(Message):

@@ -24,6 +24,7 @@ from agent.errors import AgentFault, Paused, Refused, TaskGone
 from agent.home import Home
 from agent.journal import Entry, Journal, Outcome
 from agent.leases import Lease
+from agent.policy_site import Site
 from agent.retries import pauses
 from agent.tasks import Delivery, task_types
 from federation.failpoints import failpoint
@@ -64,6 +65,7 @@ class Poller:
         self._hub = hub
         self._worker = worker
         self._journal = Journal(home.tasks)
+        self._site = Site(home)
         self._is_delivering = False
 
     async def run_until(self, stop: asyncio.Event) -> None:
@@ -132,9 +134,11 @@ class Poller:
             await asyncio.sleep(PAUSE_LOOK_SECONDS)
 
     def _asking(self, *, busy: bool = False) -> LeaseRequest:
+        federations, policy = self._site.open(registered(self._home.data_file))
         return LeaseRequest(
             agent_version=__version__,
-            federations=tuple(sorted(registered(self._home.data_file))),
+            federations=federations,
+            policy=policy,
             device=described(self._home),
             busy=busy,
         )
@@ -145,7 +149,9 @@ class Poller:
         try:
             if is_resumed:
                 await lease.beat_after_restart()
-            await self._see_through(lease)
+            self._site.admit(lease.entry, is_resumed=is_resumed)
+            async with self._site.meter(lease.entry).running():
+                await self._see_through(lease)
             logger.info("task over", extra=lease.facts)
         except TaskGone as gone:
             logger.info("task dropped", extra={**lease.facts, "reason": gone.reason})
