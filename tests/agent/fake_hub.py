@@ -35,6 +35,7 @@ from federation.signatures import (
     verify_request,
 )
 from tests.agent.fake_http import Answer, FaultyServer, Problem, Seen, answered, ranged
+from tests.agent.fake_identity import FakeIdentity
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Task:
     receipt: Receipt | None = None
 
 
-class FakeHub(FaultyServer):
+class FakeHub(FakeIdentity, FaultyServer):
     def __init__(self, *, chunk_bytes: int = 4096) -> None:
         super().__init__()
         self.chunk_bytes = chunk_bytes
@@ -149,6 +150,7 @@ class FakeHub(FaultyServer):
         if verified.nonce in self.nonces:
             raise Problem(401, "replayed_nonce")
         self.nonces.add(verified.nonce)
+        self.signed_by(verified.key_id)
 
     def on_nonce(self, _seen: Seen) -> Answer:
         return answered({"nonce": "hub-nonce"})
@@ -179,7 +181,7 @@ class FakeHub(FaultyServer):
         if key_id(public) in self.keys:
             raise Problem(409, "key_known")
         self.codes[code], self.keys[key_id(public)] = "spent", public
-        self.enrolled[code, public] = str(uuid4())
+        self.enrolled[code, public] = self.owners[key_id(public)] = str(uuid4())
 
     def on_lease(self, seen: Seen) -> Answer:
         asked = LeaseRequest.model_validate_json(seen.body)
@@ -340,6 +342,10 @@ TASK, UPLOAD = r"/api/v1/agent/tasks/([0-9a-f-]{36})", r"/api/v1/agent/uploads/(
 ROUTES = [  # what it matches, what answers, whether it must be signed
     (r"GET /api/v1/agent/enrolments/nonce", "nonce", False),
     (r"POST /api/v1/agent/enrolments", "enrol", False),
+    (r"POST /api/v1/agent/keys", "keys", True),
+    (r"POST /api/v1/agent/leave", "leave", True),
+    (r"GET /api/v1/agent/standing", "standing", True),
+    (r"GET /livez", "alive", False),
     (r"POST /api/v1/agent/leases", "lease", True),
     (rf"POST {TASK}/heartbeats", "heartbeats", True),
     (rf"POST {TASK}/failures", "failures", True),

@@ -17,7 +17,7 @@ from tests.agent.fake_hub import FakeHub
 def run(home: Home, *words: str, status: int = 0) -> str:
     done = CliRunner().invoke(cli.app, [*words, "--home", str(home.folder)])
     assert done.exit_code == status, done.output
-    return done.output
+    return done.stdout
 
 
 def left_with(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -78,3 +78,19 @@ def test_a_spent_code_has_an_exit_code_of_its_own(
     code, told = left_with(capsys, *words, "--home", str(tmp_path))
     assert code == Exit.REFUSED
     assert "code_spent" in told
+
+
+def test_a_key_is_rotated_by_command(quiet_hub: FakeHub, home: Home) -> None:
+    before = home.identity().key_id
+    done = json.loads(run(home, "rotate-key", "--json"))
+    assert (done["replaces"], done["key_id"]) == (before, home.identity().key_id)
+    assert done["key_id"] in quiet_hub.keys
+    assert "good until" in run(home, "rotate-key")
+
+
+def test_leaving_is_asked_for_twice(home: Home) -> None:
+    words = ["leave", "--home", str(home.folder)]
+    assert CliRunner().invoke(cli.app, words, input="n\n").exit_code == 1
+    assert home.is_enrolled
+    assert json.loads(run(home, "leave", "--yes", "--json"))["left"] is True
+    assert not home.is_enrolled

@@ -36,7 +36,8 @@ class HubClient:
     answered. Network errors, 408, 425, 429 and 5xx are tried again until then.
     """
 
-    def __init__(self, hub: str, key: bytes | None = None) -> None:
+    def __init__(self, hub: str, key: bytes | Callable[[], bytes] | None = None) -> None:
+        """`key` signs; a function is asked for it at every try, since keys are rotated."""
         self.hub = hub.rstrip("/")
         self._key = key
         self._http = httpx.AsyncClient(
@@ -172,10 +173,11 @@ class HubClient:
 
     def _signed(self, request: httpx.Request) -> httpx.Request:
         """Sign this try: its time and nonce are new, the body is covered by its digest."""
-        if self._key:
+        key = self._key() if callable(self._key) else self._key
+        if key:
             sign_request(
-                private_key=self._key,
-                key_id=key_id(public_key_of(self._key)),
+                private_key=key,
+                key_id=key_id(public_key_of(key)),
                 method=request.method,
                 url=str(request.url),
                 headers=request.headers,

@@ -75,7 +75,7 @@ async def _message(hub: HubClient, *, key: bytes, code: str, name: str) -> Enrol
     nonce = str(response.json()["nonce"])
     public = b64encode(public_key_of(key)).decode()
     digest = sha256(code.encode()).hexdigest()
-    payload = "\n".join((_origin(hub.hub), digest, public, nonce)).encode()
+    payload = "\n".join((origin(hub.hub), digest, public, nonce)).encode()
     return EnrolmentIn(
         code=code,
         public_key=public,
@@ -85,6 +85,7 @@ async def _message(hub: HubClient, *, key: bytes, code: str, name: str) -> Enrol
     )
 
 
-def _origin(url: str) -> str:
+def origin(url: str) -> str:
+    """Scheme and host of the hub: what proofs of possession are bound to."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-FINAL_CODES = frozenset({"revoked_key", "unknown_key", "protocol_version"})
+FINAL_CODES = frozenset({"agent_left", "revoked_key", "unknown_key", "protocol_version"})
 
 
 class AgentFault(Exception):

@@ -1,6 +1,7 @@
 """The agent's folder: its key, who it is, what it may train on, and what it is doing.
 
 key               Ed25519 private key, base64, mode 0600; never leaves
+key.next          the key that takes its place, while the hub has not confirmed it
 agent.json        hub, agent and organisation; the hub's key, pinned at enrolment
 data.toml         which local folder each federation may use; the site's own
 paused            while it exists, no work is taken
@@ -24,8 +25,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.errors import AgentFault, AlreadyRunning, NotEnrolled
-from agent.files import lock, made, write_whole
-from federation.keys import generate_private_key
+from agent.files import lock, made, settle, write_whole
+from federation.keys import generate_private_key, key_id, public_key_of
 
 VARIABLE = "FOEDUS_AGENT_HOME"
 DEFAULT = Path("~/.foedus-agent")
@@ -89,7 +90,7 @@ class Home:
 
     @property
     def is_enrolled(self) -> bool:
-        return self._identity_file.exists()
+        return self.identity_file.exists()
 
     @property
     def is_running(self) -> bool:
@@ -101,37 +102,46 @@ class Home:
 
     def identity(self) -> Identity:
         try:
-            return Identity.model_validate_json(self._identity_file.read_bytes())
+            return Identity.model_validate_json(self.identity_file.read_bytes())
         except FileNotFoundError:
             raise NotEnrolled(
                 f"No agent is enrolled in {self.folder}: "
                 "run `foedus-agent enrol URL --code CODE` first."
             ) from None
         except ValidationError as error:
-            raise AgentFault(f"{self._identity_file} is damaged: {error}") from error
+            raise AgentFault(f"{self.identity_file} is damaged: {error}") from error
 
     def keep_identity(self, identity: Identity) -> None:
-        write_whole(self._identity_file, identity.model_dump_json(indent=2) + "\n")
+        write_whole(self.identity_file, identity.model_dump_json(indent=2) + "\n")
 
     def private_key(self) -> bytes:
         """The agent's 32 secret bytes. Raises AgentFault if others could have read them."""
-        try:
-            mode, text = self._key_file.stat().st_mode, self._key_file.read_text().strip()
-        except FileNotFoundError:
-            raise NotEnrolled(f"{self._key_file} is missing: enrol this agent again.") from None
-        if stat.S_IMODE(mode) & 0o077:
-            raise AgentFault(f"Others can read {self._key_file}: run `chmod 600` on it.")
-        return b64decode(text, validate=True)
+        return _secret(self.key_file)
 
     def key_to_enrol(self) -> bytes:
         """The key of an enrolment that was cut short, or else a new one."""
-        return self.private_key() if self._key_file.exists() else self.make_key()
+        return self.private_key() if self.key_file.exists() else self.make_key()
 
     def make_key(self) -> bytes:
         """Make a new key at the site, in place of one that no agent uses."""
-        key = generate_private_key()
-        write_whole(self._key_file, b64encode(key) + b"\n")
-        return key
+        return _made_secret(self.key_file)
+
+    def next_key(self) -> bytes:
+        """The key that is to take the present one's place; made when first asked for."""
+        known = self.next_key_file.exists()
+        return _secret(self.next_key_file) if known else _made_secret(self.next_key_file)
+
+    def adopt_next_key(self) -> Identity:
+        """Put the next key in the present one's place, for good."""
+        settle(self.next_key_file, self.key_file)
+        return self.name_key()
+
+    def name_key(self) -> Identity:
+        """Have the identity name the key that is there, also after a crash between the two."""
+        identity, named = self.identity(), key_id(public_key_of(self.private_key()))
+        if identity.key_id != named:
+            self.keep_identity(identity := identity.model_copy(update={"key_id": named}))
+        return identity
 
     @contextmanager
     def locked(self, *, seconds: float = LOCK_SECONDS) -> Iterator[None]:
@@ -142,9 +152,29 @@ class Home:
             yield
 
     @property
-    def _identity_file(self) -> Path:
+    def identity_file(self) -> Path:
         return self.folder / "agent.json"
 
     @property
-    def _key_file(self) -> Path:
+    def key_file(self) -> Path:
         return self.folder / "key"
+
+    @property
+    def next_key_file(self) -> Path:
+        return self.folder / "key.next"
+
+
+def _secret(file: Path) -> bytes:
+    try:
+        mode, text = file.stat().st_mode, file.read_text().strip()
+    except FileNotFoundError:
+        raise NotEnrolled(f"{file} is missing: enrol this agent again.") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise AgentFault(f"Others can read {file}: run `chmod 600` on it.")
+    return b64decode(text, validate=True)
+
+
+def _made_secret(file: Path) -> bytes:
+    key = generate_private_key()
+    write_whole(file, b64encode(key) + b"\n")
+    return key

@@ -7,10 +7,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -19,8 +20,10 @@ import agent
 import federation
 from agent.broker import embedded_broker
 from agent.client import HubClient
+from agent.display import show_progress
 from agent.home import VARIABLE, Home
 from agent.poller import Poller
+from agent.rotation import finish, keep_fresh
 from agent.supervision import Child
 from agent.worker import BROKER, DEVICE, EXECUTE, make_app, queue_of
 
@@ -67,13 +70,31 @@ async def run_agent(home: Home, *, device: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    identity, key = home.identity(), home.private_key()
+    identity = home.identity()
     facts = {"agent": str(identity.agent), "organisation": identity.organisation}
     with home.locked():
         logger.info("agent started", extra={**facts, "hub": identity.hub})
-        async with HubClient(identity.hub, key) as hub, _worker(home, device) as worker:
+        await finish(home, stop)
+        async with (
+            HubClient(identity.hub, home.private_key) as hub,
+            _worker(home, device) as worker,
+            beside(keep_fresh(home)),
+            beside(show_progress(home)),
+        ):
             await Poller(home=home, hub=hub, worker=worker).run_until(stop)
         logger.info("agent stopped", extra=facts)
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do something for as long as the block lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

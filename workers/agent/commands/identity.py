@@ -1,4 +1,4 @@
-"""Who this agent is: enrol."""
+"""Who this agent is: enrol, rotate-key, leave."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import typer
 from agent.commands.shared import HomeOption, JsonOption, answer
 from agent.enrolment import enrol
 from agent.home import Home
+from agent.leaving import leave
+from agent.rotation import rotate
+
+PATIENCE_SECONDS = 20.0
 
 
 def enrol_command(
@@ -30,5 +34,37 @@ def enrol_command(
     answer(identity.model_dump(mode="json"), told, as_json=as_json)
 
 
+def rotate_key(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Put a new key in the present one's place; the old one is good for a day more."""
+    identity, changed = asyncio.run(rotate(Home.found(home), patience=PATIENCE_SECONDS))
+    document = {"key_id": identity.key_id, **changed.model_dump(mode="json")}
+    until = f"{changed.replaces_until:%Y-%m-%d %H:%M} UTC"
+    told = f"The key is {identity.key_id[:16]}… now. The one before it is good until {until}."
+    answer(document, told, as_json=as_json)
+
+
+def leave_command(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: Annotated[str, typer.Option(help="Shown on the agent's page.")] = "",
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove receipts and the data mapping, too.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Leave the hub for good: hand back what is leased, and remove the key."""
+    folder = Home.found(home)
+    name = folder.identity().name
+    if not yes:
+        typer.confirm(f"{name} can only come back with a new code. Leave?", abort=True, err=True)
+    identity = asyncio.run(leave(folder, reason=reason, purge=purge))
+    document = {"agent": str(identity.agent), "name": identity.name, "left": True}
+    kept = "" if purge else f" Receipts and data.toml stay in {folder.folder}."
+    answer(document, f"{identity.name} has left {identity.hub}.{kept}", as_json=as_json)
+
+
 def add_to(app: typer.Typer) -> None:
     app.command("enrol")(enrol_command)
+    app.command("rotate-key")(rotate_key)
+    app.command("leave")(leave_command)

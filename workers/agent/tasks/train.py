@@ -18,7 +18,7 @@ from federation.failpoints import failpoint
 from federation.modelling.messages import Checkpointing
 from federation.plan import canonical
 from federation.protocol import Receipt, TaskType, TrainSpec, UpdateIn, UpdateStatement
-from federation.signatures import sign_bytes
+from federation.signatures import key_id, public_key_of, sign_bytes
 
 if TYPE_CHECKING:
     from federation.modelling import Trained
@@ -115,10 +115,11 @@ def _statement(work: Work, spec: TrainSpec, trained: Trained) -> UpdateStatement
     )
 
 
-def _signed(work: Work, statement: UpdateStatement) -> UpdateIn:
-    signature = sign_bytes(
-        work.home.private_key(), LABEL, canonical(statement.model_dump(mode="json"))
-    )
+def _signed(work: Work, unsigned: UpdateStatement) -> UpdateIn:
+    """Sign with the present key, by its own name: it may have been rotated a moment ago."""
+    key = work.home.private_key()
+    statement = unsigned.model_copy(update={"key_id": key_id(public_key_of(key))})
+    signature = sign_bytes(key, LABEL, canonical(statement.model_dump(mode="json")))
     return UpdateIn(fence=work.entry.offer.fence, statement=statement, signature=signature)
 
 
