@@ -19,6 +19,7 @@ class Exit(IntEnum):
     AWAY = 5
     STOPPED = 6
     UNWELL = 7
+    DECLINED = 8
 
 
 HomeOption = Annotated[

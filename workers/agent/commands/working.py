@@ -17,6 +17,7 @@ from agent.enrolment import checked_url
 from agent.errors import Away, Refused
 from agent.home import Home
 from agent.journal import Entry, Journal
+from agent.policy_words import in_short
 
 
 def run(
@@ -80,6 +81,7 @@ def _facts(home: Home) -> dict[str, Any]:
         "paused": home.is_paused,
         "version": __version__,
         "key_id": identity.key_id,
+        "policy": in_short(home),
         "federations": sorted(registered(home.data_file)),
         "receipts": len(list(home.receipts.glob("*.json"))),
         "tasks": [_task_facts(entry) for entry in Journal(home.tasks).entries()],
