@@ -26,6 +26,7 @@ A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
 ITEM_BYTES = MappingProxyType({"F32": 4, "F16": 2, "BF16": 2})
 
 _LENGTH_BYTES = 8
+_HEADER_ALIGNMENT = 8
 _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
 # Commas a lawful header can hold: a tensor brings its fields, shape, offsets and separator.
 _MAX_COMMAS = (MAX_TENSORS + 1) * (MAX_RANK + 4) + MAX_METADATA_BYTES
@@ -39,7 +40,7 @@ class LayoutRefused(ValueError):
     Codes of the format: too_short, format, header_length, header_too_large, header_json,
     duplicate_name, unknown_field, too_many_tensors, name, dtype, shape, offsets, overlap, gap,
     trailing_bytes. Against what was expected: missing_tensor, extra_tensor, dtype_mismatch,
-    shape_mismatch. Of the values: non_finite, norm_bound.
+    shape_mismatch, codec_mismatch. Of the values: non_finite, norm_bound.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -113,6 +114,23 @@ def parse_header(head: bytes, total_size: int, items: Mapping[str, int] = ITEM_B
     _check_cover(found, total_size - data_start)
     tensors = {tensor.name: tensor for tensor in found}
     return Layout(MappingProxyType(tensors), data_start, MappingProxyType(metadata))
+
+
+def header_of(
+    tensors: Mapping[str, tuple[str, Shape]],
+    metadata: Mapping[str, str],
+    items: Mapping[str, int] = ITEM_BYTES,
+) -> bytes:
+    """The beginning of a file with these tensors, (dtype, shape) by name, in the order given."""
+    document: dict[str, object] = {"__metadata__": dict(metadata)}
+    offset = 0
+    for name, (dtype, shape) in tensors.items():
+        end = offset + prod(shape) * items[dtype]
+        document[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _HEADER_ALIGNMENT)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
 def _json(header: bytes) -> dict[str, object]:

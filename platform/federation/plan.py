@@ -242,8 +242,23 @@ class Evaluation(Part):
     ] = "round"
 
 
+class Transfer(Part):
+    """How an update travels from a site to the hub."""
+
+    codec: Annotated[
+        Literal["fp32", "bf16", "int8", "nf4"],
+        Field(
+            title="Codec",
+            description="fp32: as it is; bf16, int8 and nf4 take 2, 3.8 and 7.1 times fewer bytes "
+            "and lose 0.2 %, 0.8 % and 10 % of one update. What nf4 loses is sent with the next.",
+        ),
+    ] = "fp32"
+
+
 class Plan(Part):
     """A complete, typed and versioned description of a run."""
+
+    later = frozenset({"transfer"})
 
     version: Literal[1] = PLAN_VERSION
     task: TaskPart
@@ -252,6 +267,7 @@ class Plan(Part):
     aggregation: Aggregation = Aggregation()
     rounds: Rounds = Rounds()
     evaluation: Evaluation = Evaluation()
+    transfer: Transfer = Transfer()
     seed: Annotated[
         int,
         Field(ge=0, lt=2**31, title="Seed", description="Equal seeds give equal weights."),

@@ -7,7 +7,6 @@ buffer never does, and from a warm cache both run at the speed of memory.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from math import hypot, isfinite, prod
@@ -19,20 +18,26 @@ import torch
 from torch import Tensor
 
 from federation.layout import (
-    ITEM_BYTES,
     Layout,
     LayoutRefused,
     Shape,
     TensorInfo,
     expected_shapes,
+    header_of,
     lora_factor,
     read_layout,
 )
 
 BLOCK_VALUES = 128 << 10  # of one block: half a megabyte of fp32 stays in the processor's cache
-DTYPES = MappingProxyType({"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16})
-
-_HEADER_ALIGNMENT = 8
+DTYPES = MappingProxyType(
+    {
+        "F32": torch.float32,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "I8": torch.int8,  # this one and the next only in coded updates
+        "U8": torch.uint8,
+    }
+)
 
 
 class TensorFile:
@@ -64,7 +69,7 @@ class TensorFile:
     def values(self, name: str, first: int, last: int) -> Tensor:
         """The values [first, last) of a tensor in the order of its rows, flat, in its dtype."""
         info = self.layout.tensors[name]
-        size = ITEM_BYTES[info.dtype]
+        size = DTYPES[info.dtype].itemsize
         raw = torch.empty((last - first) * size, dtype=torch.uint8)
         self._fill(raw.numpy().data, self.layout.data_start + info.begin + first * size)
         return raw.view(DTYPES[info.dtype])
@@ -110,7 +115,8 @@ def stream_adapter(
 def _file_bytes(
     shapes: Mapping[str, Shape], blocks: Iterable[tuple[str, Tensor]]
 ) -> Iterator[bytes | memoryview]:
-    yield _header(shapes)
+    ordered = {name: ("F32", shapes[name]) for name in sorted(shapes)}
+    yield header_of(ordered, {"format": "pt"})
     left = {name: prod(shapes[name]) for name in sorted(shapes)}
     for name, block in blocks:
         if name != next(iter(left), None) or block.numel() > left[name]:
@@ -122,19 +128,6 @@ def _file_bytes(
         yield values.numpy().data.cast("B")
     if left:
         raise ValueError(f"values are missing for {', '.join(left)}")
-
-
-def _header(shapes: Mapping[str, Shape]) -> bytes:
-    document: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    offset = 0
-    for name in sorted(shapes):
-        end = offset + prod(shapes[name]) * ITEM_BYTES["F32"]
-        shape = list(shapes[name])
-        document[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % _HEADER_ALIGNMENT)
-    return len(text).to_bytes(8, "little") + text
 
 
 def check_values(path: Path, layout: Layout) -> float:

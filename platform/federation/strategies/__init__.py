@@ -12,6 +12,7 @@ from federation.strategies.base import (
     Combined,
     Strategy,
     configured,
+    keeps_basis,
     strategies,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "Strategy",
     "configured",
     "fedavg",
+    "keeps_basis",
     "stack_svd",
     "strategies",
 ]

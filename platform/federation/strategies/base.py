@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from federation.pairs import Pair, Stack, remainder
 from federation.registry import Registry
@@ -40,7 +40,13 @@ class Combined:
 
 
 class Strategy(Protocol):
-    """Combines one module at a time, so memory does not grow with the model."""
+    """Combines one module at a time, so memory does not grow with the model.
+
+    `keeps_basis`: the components of the result are those of the start, moved; otherwise they are
+    new ones in every round.
+    """
+
+    keeps_basis: ClassVar[bool]
 
     def combine_pair(
         self, start: Pair, updates: Iterable[tuple[float, Pair]], rank: int
@@ -62,6 +68,11 @@ def configured(name: str, **settings: float) -> Strategy:
     kind = strategies[name]
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in settings.items() if key in known})
+
+
+def keeps_basis(name: str) -> bool:
+    """Whether factors of two rounds are about the same directions under this strategy."""
+    return configured(name).keeps_basis
 
 
 def ideal(start: Pair, updates: Iterable[tuple[float, Pair]]) -> Pair:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -23,6 +24,8 @@ class FedAvg:
     products, and one participation that rescales its factors moves the result although its model
     is the same; `Combined.error_square` says how far off it is. Needs equal ranks.
     """
+
+    keeps_basis: ClassVar[bool] = True
 
     def combine_pair(
         self, start: Pair, updates: Iterable[tuple[float, Pair]], rank: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class StackSvd:
     column in B and its direction in A, as long as the start's rows are on average, so that
     training can still move it.
     """
+
+    keeps_basis: ClassVar[bool] = False
 
     energy: float = 1.0  # share of the squared singular values kept, in (0, 1]
 

@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, str] = {
     "rounds": "Rounds",
     "aggregation": "Aggregation",
     "evaluation": "Evaluation",
+    "transfer": "On the way to the hub",
     "seed": "Repeatability",
 }
 MAIN: frozenset[Path] = frozenset(

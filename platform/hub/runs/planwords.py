@@ -10,7 +10,7 @@ from federation.plan import Plan, SequenceClassification
 from hub.common.templatetags.foedus import duration
 from hub.runs.planforms import CHOICES, SECTIONS, TASKS, UNITS, Path, Schema, parts_of, plan_schema
 
-COLUMNS = (("task", "adapter"), ("training",), ("rounds", "evaluation"), ("aggregation", "seed"))
+COLUMNS = (("task", "adapter"), ("training",), ("rounds", "evaluation"), ("aggregation", "transfer", "seed"))
 
 
 @dataclass(frozen=True, slots=True)

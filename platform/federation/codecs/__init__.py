@@ -1,0 +1,22 @@
+"""Codecs: how an update is made smaller for its way to the hub, and larger again there.
+
+Only what travels is coded. The hub decodes an update to fp32 before it looks at its values, so
+everything behind it is the same for all codecs. A new one is a file here, its import, and its form
+in `federation.coded`.
+"""
+
+from federation.codecs import bf16, int8, nf4
+from federation.codecs.base import Codec, Coded, codecs
+from federation.codecs.files import Feedback, decode_update, encode_update
+
+__all__ = [
+    "Codec",
+    "Coded",
+    "Feedback",
+    "bf16",
+    "codecs",
+    "decode_update",
+    "encode_update",
+    "int8",
+    "nf4",
+]

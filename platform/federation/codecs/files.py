@@ -1,0 +1,175 @@
+"""Updates coded and decoded from file to file, a block at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import isfinite, prod
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from federation.codecs.base import Coded, codecs
+from federation.coded import (
+    BLOCK,
+    CODED_ITEM_BYTES,
+    FORMS,
+    SCALES,
+    Expected,
+    check_update,
+    coded_bytes,
+    coded_header,
+)
+from federation.layout import (
+    Layout,
+    LayoutRefused,
+    check_layout,
+    lora_factor,
+    parse_header,
+    read_layout,
+)
+from federation.tensors import TensorFile, blocks_of, cut_rank, norm_of, stream_adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """Error feedback (Seide et al. 2014; Karimireddy et al. 2019, arXiv:1901.09847).
+
+    `carried`: what earlier rounds left, if there is any; `left`: where to write what this one
+    leaves. Both hold fp32 tensors under the update's names. A strategy that lays the factors anew
+    in every round does not keep their basis: to add to them what was lost in other directions
+    would be noise, so then only tensors that are no factors are carried over.
+    """
+
+    carried: Path | None
+    left: Path
+    keeps_basis: bool
+
+    def holds(self, name: str) -> bool:
+        return self.keeps_basis or lora_factor(name) is None
+
+
+def encode_update(
+    *, start: Path, update: Path, codec: str, target: Path, feedback: Feedback | None = None
+) -> None:
+    """Write the change from `start` to `update` in the codec's form; the same again is the same.
+
+    `start` is cut to the update's rank already. Raises LayoutRefused where the files do not fit
+    together or hold NaN or infinity.
+    """
+    expected = {n: (t.dtype, t.shape) for n, t in read_layout(start).tensors.items()}
+    with ExitStack() as files:
+        old, new = (files.enter_context(_fitting(path, expected)) for path in (start, update))
+        carried = feedback.carried if feedback else None
+        more = files.enter_context(TensorFile(carried)) if carried else None
+        writer = _writer(files.enter_context(target.open("wb")), expected, codec)
+        lost = _encoded(_Change(old, new, more), codec, writer)
+        if feedback is None:
+            deque(lost, maxlen=0)
+            return
+        shapes = {name: s for name, (_, s) in expected.items() if feedback.holds(name)}
+        stream_adapter(feedback.left, shapes, (one for one in lost if one[0] in shapes))
+
+
+def decode_update(*, start: Path, update: Path, rank: int, codec: str, target: Path) -> str:
+    """Write the adapter that a coded update stands for; returns its SHA-256.
+
+    `start` is the round's, at its full rank. Raises LayoutRefused where the update is not exactly
+    what the codec makes of one trained at `rank`; its values are not looked at.
+    """
+    layout = check_update(update, start=start, rank=rank, codec=codec)
+    cut = target.with_name(f"{target.name}.start")
+    try:
+        cut_rank(start, rank, cut)
+        with TensorFile(cut) as base, TensorFile(update, layout) as coded:
+            shapes = {name: info.shape for name, info in base.layout.tensors.items()}
+            return stream_adapter(target, shapes, _decoded(base, coded, codec))
+    finally:
+        cut.unlink(missing_ok=True)
+
+
+def _fitting(path: Path, expected: Expected) -> TensorFile:
+    layout = read_layout(path)
+    check_layout(layout, expected)
+    return TensorFile(path, layout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Puts codes and scales where the layout has them; they come together and lie far apart."""
+
+    file: BinaryIO
+    layout: Layout
+
+    def write(self, name: str, first: int, values: Tensor) -> None:
+        """Write a tensor's values from the one with number `first` on."""
+        info = self.layout.tensors[name]
+        place = self.layout.data_start + info.begin + first * CODED_ITEM_BYTES[info.dtype]
+        data = values.contiguous().view(torch.uint8).numpy().data
+        while data:
+            written = os.pwrite(self.file.fileno(), data, place)
+            data, place = data[written:], place + written
+
+
+def _writer(file: BinaryIO, expected: Expected, codec: str) -> _Writer:
+    """Write the header, and make ready for the rest."""
+    head = coded_header(expected, codec)
+    file.write(head)
+    file.flush()
+    return _Writer(file, parse_header(head, coded_bytes(expected, codec), CODED_ITEM_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """From one file to another, and what is carried over where it has the same shape."""
+
+    start: TensorFile
+    update: TensorFile
+    carried: TensorFile | None
+
+    def values(self, name: str, first: int, last: int) -> Tensor:
+        before = self.start.values(name, first, last)
+        change = self.update.values(name, first, last).double() - before
+        more = self.carried.layout.tensors.get(name) if self.carried else None
+        if self.carried and more and more.shape == self.start.layout.tensors[name].shape:
+            change += self.carried.values(name, first, last)
+        if not isfinite(norm_of(change.float())):
+            raise LayoutRefused("non_finite", f"{name} holds NaN or infinity")
+        return change
+
+
+def _encoded(change: _Change, codec: str, writer: _Writer) -> Iterator[tuple[str, Tensor]]:
+    """Write everything in the codec's form; yields what each block lost."""
+    coder, each = codecs[codec](), FORMS[codec].values_per_code
+    for name in sorted(change.start.layout.tensors):
+        for first, last in blocks_of(prod(change.start.layout.tensors[name].shape)):
+            values = change.values(name, first, last)
+            coded = coder.encode(values.float())
+            writer.write(name, first // each, coded.codes)
+            if coded.scales is not None:
+                writer.write(f"{name}{SCALES}", first // BLOCK, coded.scales)
+            yield name, values - coder.decode(coded, last - first)
+
+
+def _decoded(start: TensorFile, coded: TensorFile, codec: str) -> Iterator[tuple[str, Tensor]]:
+    coder = codecs[codec]()
+    for name in sorted(start.layout.tensors):
+        count = prod(start.layout.tensors[name].shape)
+        for first, last in blocks_of(count):
+            change = coder.decode(_piece(coded, name, first, last, codec), last - first)
+            yield name, start.values(name, first, last).double() + change
+
+
+def _piece(file: TensorFile, name: str, first: int, last: int, codec: str) -> Coded:
+    """The codes and scales of some values, which begin with a block."""
+    form = FORMS[codec]
+    each = form.values_per_code
+    codes = file.values(name, first // each, -(-last // each))
+    if not form.has_scales:
+        return Coded(codes)
+    return Coded(codes, file.values(f"{name}{SCALES}", first // BLOCK, -(-last // BLOCK)))
