@@ -7,6 +7,7 @@ data.toml         which local folder each federation may use; the site's own
 paused            while it exists, no work is taken
 tasks/<task id>/  journal of the tasks that are not over
 receipts/         the hub's signed words that it has stored our updates
+residuals/        what the codec lost of each run's last update; goes out with its next one
 cache/            artifacts by digest, base models
 """
 

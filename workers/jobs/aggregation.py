@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from federation.failpoints import failpoint
+from federation.layout import LayoutRefused
 from hub.catalogue.artifacts import adopt_file
 from hub.catalogue.cards import version_files
 from hub.catalogue.models import Artifact
@@ -20,7 +21,7 @@ from hub.catalogue.storage import store
 from hub.ledger.services import publish_and_meter
 from hub.runs import services
 from hub.runs.services import Claim
-from jobs.folders import scratch
+from jobs.folders import plain_update, scratch
 
 if TYPE_CHECKING:
     from federation.engine import AggregationReport
@@ -40,7 +41,7 @@ def aggregate_claimed(claim: Claim) -> None:
         target = folder / "adapter.safetensors"
         try:
             report = compute(claim, target)
-        except AggregationRefused as refused:
+        except (AggregationRefused, LayoutRefused) as refused:
             services.give_up_aggregation(
                 round_id=claim.round_id,
                 fence=claim.fence,
@@ -55,7 +56,7 @@ def aggregate_claimed(claim: Claim) -> None:
 
 
 def compute(claim: Claim, target: Path) -> AggregationReport:
-    """Run the engine over the claim's inputs; writes `target`."""
+    """Run the engine over the claim's inputs, decoded beside `target`, which it writes."""
     from federation.engine import WeightedUpdate, aggregate
 
     plan = claim.plan
@@ -63,7 +64,7 @@ def compute(claim: Claim, target: Path) -> AggregationReport:
         start=store().local_path(claim.start),
         updates=[
             WeightedUpdate(
-                path=store().local_path(u.artifact_id),
+                path=plain_update(u, plan, target.parent),
                 weight=float(u.examples),
                 rank=u.rank,
                 digest=u.artifact_id,

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.coding import encode, keep_residual, trained_file
 from agent.errors import Refused
-from agent.files import sha256_of, sync_file
+from agent.files import sha256_of
 from agent.journal import Entry
 from agent.receipts import keep_receipt
 from agent.tasks.base import Delivery, Work, task_types
@@ -45,12 +46,12 @@ class Train:
             rank=spec.rank,
             seed=spec.seed,
             examples=examples,
-            target=work.entry.update_file,
+            target=trained_file(work.entry),
             on_step=partial(work.reporter.step, "training"),
             device=work.device,
             checkpointing=_checkpointing(work.entry),
         )
-        sync_file(work.entry.update_file)
+        encode(work.home, work.entry, spec, start)
         return _signed(work, _statement(work, spec, trained))
 
     async def upload(self, delivery: Delivery) -> None:
@@ -132,3 +133,4 @@ async def _submit(delivery: Delivery) -> None:
     failpoint("W09", "after")
     receipt = Receipt.model_validate_json(response.content)
     keep_receipt(delivery.home, receipt, delivery.submission)
+    keep_residual(delivery.home, delivery.entry)

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django.db import transaction
 
+from federation.coded import check_update
 from federation.failpoints import failpoint
-from federation.layout import LayoutRefused, check_layout, expected_shapes, read_layout
+from federation.layout import LayoutRefused
 from federation.plan import canonical
 from federation.protocol import (
     EvaluationIn,
@@ -163,10 +164,14 @@ def _uploaded(task: Task, agent: Agent, statement: UpdateStatement) -> Artifact:
 
 def check_bytes(task: Task, artifact: Artifact) -> None:
     """The header must be exactly what the plan asks for; the values are checked by a job."""
+    plan = task.round.run.typed_plan
     try:
-        start = read_layout(store().local_path(task.round.start_id))
-        rank = effective_rank(task.round.run.typed_plan, task.participation)
-        check_layout(read_layout(store().local_path(artifact.pk)), expected_shapes(start, rank))
+        check_update(
+            store().local_path(artifact.pk),
+            start=store().local_path(task.round.start_id),
+            rank=effective_rank(plan, task.participation),
+            codec=plan.transfer.codec,
+        )
     except LayoutRefused as refused:
         raise UpdateRefused(refused.detail, code=refused.code) from refused
 
