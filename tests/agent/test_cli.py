@@ -94,3 +94,35 @@ def test_leaving_is_asked_for_twice(home: Home) -> None:
     assert home.is_enrolled
     assert json.loads(run(home, "leave", "--yes", "--json"))["left"] is True
     assert not home.is_enrolled
+
+
+def test_data_are_previewed_on_this_screen(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = ["text,label", "[b]wave,sea", "salt,sea", "wing,sky", " ,sky"]
+    (folder / "train.csv").write_text("\n".join(rows))
+    run(home, "data", "add", "coast", str(folder))
+    shown = run(home, "data", "preview", "coast", "--rows", "1")
+    assert "3 examples in 4 rows" in shown
+    assert "1 without text" in shown
+    assert "[b]wave" in shown
+    assert "wing" not in shown
+    said = json.loads(run(home, "data", "preview", "coast", "--json"))["train"]
+    assert (said["columns"], said["labels"]) == (["text", "label"], {"sea": 2, "sky": 1})
+    assert said["sample"][0] == {"text": "[b]wave", "label": "sea"}
+
+
+def test_data_are_removed_from_the_mapping_alone(home: Home, tmp_path: Path) -> None:
+    folder = tiny.make_data(tmp_path / "data")
+    run(home, "data", "add", "coast", str(folder))
+    assert json.loads(run(home, "data", "remove", "coast", "--json")) == {"removed": "coast"}
+    assert json.loads(run(home, "data", "list", "--json")) == {}
+    assert (folder / "train.csv").exists()
+
+
+@pytest.mark.parametrize("command", ["preview", "remove"])
+def test_what_is_not_mapped_is_said_to_be_so(
+    capsys: pytest.CaptureFixture[str], home: Home, command: str
+) -> None:
+    code, told = left_with(capsys, "data", command, "coast", "--home", str(home.folder))
+    assert (code, "data list" in told) == (Exit.FAULT, True)

@@ -10,11 +10,11 @@ import csv
 import json
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from agent.errors import AgentFault, DataRefused
 from agent.files import write_whole
@@ -26,12 +26,14 @@ Row = Mapping[str, object]
 
 HEADING = "# Which local folder each federation may use. It never leaves this site.\n"
 PARTS: Final[tuple[Part, ...]] = ("train", "test")
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".jsonl", ".parquet", ".txt")
+SAVED = "state.json"  # in a folder that `datasets` saved to disk
+PYARROW = "pyarrow on the agent: pip install pyarrow"
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """One federation's place in data.toml: files in `folder`, and the columns' names."""
+    """One federation's place in data.toml: files (in `folder`, or anywhere), columns' names."""
 
     folder: Path
     train: str
@@ -61,21 +63,38 @@ def register(file: Path, federation: str, data: DataSet) -> None:
     write_whole(file, HEADING + "".join(_section(*item) for item in sorted(sections.items())))
 
 
-def found_in(folder: Path, *, text: str, label: str, prompt: str) -> DataSet:
-    """Look for train and test files in a folder; raises AgentFault if there is no train file."""
-    folder = folder.expanduser().resolve()
-    names = {part: _first(folder, part) for part in PARTS}
-    if not names["train"]:
+def unregister(file: Path, federation: str) -> None:
+    """Take a federation out of data.toml; raises AgentFault if it is not there."""
+    sections = registered(file)
+    if federation not in sections:
+        raise AgentFault(f"No data is mapped to {federation}: see foedus-agent data list.")
+    del sections[federation]
+    write_whole(file, HEADING + "".join(_section(*item) for item in sorted(sections.items())))
+
+
+def found_in(
+    path: Path, *, text: str, label: str, prompt: str, test: Path | None = None
+) -> DataSet:
+    """The data set at a path: a folder with train and test files, or the train file itself.
+
+    `test`: the test file, where it is not beside the other. Raises AgentFault if there is no
+    train file, or no such test file.
+    """
+    path = path.expanduser().resolve()
+    folder, train = (path.parent, path.name) if path.is_file() else (path, _first(path, "train"))
+    if not train:
         wanted = ", ".join(f"train{suffix}" for suffix in SUFFIXES)
-        raise AgentFault(f"{folder} has none of {wanted}")
-    return DataSet(
-        folder,
-        names["train"],
-        names["test"] or names["train"].replace("train", "test"),
-        text=text,
-        label=label,
-        prompt=prompt,
-    )
+        raise AgentFault(f"{path} has none of {wanted}, and no folder saved by `datasets`")
+    beside = _first(folder, "test") or f"test{Path(train).suffix}"
+    chosen = str(_existing(test)) if test else beside
+    return DataSet(folder, train, chosen, text=text, label=label, prompt=prompt)
+
+
+def _existing(file: Path) -> Path:
+    file = file.expanduser().resolve()
+    if not file.exists():
+        raise AgentFault(f"{file} does not exist")
+    return file
 
 
 def load(data: DataSet, part: Part, plan: Plan) -> Examples:
@@ -92,17 +111,25 @@ def load(data: DataSet, part: Part, plan: Plan) -> Examples:
 
 
 def read_rows(file: Path) -> list[Row]:
-    """Read a CSV, JSON-lines or Parquet file. Raises DataRefused, which quotes nothing of it."""
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
+    """All rows of a file at once; see `rows_of`."""
+    return list(rows_of(file))
+
+
+def rows_of(file: Path) -> Iterator[Row]:
+    """Read a CSV, JSON-lines, Parquet or text file, or a folder saved by `datasets`, row by row.
+
+    Of a text file, each line is a row with the column `text`. Raises DataRefused, which quotes
+    nothing of what it read.
+    """
+    kind = "datasets" if file.is_dir() else file.suffix.lower()[1:]
+    if kind not in READERS:
         raise DataRefused("data_unreadable", f"the format is none of {', '.join(SUFFIXES)}")
     try:
-        return list(reader(file))
+        yield from READERS[kind](file)
     except FileNotFoundError:
         raise DataRefused("no_data", "the data file is missing") from None
     except (OSError, ValueError, csv.Error) as error:
-        told = f"the {file.suffix[1:]} file is malformed ({type(error).__name__})"
+        told = f"the {kind} file is malformed ({type(error).__name__})"
         raise DataRefused("data_unreadable", told) from None
 
 
@@ -122,13 +149,45 @@ def _json_rows(file: Path) -> Iterator[Row]:
                 yield row
 
 
+def _text_rows(file: Path) -> Iterator[Row]:
+    with file.open(encoding="utf-8-sig") as lines:
+        for line in lines:
+            if line.strip():
+                yield {"text": line.rstrip("\r\n")}
+
+
 def _parquet_rows(file: Path) -> Iterator[Row]:
+    for batch in _pyarrow("pyarrow.parquet", "Parquet").ParquetFile(file).iter_batches():
+        yield from batch.to_pylist()
+
+
+def _saved_rows(folder: Path) -> Iterator[Row]:
+    """Rows of what `Dataset.save_to_disk` wrote: Arrow streams, listed in state.json."""
+    arrow = _pyarrow("pyarrow", "a saved data set")
+    state = json.loads((folder / SAVED).read_text(encoding="utf-8"))
+    if state.get("_indices_data_files"):
+        raise DataRefused("data_unreadable", "save the data set with flatten_indices() first")
+    for part in state["_data_files"]:
+        with arrow.memory_map(str(folder / Path(part["filename"]).name)) as source:
+            for batch in arrow.ipc.open_stream(source):
+                yield from batch.to_pylist()
+
+
+def _pyarrow(module: str, what: str) -> Any:
+    """A library that only some sites need, so it is not among our requirements."""
     try:
-        parquet = import_module("pyarrow.parquet")
+        return import_module(module)
     except ImportError:
-        told = "reading Parquet needs pyarrow on the agent: pip install pyarrow"
-        raise DataRefused("parquet_unsupported", told) from None
-    yield from parquet.read_table(file).to_pylist()
+        raise DataRefused("parquet_unsupported", f"reading {what} needs {PYARROW}") from None
+
+
+READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
+    "csv": _csv_rows,
+    "jsonl": _json_rows,
+    "parquet": _parquet_rows,
+    "txt": _text_rows,
+    "datasets": _saved_rows,
+}
 
 
 def _labels(rows: Sequence[Row], column: str, known: Sequence[str]) -> list[str]:
@@ -145,7 +204,9 @@ def _labels(rows: Sequence[Row], column: str, known: Sequence[str]) -> list[str]
 
 
 def _first(folder: Path, part: str) -> str:
-    return next((part + s for s in SUFFIXES if (folder / (part + s)).is_file()), "")
+    saved = [part] if (folder / part / SAVED).is_file() else []
+    files = [part + suffix for suffix in SUFFIXES if (folder / (part + suffix)).is_file()]
+    return next(iter([*files, *saved]), "")
 
 
 def _data_set(section: Mapping[str, str]) -> DataSet:

@@ -1,20 +1,28 @@
-"""Which local data each federation may use: data add, data list."""
+"""Which local data each federation may use: data add, list, preview, remove."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from agent.census import Census, census, sample
 from agent.commands.shared import FederationArgument, HomeOption, JsonOption, answer, say
-from agent.datasets import PARTS, DataSet, Part, found_in, read_rows, register, registered
+from agent.datasets import PARTS, DataSet, Row, found_in, register, registered, unregister
 from agent.errors import AgentFault
 from agent.home import Home
+
+LONGEST_CELL = 60  # characters of a value that a preview shows
+MOST_LABELS = 20
+COUNTS = ("rows", "usable", "empty", "prompted", "unlabelled")
 
 app = typer.Typer(no_args_is_help=True, help="Which local data each federation may use.")
 
@@ -22,33 +30,37 @@ app = typer.Typer(no_args_is_help=True, help="Which local data each federation m
 @app.command("add")
 def add(
     federation: FederationArgument,
-    folder: Annotated[Path, typer.Argument(help="Folder with train and test files.")],
+    path: Annotated[Path, typer.Argument(help="Folder with train and test files, or a file.")],
     *,
+    test: Annotated[
+        Path | None, typer.Option(help="The test file, where it is not beside the other.")
+    ] = None,
     text: Annotated[str, typer.Option(help="Column of the texts or answers.")] = "text",
     label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
     prompt: Annotated[str, typer.Option(help="Column of the prompts, if there is one.")] = "prompt",
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a federation train on a local folder; the mapping stays on this machine."""
-    chosen = found_in(folder, text=text, label=label, prompt=prompt)
-    counts = {part: _count(chosen, part) for part in PARTS if chosen.file(part).exists()}
+    """Let a federation train on local data; the mapping stays on this machine."""
+    chosen = found_in(path, test=test, text=text, label=label, prompt=prompt)
+    there = [part for part in PARTS if chosen.file(part).exists()]
+    counts = {part: _checked(chosen, census(chosen, part)) for part in there}
     register(Home.found(home).data_file, federation, chosen)
     told = ", ".join(f"{count} {part}" for part, count in counts.items())
     document = {"federation": federation, **asdict(chosen), "examples": counts}
     answer(document, f"{federation}: {told} examples in {chosen.folder}", as_json=as_json)
 
 
-def _count(chosen: DataSet, part: Part) -> int:
-    rows = read_rows(chosen.file(part))
-    if rows and chosen.text not in rows[0]:
-        raise AgentFault(f"{chosen.file(part)} has no column {chosen.text!r}: use --text.")
-    return len(rows)
+def _checked(chosen: DataSet, found: Census) -> int:
+    if found.rows and chosen.text not in found.columns:
+        columns = ", ".join(found.columns)
+        raise AgentFault(f"There is no column {chosen.text!r}, but {columns}: use --text.")
+    return found.usable
 
 
 @app.command("list")
 def listed(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the federations and the local folders they may use."""
+    """List the federations and the local data they may use."""
     known = registered(Home.found(home).data_file)
     if as_json:
         say(json.dumps({slug: asdict(found) for slug, found in known.items()}, default=str))
@@ -57,3 +69,65 @@ def listed(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
     for slug, found in sorted(known.items()):
         table.add_row(slug, *map(str, asdict(found).values()))
     Console().print(table if known else "None yet: foedus-agent data add FEDERATION PATH")
+
+
+@app.command("preview")
+def preview(
+    federation: FederationArgument,
+    *,
+    rows: Annotated[int, typer.Option(min=0, max=100, help="How many rows to show.")] = 3,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a federation's data hold, on this screen alone: columns, counts, labels, rows."""
+    chosen = _mapped(Home.found(home), federation)
+    there = [part for part in PARTS if chosen.file(part).exists()]
+    parts = {part: sample(chosen, part, rows) for part in there}
+    if as_json:
+        document = {part: _document(*found) for part, found in parts.items()}
+        say(json.dumps({"federation": federation, **document}, indent=2, default=str))
+        return
+    for part, (first, found) in parts.items():
+        _show(f"{federation}, {part}", first, found)
+
+
+def _document(first: Sequence[Row], found: Census) -> dict[str, Any]:
+    counts = {name: getattr(found, name) for name in COUNTS}
+    columns, labels = list(found.columns), dict(found.labels.most_common())
+    return {**counts, "columns": columns, "labels": labels, "sample": first}
+
+
+def _show(title: str, first: Sequence[Row], found: Census) -> None:
+    say(f"{title}: {found.usable} examples in {found.rows} rows, {found.prompted} with a prompt")
+    say(f"  {found.empty} without text, {found.unlabelled} without label")
+    for label, count in found.labels.most_common(MOST_LABELS):
+        say(f"  {count:>8} {label}")
+    if len(found.labels) > MOST_LABELS:
+        say(f"  and {len(found.labels) - MOST_LABELS} more labels")
+    table = Table(*map(escape, found.columns))
+    for row in first:
+        table.add_row(*(_cell(row, column) for column in found.columns))
+    Console().print(table)
+
+
+def _cell(row: Mapping[str, object], column: str) -> Text:
+    """A value as it is: brackets in it are no markup."""
+    value = row.get(column)
+    text = "" if value is None else str(value)
+    return Text(text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}…")
+
+
+@app.command("remove")
+def remove(
+    federation: FederationArgument, *, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Let a federation use no local data any more; the files stay where they are."""
+    unregister(Home.found(home).data_file, federation)
+    answer({"removed": federation}, f"{federation} may use nothing here now.", as_json=as_json)
+
+
+def _mapped(home: Home, federation: str) -> DataSet:
+    known = registered(home.data_file)
+    if federation not in known:
+        raise AgentFault(f"No data is mapped to {federation}: see foedus-agent data list.")
+    return known[federation]
