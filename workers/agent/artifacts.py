@@ -60,12 +60,18 @@ class Fetcher:
         """Return the folder of a base model's revision, whole and checked."""
         if not REPOSITORY.fullmatch(wanted.repo):
             raise TaskFailed("base_unavailable", "the base model's name is malformed")
+        if present := self.present(wanted):
+            return present
+        folder = asyncio.run(self._snapshot(wanted))
+        write_whole(self._note(wanted), str(folder.relative_to(self.home.cache)))
+        return folder
+
+    def present(self, wanted: BaseModelRef) -> Path | None:
+        """The folder of a base model that was fetched whole, None where it was not."""
         note = self._note(wanted)
         if note.exists() and (folder := self.home.cache / note.read_text()).is_dir():
             return folder
-        folder = asyncio.run(self._snapshot(wanted))
-        write_whole(note, str(folder.relative_to(self.home.cache)))
-        return folder
+        return None
 
     def _note(self, wanted: BaseModelRef) -> Path:
         """The file that exists once a base model is whole; it names the folder."""

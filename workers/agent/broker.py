@@ -55,12 +55,13 @@ def _command(socket: Path) -> list[str]:
         "dir": str(socket.parent),
     }
     return [
-        _executable(),
+        executable(),
         *(word for name, value in options.items() for word in (f"--{name}", value)),
     ]
 
 
-def _executable() -> str:
+def executable() -> str:
+    """The Redis that this machine has; raises AgentFault, which says what to install."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found

@@ -7,14 +7,14 @@ from typing import NoReturn
 
 import typer
 
-from agent.commands import data, identity, policy, working
+from agent.commands import data, health, identity, policy, working
 from agent.commands.shared import Exit
 from agent.errors import AgentFault, Away, DataRefused, Refused
 
 app = typer.Typer(
     name="foedus-agent", no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__
 )
-for subject in (identity, working):
+for subject in (identity, working, health):
     subject.add_to(app)
 # Groups of commands: a module with an `app` of its own each, one line here.
 app.add_typer(data.app, name="data")

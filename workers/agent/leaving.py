@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from pathlib import Path
 from typing import Final
 
 from agent.client import HubClient
@@ -20,12 +21,13 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 20.0
 GONE: Final = {"agent_left", "revoked_key"}  # then the hub knows of it
-FOLDERS = ("tasks", "cache")
+FOLDERS = ("tasks", "cache", "residuals")
+LAST = "run.lock"  # held until all is done
 FILES = ("device.json", "paused", "broker.folder", "broker.log", "key.lock", "key.next", "key")
 
 
 async def leave(home: Home, *, reason: str = "", purge: bool = False) -> Identity:
-    """End this agent at the hub, then here; receipts and the data mapping stay unless `purge`.
+    """End this agent at the hub, then here; receipts and what the site wrote stay unless `purge`.
 
     Raises AgentFault, Refused, Away; then nothing has been removed.
     """
@@ -56,11 +58,15 @@ async def _tell(home: Home, identity: Identity, reason: str) -> None:
 
 def _forget(home: Home, identity: Identity, *, purge: bool) -> None:
     """Without its key the agent is nobody; who it was stays beside the receipts."""
-    for name in (*FOLDERS, *(("receipts",) if purge else ())):
-        shutil.rmtree(home.folder / name, ignore_errors=True)
-    for name in (*FILES, *(("data.toml",) if purge else ())):
-        (home.folder / name).unlink(missing_ok=True)
-    if purge:
-        home.identity_file.unlink(missing_ok=True)
-    else:
+    everything = [path.name for path in home.folder.iterdir() if path.name != LAST]
+    for name in everything if purge else (*FOLDERS, *FILES):
+        _remove(home.folder / name)
+    if not purge:
         home.identity_file.replace(home.folder / f"left-{identity.agent}.json")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -104,12 +104,12 @@ async def _worker(home: Home, device: str) -> AsyncIterator[CeleryWorker]:
         url = os.environ.get(BROKER, "")
         url = url or await stack.enter_async_context(embedded_broker(home))
         command = [sys.executable, "-m", "agent.worker"]
-        env = {**_environment(home), BROKER: url, DEVICE: device}
+        env = {**environment(home), BROKER: url, DEVICE: device}
         child = await stack.enter_async_context(Child("worker", command, env))
         yield CeleryWorker(make_app(url), queue_of(device), child)
 
 
-def _environment(home: Home) -> dict[str, str]:
+def environment(home: Home) -> dict[str, str]:
     """Where the worker finds our code, whether it is installed or only lies in a folder."""
     roots = [str(Path(package.__path__[0]).parent) for package in (agent, federation)]
     inherited = os.environ.get("PYTHONPATH")

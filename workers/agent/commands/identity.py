@@ -48,7 +48,7 @@ def leave_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     reason: Annotated[str, typer.Option(help="Shown on the agent's page.")] = "",
     purge: Annotated[
-        bool, typer.Option("--purge", help="Remove receipts and the data mapping, too.")
+        bool, typer.Option("--purge", help="Remove receipts, data mapping and policy, too.")
     ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -60,7 +60,7 @@ def leave_command(
         typer.confirm(f"{name} can only come back with a new code. Leave?", abort=True, err=True)
     identity = asyncio.run(leave(folder, reason=reason, purge=purge))
     document = {"agent": str(identity.agent), "name": identity.name, "left": True}
-    kept = "" if purge else f" Receipts and data.toml stay in {folder.folder}."
+    kept = "" if purge else f" Receipts and your own files stay in {folder.folder}."
     answer(document, f"{identity.name} has left {identity.hub}.{kept}", as_json=as_json)
 
 
