@@ -12,7 +12,7 @@ function relative(then, now) {
   if (seconds < MOMENT) return "just now";
   if (seconds >= MONTH) return null; // a date does not age
   const [size, unit] = UNITS.find(([size]) => seconds >= size);
-  const count = Math.floor(seconds / size);
+  const count = then <= now ? Math.floor(seconds / size) : Math.round(seconds / size);
   const span = `${count}\u00a0${unit}${count === 1 ? "" : "s"}`;
   return then <= now ? `${span} ago` : `in ${span}`;
 }

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from hub.accounts import selectors, services
 from hub.accounts.forms import ProfileForm, TokenForm
 from hub.accounts.selectors import person_of
-from hub.common.pages import refusals_on
+from hub.common.pages import redirect_with_secret, refusals_on, secret_shown
 from hub.common.refusals import told
 
 
@@ -35,15 +35,20 @@ def profile(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 def tokens(request: HttpRequest) -> HttpResponse:
-    """The person's tokens; a new one is shown this once, in the answer to its form."""
+    """The person's tokens; a new one is shown once, on the page that follows its form."""
     user = person_of(request)
     form = TokenForm(request.POST or None)
-    context: dict[str, object] = {"form": form, "now": timezone.now()}
     if form.is_valid():
         with refusals_on(form):
             token, secret = services.issue_token(user=user, **form.cleaned_data)
-            context |= {"form": TokenForm(), "made": token, "secret": secret}
-    return render(request, "accounts/tokens.html", {**context, "tokens": selectors.tokens_of(user)})
+            return redirect_with_secret(request, name=token.name, secret=secret)
+    context = {
+        "form": form,
+        "now": timezone.now(),
+        "made": secret_shown(request),
+        "tokens": selectors.tokens_of(user),
+    }
+    return render(request, "accounts/tokens.html", context)
 
 
 @require_POST

@@ -58,6 +58,23 @@ def redirect_once(request: HttpRequest, form: OnceForm, make: Callable[[], str])
     return redirect(given.body)
 
 
+def redirect_with_secret(request: HttpRequest, *, name: str, secret: str) -> HttpResponse:
+    """Go to the same page to show what was just made there: loading it again makes nothing.
+
+    Until then the secret waits in the person's session; `secret_shown` takes it out.
+    """
+    request.session[f"secret:{request.path}"] = [name, secret]
+    return redirect(request.path)
+
+
+def secret_shown(request: HttpRequest) -> tuple[str, str] | None:
+    """Name and text of the secret that this page's form has just made; once, and then no more."""
+    if request.method != "GET":
+        return None
+    kept = request.session.pop(f"secret:{request.path}", None)
+    return (kept[0], kept[1]) if kept else None
+
+
 def _digest(request: HttpRequest) -> str:
     sent = {name: values for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"}
     asked = json.dumps([request.path, sent], sort_keys=True)

@@ -23,6 +23,7 @@ PATTERNS: Mapping[str, str] = {
     "organisation.member_added": "{actor} added [{person}|a person][ as {role}]",
     "organisation.member_removed": "{actor} removed [{person}|a person][ from {organisation}]",
     "organisation.code_made": "{actor} made an enrolment code[ for {organisation}]",
+    "organisation.code_revoked": "{actor} revoked an enrolment code[ of {organisation}]",
     "agent.enrolled": "{who} enrolled",
     "agent.renamed": "{actor} renamed the agent[ '{before}'][ to '{agent}']",
     "agent.key_rotated": "{who} has a new key",

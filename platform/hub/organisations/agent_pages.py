@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from hub.accounts.selectors import person_of
 from hub.common.forms import reason_in, sent
-from hub.common.pages import refusals_on
+from hub.common.pages import redirect_with_secret, refusals_on, secret_shown
 from hub.common.refusals import told
 from hub.organisations import selectors, services
 from hub.organisations.forms import AgentNameForm, EnrolForm
@@ -34,6 +34,8 @@ def agents(request: HttpRequest) -> HttpResponse:
     context = {
         "current": [sighting for sighting in seen if not sighting.agent.is_final],
         "revoked": [sighting for sighting in seen if sighting.agent.is_final],
+        "declines": selectors.declines(selectors.agents_of(user)),
+        "codes": selectors.open_codes_of(user),
         "may_enrol": selectors.organisations_owned_by(user).exists(),
     }
     return render(request, f"organisations/agents.html{part}", context)
@@ -72,11 +74,23 @@ def enrol(request: HttpRequest) -> HttpResponse:
         with refusals_on(form):
             organisation_id = form.cleaned_data["organisation"].pk
             code, secret = services.make_enrolment_code(organisation_id=organisation_id, user=user)
-            return render(request, "organisations/enrol.html", _lines(code, secret))
+            return redirect_with_secret(request, name=str(code.pk), secret=secret)
+    if made := secret_shown(request):
+        code = get_object_or_404(selectors.open_codes_of(user), pk=made[0])
+        return render(request, "organisations/enrol.html", _lines(code, made[1]))
     return render(request, "organisations/enrol.html", {"form": form})
 
 
 def _lines(code: EnrolmentCode, secret: str) -> dict[str, object]:
+@require_POST
+@login_required
+def revoke_code(request: HttpRequest, code_id: UUID) -> HttpResponse:
+    with told(request):
+        services.revoke_enrolment_code(code_id=code_id, user=person_of(request))
+        messages.success(request, "Revoked. The code lets nobody in any more.")
+    return redirect("organisations:agents")
+
+
     places = code.organisation.participations.filter(state="active").order_by("created_at")
     slugs = list(places.values_list("federation__slug", flat=True))
     return {"code": code, "secret": secret, "url": settings.PUBLIC_URL, "slugs": slugs}

@@ -24,6 +24,7 @@ from hub.organisations.models import (
     Agent,
     AgentKey,
     Membership,
+    EnrolmentCode,
     Organisation,
     OrganisationState,
     Role,
@@ -119,6 +120,15 @@ def agents_of(user: User) -> QuerySet[Agent]:
 
 def agent_key(key: str) -> AgentKey | None:
     """The key of this id with its agent, in any state, and the organisation; one query."""
+def open_codes_of(user: User) -> QuerySet[EnrolmentCode]:
+    """Codes that still let an agent in to an organisation of which the person is an owner."""
+    return EnrolmentCode.objects.filter(
+        organisation__in=organisations_owned_by(user),
+        agent__isnull=True,
+        expires_at__gt=timezone.now(),
+    ).select_related("organisation", "created_by")
+
+
     try:
         return AgentKey.objects.select_related("agent__organisation").get(key_id=key)
     except AgentKey.DoesNotExist:

@@ -18,6 +18,7 @@ urlpatterns = [
     ),
     path("agents/", agent_pages.agents, name="agents"),
     path("agents/enrol", agent_pages.enrol, name="enrol"),
+    path("agents/codes/<uuid:code_id>/revoke", agent_pages.revoke_code, name="revoke-code"),
     path("agents/<uuid:agent_id>", agent_pages.agent, name="agent"),
     path("agents/<uuid:agent_id>/rename", agent_pages.rename, name="rename"),
     path("agents/<uuid:agent_id>/revoke", agent_pages.revoke, name="revoke"),

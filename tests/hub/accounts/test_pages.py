@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db
 
 MOST_QUERIES = 10
 PROFILE, TOKENS = "/account/", "/account/tokens"
+SECRET = r"foe_[0-9a-f]{40,}"
 
 
 @pytest.fixture
@@ -47,11 +48,15 @@ def test_a_name_is_kept_if_it_is_one(user: User):
 
 def test_a_token_is_shown_once_and_works(user: User):
     client = browser(user)
-    response = client.post(TOKENS, {"name": "notebook", "days": "30"})
-    secret = re.search(r"foe_[0-9a-f]{40,}", response.content.decode())
+    assert client.post(TOKENS, {"name": "notebook", "days": "30"}).headers["Location"] == TOKENS
+    assert not re.search(SECRET, client.head(TOKENS).content.decode())
+    response = client.get(TOKENS)
+    secret = re.search(SECRET, response.content.decode())
     assert secret
+    assert "Token “notebook”" in words(response)
     assert "no-store" in response.headers["Cache-Control"]
     assert secret[0] not in client.get(TOKENS).content.decode()
+    assert ApiToken.objects.count() == 1
     script = APIClient()
     script.credentials(HTTP_AUTHORIZATION=f"Bearer {secret[0]}")
     assert script.get("/api/v1/me").json()["email"] == "ada@example.org"

@@ -32,6 +32,9 @@ def plain(text: str) -> str:
         (-5, "just now"),
         (-180, "in 3 minutes"),
         (-7200, "in 2 hours"),
+        (1 - 86400, "in 24 hours"),
+        (1 - 30 * 86400, "in 30 days"),
+        (-86400 - 3600, "in 1 day"),
     ],
 )
 def test_a_moment_is_told_from_now(seconds, words):

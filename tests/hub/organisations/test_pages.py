@@ -278,7 +278,9 @@ def test_a_name_that_is_taken_is_refused_in_words(ada: Person, agent: Agent):
 
 def test_the_enrolment_lines_let_an_agent_in(ada: Person, federation: Federation, settings):
     client = browser(ada.user)
-    response = client.post("/agents/enrol", {"organisation": ada.organisation.pk})
+    sent = client.post("/agents/enrol", {"organisation": ada.organisation.pk})
+    assert sent.headers["Location"] == "/agents/enrol"
+    response = client.get("/agents/enrol")
     told = words(response)
     code = re.search(rf"foedus-agent enrol {settings.PUBLIC_URL} --code (enrol_[\w-]+)", told)
     assert code, told
@@ -288,6 +290,33 @@ def test_the_enrolment_lines_let_an_agent_in(ada: Person, federation: Federation
     made = services.enrol_agent(message=message(code[1], generate_private_key()))
     assert made.organisation == ada.organisation
     assert code[1] not in client.get("/agents/enrol").content.decode()
+    assert EnrolmentCode.objects.count() == 1
+
+
+def test_open_codes_are_listed_and_revoked(ada: Person, scientist: Person):
+    code, _ = services.make_enrolment_code(organisation_id=ada.organisation.pk, user=ada.user)
+    client, url = browser(ada.user), f"/agents/codes/{code.pk}/revoke"
+    listed = words(client.get("/agents/"))
+    assert "Open enrolment codes" in listed
+    assert "Ada Institute Ada just now in 24 hours Revoke…" in listed.replace("\xa0", " ")
+    assert "Open enrolment codes" not in words(browser(scientist.user).get("/agents/"))
+    for _ in range(2):
+        told = words(client.post(url, follow=True))
+        assert "Revoked. The code lets nobody in any more." in told
+    assert "Open enrolment codes" not in told
+    assert words(client.get(of(ada))).count("Ada revoked an enrolment code of Ada Institute.") == 1
+
+
+def test_a_code_is_revoked_by_owners_only_and_only_before_its_use(
+    ada: Person, blaise: Person, scientist: Person
+):
+    code, secret = services.make_enrolment_code(organisation_id=ada.organisation.pk, user=ada.user)
+    url = f"/agents/codes/{code.pk}/revoke"
+    people = (blaise, scientist)
+    assert [browser(one.user).post(url).status_code for one in people] == [404, 403]
+    services.enrol_agent(message=message(secret, generate_private_key()))
+    told = words(browser(ada.user).post(url, follow=True))
+    assert "Revoke the agent that came in with it." in told
 
 
 def test_codes_are_made_for_one_s_own_organisations_only(ada: Person, blaise: Person):

@@ -89,7 +89,11 @@ def as_moment(value: datetime | str) -> datetime:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """How long ago or ahead, in one unit; `live.js` says the same words in the browser."""
+    """How long ago or ahead, in one unit; `live.js` says the same words in the browser.
+
+    What is past is counted in whole units, what is ahead in the nearest: a day that has just
+    begun is 24 hours.
+    """
     seconds = int(abs((now - moment).total_seconds()))
     if seconds < A_MOMENT:
         return "just now"
@@ -100,7 +104,7 @@ def relative(moment: datetime, now: datetime) -> str:
         for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
         if seconds >= size
     )
-    count = seconds // size
+    count = seconds // size if moment <= now else (2 * seconds + size) // (2 * size)
     span = f"{count}{SPACE}{unit}{'' if count == 1 else 's'}"
     return f"{span} ago" if moment <= now else f"in {span}"
 

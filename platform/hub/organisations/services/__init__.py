@@ -10,7 +10,12 @@ from hub.organisations.services.agents import (
     spend_nonce,
     touch_agent,
 )
-from hub.organisations.services.enrolment import enrol_agent, make_enrolment_code, new_nonce
+from hub.organisations.services.enrolment import (
+    enrol_agent,
+    make_enrolment_code,
+    new_nonce,
+    revoke_enrolment_code,
+)
 from hub.organisations.services.keys import rotate_key
 from hub.organisations.services.organisations import (
     add_member,
@@ -36,6 +41,7 @@ __all__ = [
     "remove_member",
     "rename_agent",
     "revoke_agent",
+    "revoke_enrolment_code",
     "rotate_key",
     "spend_nonce",
     "suspend_organisation",

@@ -20,6 +20,7 @@ from federation.protocol import EnrolmentIn
 from federation.signatures import BadKey, BadSignature, check_public_key, key_id, verify_bytes
 from hub.accounts.models import User
 from hub.common import text
+from hub.common.errors import NotFound
 from hub.common.services import violated
 from hub.organisations.errors import (
     AgentNameTaken,
@@ -55,6 +56,29 @@ def make_enrolment_code(*, organisation_id: UUID, user: User) -> tuple[Enrolment
     )
     organisation.record("code_made", actor=user.actor, data={"organisation": organisation.name})
     return code, secret
+
+
+@transaction.atomic
+def revoke_enrolment_code(*, code_id: UUID, user: User) -> None:
+    """End a code before its time; one that has ended stays as it is.
+
+    Raises:
+        NotFound: no such code of an organisation of theirs.
+        Forbidden: the person is no owner of it.
+        CodeSpent: an agent came in with it already.
+    """
+    code = EnrolmentCode.objects.select_for_update().filter(pk=code_id).first()
+    if code is None:
+        raise NotFound("no such code")
+    require_role(user, code.organisation_id, Role.OWNER)
+    if code.agent_id is not None:
+        raise CodeSpent("Revoke the agent that came in with it.")
+    if code.expires_at <= timezone.now():
+        return
+    code.expires_at = timezone.now()
+    code.save(update_fields=["expires_at"])
+    name = code.organisation.name
+    code.organisation.record("code_revoked", actor=user.actor, data={"organisation": name})
 
 
 def new_nonce() -> str:
