@@ -1,7 +1,7 @@
 """Events in plain English, for the feed on pages and in the API.
 
-A sentence is a pattern by the event's kind, and by the state it came from where that makes a
-difference. `{name}` is a field of the event; a part in brackets
+A sentence is a pattern by the event's kind, and by the state it came from or by its code where that
+makes a difference. `{name}` is a field of the event; a part in brackets
 is left out when one of its fields is missing; alternatives inside brackets are separated by `|`
 and the first one whose fields are all there is taken. So an event without details still reads.
 """
@@ -73,6 +73,8 @@ PATTERNS: Mapping[str, str] = {
     "task.leased": "{who} started {doing}[ for round {round}]",
     "task.completed": "{who} finished {doing}[ for round {round}]",
     "task.failed": "{doing} [of {organisation} |]failed[ in round {round}][: {reason}]",
+    "task.failed by declined_by_policy": "[{organisation}|An organisation] declined {doing}"
+    "[ in round {round}] by its policy[: {reason}]",
     "task.cancelled": "{doing} [of {organisation} |]was cancelled[ in round {round}][: {reason}]",
     "update.received": "{who} delivered an update[ for round {round}]",
     "update.accepted": "The update[ of {organisation}] was accepted[ into round {round}]",
@@ -91,7 +93,8 @@ FIELD = re.compile(r"\{(\w+)\}")
 def sentence(event: Event) -> str:
     """What happened, as one sentence without its full stop. Plain text, not yet escaped."""
     fields = _fields(event)
-    kinds = (f"{event.kind} from {event.from_state}", event.kind)
+    code = fields.get("code", "")
+    kinds = (f"{event.kind} from {event.from_state}", f"{event.kind} by {code}", event.kind)
     pattern = next((PATTERNS[k] for k in kinds if k in PATTERNS), _plain(event.kind))
     chosen = BRACKETS.sub(lambda found: _first_complete(found.group(1), fields), pattern)
     text = " ".join(FIELD.sub(lambda found: fields.get(found.group(1), ""), chosen).split())

@@ -57,6 +57,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         "tasks": found.tasks.select_related("round__run")
         .annotate(took=F("ended_at") - F("leased_at"))
         .order_by("-leased_at")[:TASKS_SHOWN],
+        "declines": selectors.declines(Agent.objects.filter(pk=found.pk)),
         "history": selectors.history_of(found),
     }
     return render(request, f"organisations/agent.html{part}", context)
@@ -66,7 +67,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 @never_cache
 @login_required
 def enrol(request: HttpRequest) -> HttpResponse:
-    """Make a one-time code and show, this once, the lines that use it."""
+    """Make a one-time code; the page that follows shows, this once, the lines that use it."""
     user = person_of(request)
     chosen = selectors.organisations_owned_by(user).filter(slug=request.GET.get("for", "")).first()
     form = EnrolForm(request.POST or None, user=user, initial={"organisation": chosen})
@@ -81,7 +82,6 @@ def enrol(request: HttpRequest) -> HttpResponse:
     return render(request, "organisations/enrol.html", {"form": form})
 
 
-def _lines(code: EnrolmentCode, secret: str) -> dict[str, object]:
 @require_POST
 @login_required
 def revoke_code(request: HttpRequest, code_id: UUID) -> HttpResponse:
@@ -91,6 +91,7 @@ def revoke_code(request: HttpRequest, code_id: UUID) -> HttpResponse:
     return redirect("organisations:agents")
 
 
+def _lines(code: EnrolmentCode, secret: str) -> dict[str, object]:
     places = code.organisation.participations.filter(state="active").order_by("created_at")
     slugs = list(places.values_list("federation__slug", flat=True))
     return {"code": code, "secret": secret, "url": settings.PUBLIC_URL, "slugs": slugs}

@@ -109,6 +109,7 @@ class Agent(Stateful):
     version = models.CharField(max_length=32, blank=True)
     device = models.CharField(max_length=120, blank=True)
     federations = models.JSONField(default=list)  # slugs it has data for, as it last said
+    policy = models.JSONField(default=dict)  # its protocol.PolicySummary; empty: none was told
     last_seen_at = models.DateTimeField(null=True)
 
     class Meta:

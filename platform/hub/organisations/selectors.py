@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.utils import timezone
 
+from federation.protocol import DECLINED_BY_POLICY
 from federation.signatures import key_id, public_key_of, sign_bytes
 from hub.accounts.models import User
 from hub.common.errors import Forbidden, NotFound
@@ -23,8 +24,8 @@ from hub.common.sentences import DOING
 from hub.organisations.models import (
     Agent,
     AgentKey,
-    Membership,
     EnrolmentCode,
+    Membership,
     Organisation,
     OrganisationState,
     Role,
@@ -32,6 +33,7 @@ from hub.organisations.models import (
 
 SILENT_AFTER = timedelta(minutes=2)  # an agent that waits for work asks twice a minute
 EVENTS_SHOWN = 20
+DECLINES_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,6 @@ def agents_of(user: User) -> QuerySet[Agent]:
     return Agent.objects.filter(organisation__memberships__user=user).select_related("organisation")
 
 
-def agent_key(key: str) -> AgentKey | None:
-    """The key of this id with its agent, in any state, and the organisation; one query."""
 def open_codes_of(user: User) -> QuerySet[EnrolmentCode]:
     """Codes that still let an agent in to an organisation of which the person is an owner."""
     return EnrolmentCode.objects.filter(
@@ -129,6 +129,8 @@ def open_codes_of(user: User) -> QuerySet[EnrolmentCode]:
     ).select_related("organisation", "created_by")
 
 
+def agent_key(key: str) -> AgentKey | None:
+    """The key of this id with its agent, in any state, and the organisation; one query."""
     try:
         return AgentKey.objects.select_related("agent__organisation").get(key_id=key)
     except AgentKey.DoesNotExist:
@@ -208,6 +210,61 @@ WORK = {
     "work_run": "leased__round__run__name",
     "work_federation": "leased__round__run__federation__name",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """A task that an agent declined by its site's policy."""
+
+    agent_id: UUID
+    agent: str
+    type: str  # of the task: train or evaluate
+    federation: str
+    run_id: UUID
+    run: str
+    round_id: UUID
+    round: int
+    detail: str  # «rule: words»
+    at: datetime
+
+    @property
+    def words(self) -> str:
+        return DOING.get(self.type, self.type).capitalize()
+
+    @property
+    def rule(self) -> str:
+        return self.detail.partition(": ")[0]
+
+    @property
+    def limit(self) -> str:
+        return self.detail.partition(": ")[2]
+
+
+DECLINE = {
+    "agent_id": "pk",
+    "agent": "name",
+    "type": "declined__type",
+    "federation": "declined__round__run__federation__name",
+    "run_id": "declined__round__run_id",
+    "run": "declined__round__run__name",
+    "round_id": "declined__round_id",
+    "round": "declined__round__number",
+    "detail": "declined__failure_detail",
+    "at": "declined__ended_at",
+}
+
+
+def declines(agents: QuerySet[Agent]) -> list[Decline]:
+    """The last tasks that these agents declined, the newest first, in one query."""
+    by_policy = FilteredRelation("tasks", condition=Q(tasks__failure_code=DECLINED_BY_POLICY))
+    rows = (
+        agents.select_related(None)
+        .annotate(declined=by_policy)
+        .filter(declined__isnull=False)
+        .order_by("-declined__ended_at", "-declined__pk")
+        .values_list(*DECLINE.values())[:DECLINES_SHOWN]
+    )
+    return [Decline(**dict(zip(DECLINE, row, strict=True))) for row in rows]
 
 
 def sightings(agents: QuerySet[Agent]) -> list[Sighting]:

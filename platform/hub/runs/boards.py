@@ -7,7 +7,7 @@ itself costs no more than its own queries.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -297,9 +297,16 @@ class Board:
         if current is None:
             return "The first round opens in a moment."
         words = STEPS.get(current.state, "The next round opens in a moment.")
-        return words.format(
+        told = words.format(
             number=current.number, count=self.plan.rounds.count, have=self.now_words
         )
+        return " ".join([told, *self._declined()])
+
+    def _declined(self) -> Iterator[str]:
+        """Who does not take part in the round, by the organisation's own rules."""
+        for row in self.now:
+            if row.rule:
+                yield f"{row.name} declined by its policy: {row.rule}."
 
 
 def _done_share(row: Doing) -> float:

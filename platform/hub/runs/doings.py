@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from federation.protocol import TaskType
+from federation.protocol import DECLINED_BY_POLICY, TaskType
 from hub.federations.places import Place
 from hub.runs.models import Task, TaskState, Update
 
@@ -27,6 +27,7 @@ CODES: Mapping[str, str] = {
     "lease_expired": "its agent fell silent",
     "out_of_memory": "its device ran out of memory",
     "disk_full": "its disk is full",
+    DECLINED_BY_POLICY: "its policy forbids it",
 }
 
 
@@ -69,6 +70,12 @@ class Doing:
     @property
     def agent(self) -> str:
         return self.task.agent.name if self.task and self.task.agent else ""
+
+    @property
+    def rule(self) -> str:
+        """Of the site's policy, by which the task was declined."""
+        is_declined = self.task is not None and self.task.failure_code == DECLINED_BY_POLICY
+        return self.task.failure_detail.partition(": ")[0] if is_declined and self.task else ""
 
     @property
     def step(self) -> float | None:

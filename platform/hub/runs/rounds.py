@@ -13,7 +13,7 @@ from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from federation.plan import Plan
-from federation.protocol import TaskType
+from federation.protocol import DECLINED_BY_POLICY, TaskType
 from hub.accounts.models import User
 from hub.catalogue.measures import Scores, measure_of, scores
 from hub.catalogue.models import Evaluation
@@ -226,7 +226,7 @@ class RoundBoard:
             case "round.closed":
                 return str(data.get("summary", ""))
         by = f" ({event.actor_label})" if event.actor_kind == "user" else ""
-        return f"{in_words(event.reason)}{by}" if event.reason else ""
+        return f"{_reason(event)}{by}" if event.reason else ""
 
     def _aggregated(self) -> str:
         report = self.report
@@ -243,8 +243,20 @@ class RoundBoard:
             yield Moment("Measuring", "evaluating", None, f"{have} are in.")
 
 
+def _is_declined(event: Event) -> bool:
+    return event.kind == "task.failed" and event.data.get("code") == DECLINED_BY_POLICY
+
+
+def _reason(event: Event) -> str:
+    """In words; a policy's rule keeps its name."""
+    declined = f"{in_words(DECLINED_BY_POLICY)}: {event.reason}"
+    return declined if _is_declined(event) else in_words(event.reason)
+
+
 def _key(event: Event) -> str:
     """The kind of an event, and of one kind what makes a difference to the reader."""
+    if _is_declined(event):
+        return "task.failed by policy"
     if event.kind == "task.cancelled" and event.reason == PASSED:
         return "task.cancelled late"
     return f"{event.kind} from {event.from_state}"
@@ -261,7 +273,11 @@ MISSING = frozenset(
     {"missed", "failed", "declined", "rejected", "late", "cancelled", "quarantined"}
 )
 PASSED = "the deadline has passed"  # why a round's open tasks are withdrawn when it closes
-STATES: Mapping[str, str] = {"update.late from ": "late", "task.cancelled late": "missed"}
+STATES: Mapping[str, str] = {
+    "update.late from ": "late",
+    "task.cancelled late": "missed",
+    "task.failed by policy": "declined",
+}
 TITLES: Mapping[str, str] = {
     "round.collecting": "Opened",
     "update.received": "{organisation} delivered",
@@ -270,6 +286,7 @@ TITLES: Mapping[str, str] = {
     "update.accepted from quarantined": "The update of {organisation} counts after all",
     "update.rejected": "The update of {organisation} was rejected",
     "task.failed": "{organisation} could not train",
+    "task.failed by policy": "{organisation} declined",
     "task.cancelled": "{organisation} was called off",
     "task.cancelled late": "{organisation} missed it",
     "task.queued from leased": "The work of {organisation} is offered again",

@@ -11,6 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from federation.protocol import PolicySummary
 from hub.accounts.models import User
 from hub.common import text
 from hub.common.actors import Actor
@@ -71,9 +72,25 @@ def rename_agent(*, agent_id: UUID, name: str, user: User) -> Agent:
     return agent
 
 
-def touch_agent(*, agent: Agent, version: str, device: str, federations: Sequence[str]) -> None:
-    """Note that the agent was here and what it says of itself; at most every 5 s if unchanged."""
-    said = {"version": version, "device": device, "federations": list(federations)}
+def touch_agent(
+    *,
+    agent: Agent,
+    version: str,
+    device: str,
+    federations: Sequence[str],
+    policy: PolicySummary | None = None,
+) -> None:
+    """Note that the agent was here and what it says of itself; at most every 5 s if unchanged.
+
+    It has data also for the federations that its policy does not let it ask for now.
+    """
+    closed = [one.federation for one in policy.closed] if policy else []
+    said = {
+        "version": version,
+        "device": device,
+        "federations": sorted({*federations, *closed}),
+        "policy": policy.model_dump(mode="json") if policy else {},
+    }
     is_known = all(getattr(agent, name) == value for name, value in said.items())
     last = agent.last_seen_at
     if not is_known or last is None or last < timezone.now() - SEEN_EVERY:

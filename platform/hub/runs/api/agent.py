@@ -52,6 +52,7 @@ class LeaseView(AgentView):
                 version=message.agent_version,
                 device=message.device,
                 federations=message.federations,
+                policy=message.policy,
             )
         if message.busy:
             return Response(status=204)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from federation.protocol import TaskType
+from federation.protocol import DECLINED_BY_POLICY, TaskType
 from hub.runs.models import Round, Task, TaskState, Update, UpdateState
 
 REASONS = {
@@ -53,6 +53,8 @@ def _reason(task: Task, update: Update | None) -> str:
         return f"sent an update that was rejected ({update.verdict_code})"
     if update is not None and update.state == UpdateState.QUARANTINED:
         return "sent an update that is still in quarantine"
+    if task.failure_code == DECLINED_BY_POLICY:
+        return f"declined by its policy ({task.failure_detail})"
     if task.state == TaskState.FAILED:
         return f"could not do it ({task.failure_code})"
     return REASONS.get(TaskState(task.state), "is missing")
