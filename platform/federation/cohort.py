@@ -23,6 +23,8 @@ from federation.layout import (
 from federation.strategies import AggregationRefused
 from federation.tensors import TensorFile
 
+MAGNITUDE = ".lora_magnitude_vector"  # of DoRA; one value for each output, averaged
+
 
 @dataclass(frozen=True, slots=True)
 class WeightedUpdate:
@@ -66,9 +68,9 @@ def _check_updates(updates: Sequence[WeightedUpdate]) -> None:
 
 
 def _check_start(layout: Layout) -> None:
-    """Plain LoRA pairs of one rank, and tensors that are no factors."""
+    """LoRA pairs of one rank, and tensors that are no factors."""
     for name in layout.tensors:
-        if ".lora_" in name and lora_factor(name) is None:
+        if ".lora_" in name and lora_factor(name) is None and not name.endswith(MAGNITUDE):
             raise AggregationRefused("unsupported_adapter", f"{name} is no plain LoRA factor")
     whole = {f"{module}{end}" for module in modules_of(layout) for end in (A_SUFFIX, B_SUFFIX)}
     if missing := whole - layout.tensors.keys():

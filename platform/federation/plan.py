@@ -8,36 +8,35 @@ imports torch.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, ClassVar, Final, Literal
+from collections.abc import Iterator
+from typing import Annotated, Final, Literal
 
 import rfc8785
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
+
+from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, PromptTuning
+from federation.plan_parts import Part
+
+__all__ = [
+    "AdapterPart",
+    "Aggregation",
+    "CausalLanguageModelling",
+    "Evaluation",
+    "FullWeights",
+    "Ia3",
+    "Lora",
+    "Part",
+    "Plan",
+    "PromptTuning",
+    "Rounds",
+    "SequenceClassification",
+    "TaskPart",
+    "Training",
+    "Transfer",
+    "canonical",
+]
 
 PLAN_VERSION: Final = 1
-
-
-class Part(BaseModel):
-    """A frozen section of the plan; unknown fields and loose types are refused.
-
-    `later`: fields that were not there at first. They are written only where they are used, so
-    that what never heard of them reads a plan that does without them, and its digest stays.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
-        usual = {name: type(self).model_fields[name].default for name in self.later}
-        unused = {name for name, default in usual.items() if getattr(self, name) == default}
-        return {name: value for name, value in write(self).items() if name not in unused}
 
 
 class SequenceClassification(Part):
@@ -85,45 +84,6 @@ class CausalLanguageModelling(Part):
 
 
 TaskPart = Annotated[SequenceClassification | CausalLanguageModelling, Field(discriminator="type")]
-
-
-class Adapter(Part):
-    """The small trainable weights laid over the base model (LoRA; Hu et al. 2021)."""
-
-    rank: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=256,
-            title="Rank",
-            description="Largest rank of the shared adapter; a participation may train a "
-            "smaller one.",
-        ),
-    ] = 8
-    alpha: Annotated[
-        float,
-        Field(
-            gt=0,
-            le=1024,
-            strict=False,
-            title="Alpha",
-            description="LoRA scale is alpha / rank, and is kept for every rank.",
-        ),
-    ] = 16.0
-    targets: Annotated[
-        tuple[str, ...],
-        Field(
-            min_length=1,
-            max_length=64,
-            strict=False,
-            title="Target modules",
-            description="Names of the linear layers that get an adapter.",
-        ),
-    ] = ("query", "value")
-
-    @property
-    def scale(self) -> float:
-        return self.alpha / self.rank
 
 
 class Training(Part):
@@ -180,8 +140,8 @@ class Aggregation(Part):
         Literal["stack_svd", "fedavg"],
         Field(
             title="Strategy",
-            description="stack_svd: exact for any mix of ranks; fedavg: averages the factors, "
-            "needs equal ranks.",
+            description="stack_svd: exact for any mix of ranks, for LoRA; fedavg: averages the "
+            "weights that travel, needs equal ranks.",
         ),
     ] = "stack_svd"
     energy: Annotated[
@@ -262,7 +222,7 @@ class Plan(Part):
 
     version: Literal[1] = PLAN_VERSION
     task: TaskPart
-    adapter: Adapter = Adapter()
+    adapter: AdapterPart = Lora()
     training: Training = Training()
     aggregation: Aggregation = Aggregation()
     rounds: Rounds = Rounds()
@@ -272,6 +232,26 @@ class Plan(Part):
         int,
         Field(ge=0, lt=2**31, title="Seed", description="Equal seeds give equal weights."),
     ] = 0
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> Plan:
+        for reason in self._conflicts():
+            raise ValueError(reason)
+        return self
+
+    def _conflicts(self) -> Iterator[str]:
+        """Why this plan cannot work; METHODS 2.6 and what peft cannot do."""
+        adapter, task = self.adapter, self.task
+        if self.aggregation.strategy == "stack_svd" and not isinstance(adapter, Lora):
+            yield (
+                f"stack_svd stacks the factors of LoRA, and {adapter.type} has none: "
+                "choose fedavg, which averages the change"
+            )
+        if isinstance(adapter, PromptTuning) and getattr(task, "pooling", "") == "model":
+            yield (
+                "behind a learnt prompt the model's own head does not see where a text ends: "
+                "choose mean pooling"
+            )
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON (RFC 8785), in lower-case hex."""

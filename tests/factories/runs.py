@@ -9,7 +9,7 @@ from django.utils import timezone
 from factory import LazyAttribute, LazyFunction, SelfAttribute, SubFactory
 from factory.django import DjangoModelFactory
 
-from federation.plan import Adapter, Plan, Rounds, SequenceClassification
+from federation.plan import Lora, Plan, Rounds, SequenceClassification
 from hub.runs.models import Round, RoundState, Run, RunState, Task, TaskState, Update, UpdateState
 from tests.factories.accounts import UserFactory
 from tests.factories.catalogue import ArtifactFactory
@@ -18,7 +18,7 @@ from tests.factories.organisations import AgentFactory
 
 PLAN = Plan(
     task=SequenceClassification(labels=("ham", "spam")),
-    adapter=Adapter(rank=8, alpha=16.0),
+    adapter=Lora(rank=8, alpha=16.0),
     rounds=Rounds(count=5, quorum=2),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from federation.plan import Plan
 
@@ -47,3 +48,58 @@ def test_a_later_field_is_written_once_it_is_used(part: str, name: str, value: o
 def test_a_later_field_at_its_usual_value_changes_no_digest() -> None:
     plan = plan_with(training={**OLD["training"], "proximal_mu": 0.0})
     assert plan.digest() == DIGEST
+
+
+LORA = OLD["adapter"]
+FEDAVG = {**OLD["aggregation"], "strategy": "fedavg"}
+SHORT: dict[str, dict[str, object]] = {
+    "ia3": {"type": "ia3", "targets": ["query"]},
+    "prompt_tuning": {"type": "prompt_tuning"},
+    "full": {"type": "full"},
+}
+
+
+def test_an_adapter_without_a_type_is_lora() -> None:
+    assert plan_with(adapter={**LORA, "type": "lora"}) == plan_with()
+    assert plan_with(adapter={**LORA, "type": "lora"}).digest() == DIGEST
+
+
+@pytest.mark.parametrize("option", ["rslora", "dora"])
+def test_an_option_of_lora_is_written_once_it_is_used(option: str) -> None:
+    plan = plan_with(adapter={**LORA, option: True})
+    assert plan.model_dump(mode="json")["adapter"] == {**LORA, option: True}
+    assert plan.digest() != DIGEST
+
+
+@pytest.mark.parametrize("kind", sorted(SHORT))
+def test_what_has_no_factors_is_averaged_and_not_stacked(kind: str) -> None:
+    plan = plan_with(adapter=SHORT[kind], aggregation=FEDAVG)
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    assert plan.adapter.type == kind
+    assert (plan.adapter.rank, plan.adapter.scale) == (1, 1.0)
+    with pytest.raises(ValidationError, match=f"{kind} has none: choose fedavg"):
+        plan_with(adapter=SHORT[kind])
+
+
+def test_a_prompt_needs_mean_pooling() -> None:
+    task = {**OLD["task"], "pooling": "model"}
+    with pytest.raises(ValidationError, match="choose mean pooling"):
+        plan_with(adapter=SHORT["prompt_tuning"], aggregation=FEDAVG, task=task)
+    lm = {"type": "causal_lm", "max_tokens": 8}
+    assert plan_with(adapter=SHORT["prompt_tuning"], aggregation=FEDAVG, task=lm)
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        {"type": "adalora"},
+        {"type": "ia3", "rank": 4},
+        {"type": "full", "targets": ["query"]},
+        {"type": "prompt_tuning", "virtual_tokens": 0},
+        {"rank": 8, "virtual_tokens": 3},
+        {"type": "ia3", "targets": ["query"], "feedforward": ["dense"]},
+    ],
+)
+def test_an_adapter_that_is_none_is_refused(adapter: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        plan_with(adapter=adapter, aggregation=FEDAVG)

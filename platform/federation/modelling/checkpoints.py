@@ -126,6 +126,7 @@ def _tensors(trainee: Trainee) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in found.items()}
 
 
+@torch.no_grad()
 def _restore(trainee: Trainee, tensors: Mapping[str, Tensor], position: Position) -> None:
     for name, parameter in trainee.parameters.items():
         parameter.copy_(tensors[f"{_PARAMETER}{name}"])

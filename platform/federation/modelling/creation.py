@@ -6,19 +6,20 @@ from pathlib import Path
 
 import torch
 
-from federation.modelling.config import label_count, task_type
-from federation.modelling.loading import adapted, forked_random, keep, load_base
+from federation.modelling.adapting import adapted, keep
+from federation.modelling.config import auto_class, label_count
+from federation.modelling.loading import forked_random, load_base
 from federation.plan import Plan
 
 
 def create_adapter(*, base: Path, plan: Plan, target: Path) -> None:
-    """Write the initial adapter at the plan's rank: LoRA's B is zero, so nothing changes yet.
+    """Write the initial adapter at the plan's rank. But for a learnt prompt, nothing changes yet.
 
-    A and a head that the base lacks are drawn from the plan's seed; the same plan and base give
-    the same bytes. Raises `ModellingRefused`.
+    What is random in it, and a head that the base lacks, are drawn from the plan's seed; the same
+    plan and base give the same bytes. Raises `ModellingRefused`.
     """
     cpu = torch.device("cpu")
     with forked_random(cpu):
         torch.manual_seed(plan.seed)
-        fresh = load_base(base, task_type(plan), label_count(plan), cpu)
+        fresh = load_base(base, auto_class(plan), label_count(plan), cpu)
         keep(adapted(fresh, plan, rank=plan.adapter.rank).parameters, target)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from federation.modelling.adapting import adapted
 from federation.modelling.batches import batches_by_length, collate, encode
 from federation.modelling.config import label_count
-from federation.modelling.loading import adapted, choose_device, forked_random, kept_base
+from federation.modelling.loading import choose_device, forked_random, kept_base
 from federation.modelling.messages import Evaluated, Examples, OnStep
 from federation.modelling.objectives import outcome
 from federation.modelling.progress import Progress

@@ -12,6 +12,8 @@ from torch.nn.functional import cross_entropy
 from federation.modelling.batches import IGNORED, Batch
 from federation.plan import Plan, SequenceClassification
 
+_BY_TOKEN = 3  # dimensions: examples, tokens, values
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -37,6 +39,8 @@ def _logits(model: Any, batch: Batch, precision: str) -> Tensor:
     device = batch.ids.device.type
     with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
         logits: Tensor = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+    if logits.dim() == _BY_TOKEN:  # a learnt prompt comes first
+        return logits[:, -batch.ids.shape[1] :]
     return logits
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch.autograd import backward
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
-from federation.modelling.loading import Adapted
+from federation.modelling.adapting import Adapted
 from federation.plan import Training
 
 
@@ -23,7 +24,7 @@ class Optimisation:
     training: Training
     steps: int
     optimizer: AdamW
-    parameters: list[Tensor]
+    parameters: Sequence[Tensor]
     origin: list[Tensor]  # where the round began; empty without a pull towards it
     scaler: GradScaler
 
@@ -62,9 +63,7 @@ class Optimisation:
 
 def optimisation_of(model: Adapted, training: Training, steps: int) -> Optimisation:
     """The head learns at a rate of its own; gradients that a cancelled task left are dropped."""
-    named = [(name, p) for name, p in model.model.named_parameters() if p.requires_grad]
-    factors = [p for name, p in named if not _is_head(name)]
-    head = [p for name, p in named if _is_head(name)]
+    factors, head = model.factors, model.head
     groups = [
         {"params": factors, "lr": training.learning_rate},
         {"params": head, "lr": training.head_learning_rate},
@@ -76,11 +75,6 @@ def optimisation_of(model: Adapted, training: Training, steps: int) -> Optimisat
     origin = [p.detach().clone() for p in parameters] if training.proximal_mu else []
     scaler = GradScaler(model.device.type, enabled=False)
     return Optimisation(training, steps, optimizer, parameters, origin, scaler)
-
-
-def _is_head(name: str) -> bool:
-    """What peft trains whole beside the adapter."""
-    return "modules_to_save." in name
 
 
 def _pace(schedule: str, steps: int, step: int) -> float:

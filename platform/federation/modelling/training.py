@@ -7,16 +7,10 @@ from pathlib import Path
 
 import torch
 
+from federation.modelling.adapting import Adapted, adapted, keep
 from federation.modelling.batches import Example, collate, encode, round_of_batches
 from federation.modelling.checkpoints import Checkpoints, Trainee, identity_of
-from federation.modelling.loading import (
-    Adapted,
-    adapted,
-    choose_device,
-    forked_random,
-    keep,
-    kept_base,
-)
+from federation.modelling.loading import choose_device, forked_random, kept_base
 from federation.modelling.messages import Checkpointing, Examples, OnStep, Trained
 from federation.modelling.objectives import outcome
 from federation.modelling.optimisation import optimisation_of

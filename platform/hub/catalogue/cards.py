@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from federation.modelling.config import adapter_config, task_type
-from federation.plan import Plan, SequenceClassification
+from federation.layout import read_layout
+from federation.modelling.config import adapter_config, layers_of, task_type
+from federation.plan import FullWeights, Lora, Plan, PromptTuning, SequenceClassification
 from hub.catalogue.artifacts import adopt_bytes
 from hub.catalogue.models import Artifact, BaseModel
+from hub.catalogue.storage import store
 from hub.federations.models import Federation
 
 ADAPTER, CONFIG, CARD, LABELS = (
@@ -33,7 +35,7 @@ def version_files(
 ) -> dict[str, Artifact]:
     """Write the files of a version around its adapter; equal records give equal bytes."""
     base = federation.base_model
-    config = adapter_config(plan, base_repo=base.repo)
+    config = adapter_config(plan, base_repo=base.repo, layers=_layers(plan, adapter))
     card = model_card(plan=plan, federation=federation, adapter=adapter, contributors=contributors)
     files = {
         ADAPTER: adapter,
@@ -43,6 +45,13 @@ def version_files(
     if isinstance(plan.task, SequenceClassification):
         files[LABELS] = adopt_bytes(content=_json(list(plan.task.labels)))
     return files
+
+
+def _layers(plan: Plan, adapter: Artifact) -> list[str]:
+    """Which layers of the base the adapter holds copies of; only its file knows."""
+    if not isinstance(plan.adapter, FullWeights):
+        return []
+    return layers_of(read_layout(store().local_path(adapter.pk)).tensors)
 
 
 def model_card(
@@ -84,7 +93,7 @@ def _metadata(plan: Plan, base: BaseModel) -> str:
         library_name="peft",
         license=base.licence.lower(),
         pipeline_tag="text-classification" if classifies else "text-generation",
-        tags=["federated-learning", "lora"],
+        tags=["federated-learning", plan.adapter.type.replace("_", "-")],
     )
     return str(data.to_yaml()).strip()
 
@@ -118,10 +127,15 @@ def _prediction(plan: Plan) -> list[str]:
     ask = f'given = tokenizer(["…"], {options})'
     if task_type(plan) != "TOKEN_CLS":
         return [ask, "logits = model(**given).logits"]
+    return [ask, *token_mean(plan)]
+
+
+def token_mean(plan: Plan) -> list[str]:
+    """Python lines for the mean over a text's tokens; a learnt prompt's come before them."""
+    own = "[:, -mask.shape[1] :]" if isinstance(plan.adapter, PromptTuning) else ""
     return [
-        ask,
         'mask = given["attention_mask"].unsqueeze(-1)',
-        "logits = (model(**given).logits * mask).sum(1) / mask.sum(1)  # the mean over the tokens",
+        f"logits = (model(**given).logits{own} * mask).sum(1) / mask.sum(1)",
     ]
 
 
@@ -135,9 +149,9 @@ def _table(contributors: Contributors) -> str:
 
 def _how(plan: Plan) -> str:
     adapter, training = plan.adapter, plan.training
-    targets = ", ".join(f"`{plain(target)}`" for target in adapter.targets)
+    alpha = f", alpha {adapter.alpha:g}" if isinstance(adapter, Lora) else ""
     lines = (
-        f"LoRA of rank {adapter.rank}, alpha {adapter.alpha:g}, on {targets}",
+        f"adapter: {plain(adapter.in_words)}{alpha}",
         f"epochs in a round: {training.epochs:g}, in batches of {training.batch_size}",
         f"learning rate: {training.learning_rate:g}, {training.schedule} schedule",
         f"aggregation: `{plan.aggregation.strategy}`",

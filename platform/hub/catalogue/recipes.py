@@ -6,6 +6,7 @@ from django.conf import settings
 
 from federation.modelling.config import task_type
 from federation.plan import Plan, SequenceClassification
+from hub.catalogue.cards import token_mean
 from hub.catalogue.models import BaseModel, ModelVersion
 
 AUTO_CLASSES = {
@@ -94,6 +95,5 @@ def _logits(plan: Plan) -> list[str]:
         return ["logits = model(**given).logits"]
     return [
         "# Every token has an opinion; the text's is their mean.",
-        'mask = given["attention_mask"].unsqueeze(-1)',
-        "logits = (model(**given).logits * mask).sum(1) / mask.sum(1)",
+        *token_mean(plan),
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from federation.plan import Adapter, Plan, Rounds, SequenceClassification, Training
+from federation.plan import Lora, Plan, Rounds, SequenceClassification, Training
 from hub.demo.corpus import Corpus, build_docstring_corpus, build_from_folder
 
 
@@ -42,7 +42,7 @@ def _docstrings(options: Mapping[str, Any], folder: Path) -> Story:
     )
     plan = Plan(
         task=SequenceClassification(labels=corpus.labels, max_tokens=64),
-        adapter=Adapter(rank=max(o.rank for o in corpus.organisations)),
+        adapter=Lora(rank=max(o.rank for o in corpus.organisations)),
         training=training,
         rounds=Rounds(count=rounds, quorum=_quorum(corpus)),
         seed=options["seed"],
@@ -65,7 +65,7 @@ def _own_data(options: Mapping[str, Any], folder: Path) -> Story:
     )
     plan = Plan(
         task=SequenceClassification(labels=corpus.labels, max_tokens=48),
-        adapter=Adapter(rank=max(o.rank for o in corpus.organisations)),
+        adapter=Lora(rank=max(o.rank for o in corpus.organisations)),
         training=Training(precision=precision(), max_steps=4 if options["fast"] else None),
         rounds=Rounds(
             count=options["rounds"] or (2 if options["fast"] else 8), quorum=_quorum(corpus)

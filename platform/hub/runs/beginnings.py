@@ -17,7 +17,7 @@ from hub.federations.places import Place, places_in
 from hub.runs.forecasts import Forecast, forecast, past_of
 from hub.runs.forms import RunForm
 from hub.runs.models import Purpose, Run
-from hub.runs.planforms import TASKS, plan_from
+from hub.runs.planforms import ADAPTERS, TASKS, plan_from
 
 WRITERS = ("CausalLM", "LMHead")  # in the names of architectures that continue texts
 # The linear layers that usually get an adapter, by what is in an architecture's name.
@@ -39,7 +39,7 @@ class Draft:
     """A run that one person is about to make; each thing is read when it is first asked for."""
 
     def __init__(self, federation: Federation, user: User, *, asked: QueryDict) -> None:
-        """`asked` may name another kind of task (`task`), or a run to begin from (`like`)."""
+        """`asked` may name another `task` or `adapter`, or a run to begin from (`like`)."""
         self.federation = federation
         self.user = user
         self.asked = asked
@@ -70,6 +70,16 @@ class Draft:
         wanted = self.asked.get("task", "")
         return wanted if wanted in TASKS else self._usual_task()
 
+    @cached_property
+    def adapter(self) -> str:
+        before = self.model.plan["adapter"].get("type") if self.model else None
+        wanted = self.asked.get("adapter", "")
+        return wanted if wanted in ADAPTERS else before or "lora"
+
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        return ADAPTERS
+
     @property
     def tasks(self) -> Mapping[str, str]:
         return TASKS
@@ -85,7 +95,8 @@ class Draft:
             places=self.places,
             versions=self.versions,
             task=self.task,
-            given=self.model.plan if self.model else self._usual_plan(),
+            adapter=self.adapter,
+            given=self._given(),
             initial={"name": self._name(), **({"trainers": trainers} if trainers else {})},
         )
         return self._form
@@ -100,8 +111,15 @@ class Draft:
         return forecast(plan, places, past_of(self.federation.pk))
 
     def _trainers(self) -> list[UUID]:
-        active = {place.id for place in self.places}
-        return [t for t in self.model.trainers if t in active] if self.model else []
+        """Those of the last plan, and whoever makes this one: nobody leaves themselves out."""
+        before = set(self.model.trainers) if self.model else set()
+        return [p.id for p in self.places if p.id in before or (before and p.is_own)]
+
+    def _given(self) -> Mapping[str, Any]:
+        given = self.model.plan if self.model else self._usual_plan()
+        if self.adapter == "lora":
+            return given
+        return {**given, "aggregation": {**given.get("aggregation", {}), "strategy": "fedavg"}}
 
     def _name(self) -> str:
         return f"Run {self.latest.number + 1 if self.latest else 1}"

@@ -9,6 +9,7 @@ from uuid import UUID
 from django import forms
 from django.db.models import QuerySet
 
+from federation.plan import Plan
 from hub.catalogue.models import ModelVersion
 from hub.common.forms import LineField, OnceForm
 from hub.federations.models import Federation
@@ -17,6 +18,10 @@ from hub.runs.models import RunState
 from hub.runs.planforms import PlanForm
 
 LIVE = "live"
+SHAPE = {
+    "task": ("type", "labels"),
+    "adapter": ("type", "rank", "targets", "dora", "feedforward", "virtual_tokens"),
+}
 
 
 class RunForm(PlanForm, OnceForm):
@@ -44,10 +49,11 @@ class RunForm(PlanForm, OnceForm):
         places: Sequence[Place],
         versions: Sequence[ModelVersion],
         task: str,
+        adapter: str = "lora",
         given: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, task=task, given=given, **kwargs)
+        super().__init__(*args, task=task, adapter=adapter, given=given, **kwargs)
         self.versions = {version.pk: version for version in versions}
         trainers: Any = self.fields["trainers"]
         trainers.choices = [(place.id, _place_words(place)) for place in places]
@@ -59,7 +65,7 @@ class RunForm(PlanForm, OnceForm):
         cleaned = super().clean()
         parent = self.versions.get(cleaned.get("parent"))  # type: ignore[arg-type]
         if parent is not None and self.plan is not None:
-            self._check_parent(parent)
+            self._check_parent(parent, self.plan)
         return cleaned
 
     @property
@@ -78,12 +84,13 @@ class RunForm(PlanForm, OnceForm):
             "parent_version_id": self.cleaned_data["parent"],
         }
 
-    def _check_parent(self, parent: ModelVersion) -> None:
+    def _check_parent(self, parent: ModelVersion, plan: Plan) -> None:
         """An adapter can only be trained further in the shape that it has."""
-        wanted = self.document()
-        for part, name in (("task", "labels"), ("adapter", "rank"), ("adapter", "targets")):
-            if wanted[part].get(name) != parent.plan[part].get(name):
-                self.add_error("parent", f"{parent} was trained with other {name}.")
+        wanted = plan.model_dump(mode="json")
+        for part, names in SHAPE.items():
+            for name in names:
+                if wanted[part].get(name) != parent.plan[part].get(name):
+                    self.add_error("parent", f"{parent} was trained with other {name}.")
 
 
 def _place_words(place: Place) -> str:

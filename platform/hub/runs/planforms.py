@@ -24,6 +24,12 @@ TASKS: Mapping[str, str] = {
     "sequence_classification": "Classify texts",
     "causal_lm": "Continue texts",
 }
+ADAPTERS: Mapping[str, str] = {
+    "lora": "LoRA",
+    "ia3": "IA³",
+    "prompt_tuning": "A learnt prompt",
+    "full": "All weights",
+}
 SECTIONS: Mapping[str, str] = {
     "task": "What is learnt",
     "adapter": "The adapter",
@@ -39,6 +45,7 @@ MAIN: frozenset[Path] = frozenset(
         ("task", "labels"),
         ("task", "max_tokens"),
         ("adapter", "rank"),
+        ("adapter", "virtual_tokens"),
         ("training", "epochs"),
         ("training", "batch_size"),
         ("training", "learning_rate"),
@@ -53,6 +60,7 @@ MAIN: frozenset[Path] = frozenset(
 UNITS: Mapping[str, str] = {
     "deadline_seconds": "seconds",
     "max_tokens": "tokens",
+    "virtual_tokens": "tokens",
     "count": "rounds",
     "quorum": "updates",
     "batch_size": "examples",
@@ -118,11 +126,16 @@ def name_of(path: Path) -> str:
     return "-".join(path)
 
 
-def parts_of(schema: Schema, task: str) -> Iterator[tuple[str, str, Mapping[Path, Schema]]]:
-    """Each section of the form: its name, its explanation, and the schemas of its fields."""
+def parts_of(
+    schema: Schema, kinds: Mapping[str, str]
+) -> Iterator[tuple[str, str, Mapping[Path, Schema]]]:
+    """Each section of the form: its name, its explanation, and the schemas of its fields.
+
+    `kinds`: the types of task and adapter.
+    """
     for name in SECTIONS:
         part = schema["properties"][name]
-        whole = _resolved(schema, part, task)
+        whole = _resolved(schema, part, kinds.get(name, ""))
         if "properties" not in whole:
             yield name, "", {(name,): part}
             continue
@@ -134,8 +147,8 @@ def parts_of(schema: Schema, task: str) -> Iterator[tuple[str, str, Mapping[Path
         yield name, whole.get("description", ""), fields
 
 
-def _resolved(schema: Schema, part: Schema, task: str) -> Schema:
-    reference = part.get("$ref") or part.get("discriminator", {}).get("mapping", {}).get(task)
+def _resolved(schema: Schema, part: Schema, kind: str) -> Schema:
+    reference = part.get("$ref") or part.get("discriminator", {}).get("mapping", {}).get(kind)
     if reference is None:
         return part
     found: Schema = schema["$defs"][reference.rpartition("/")[2]]
@@ -154,7 +167,10 @@ def field_of(schema: Schema) -> forms.Field:
     if "enum" in wanted:
         choices = [(value, CHOICES.get(value, value)) for value in wanted["enum"]]
         return forms.ChoiceField(choices=choices, **about)
+    if wanted["type"] == "boolean":
+        return forms.BooleanField(**{**about, "required": False})
     if wanted["type"] == "array":
+        about["required"] = wanted.get("minItems", 0) > 0
         about["help_text"] = f"{about['help_text']} {ListField.how}".strip()
         return ListField(**about)
     return _number(wanted, about)
@@ -178,17 +194,27 @@ def _without_null(schema: Schema) -> tuple[Schema, bool]:
 
 
 class PlanForm(forms.Form):
-    """The fields of a plan for one kind of task; `plan` holds the result when it is valid."""
+    """The fields of a plan for one kind of task and adapter.
+
+    `plan` holds the result when it is valid.
+    """
 
     plan: Plan | None = None
 
     def __init__(
-        self, *args: Any, task: str, given: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        task: str,
+        adapter: str = "lora",
+        given: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         """`given` is a plan as JSON to begin with, whole or in part."""
         super().__init__(*args, **kwargs)
         self.task = task
-        self._parts = list(parts_of(plan_schema(), task))
+        self.adapter = adapter
+        self._kinds = {"task": task, "adapter": adapter}
+        self._parts = list(parts_of(plan_schema(), self._kinds))
         for _, _, fields in self._parts:
             for path, schema in fields.items():
                 self.fields[name_of(path)] = field_of(schema)
@@ -232,7 +258,7 @@ class PlanForm(forms.Form):
 
     def document(self) -> dict[str, Any]:
         """The plan as JSON: what could be read of what was sent, or what the form begins with."""
-        document: dict[str, Any] = {"task": {"type": self.task}}
+        document: dict[str, Any] = {name: {"type": kind} for name, kind in self._kinds.items()}
         for _, _, fields in self._parts:
             for path in fields:
                 if (value := self._value(name_of(path))) is not None:
@@ -244,7 +270,7 @@ class PlanForm(forms.Form):
 
     def _blame(self, location: Sequence[str | int], message: str) -> None:
         """Say what is wrong beside the field it is about; once for each field."""
-        names = [str(part) for part in location if part != self.task]
+        names = [str(part) for part in location if part not in self._kinds.values()]
         field = name_of(tuple(names[:2])) if name_of(tuple(names[:2])) in self.fields else None
         if field is None and name_of(tuple(names[:1])) in self.fields:
             field = names[0]

@@ -10,7 +10,12 @@ from federation.plan import Plan, SequenceClassification
 from hub.common.templatetags.foedus import duration
 from hub.runs.planforms import CHOICES, SECTIONS, TASKS, UNITS, Path, Schema, parts_of, plan_schema
 
-COLUMNS = (("task", "adapter"), ("training",), ("rounds", "evaluation"), ("aggregation", "transfer", "seed"))
+COLUMNS = (
+    ("task", "adapter"),
+    ("training",),
+    ("rounds", "evaluation"),
+    ("aggregation", "transfer", "seed"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,13 @@ def described(plan: Plan) -> list[Described]:
             SECTIONS[name],
             [_fact(path, schema, _taken(plan, path)) for path, schema in fields.items()],
         )
-        for name, _, fields in parts_of(plan_schema(), plan.task.type)
+        for name, _, fields in parts_of(plan_schema(), kinds_of(plan))
     ]
+
+
+def kinds_of(plan: Plan) -> dict[str, str]:
+    """The types that a plan's form is made for."""
+    return {"task": plan.task.type, "adapter": plan.adapter.type}
 
 
 def _taken(plan: Plan, path: Path) -> Any:
@@ -53,14 +63,20 @@ def _fact(path: Path, schema: Schema, value: Any) -> Fact:
     match value:
         case None:
             return Fact(label, "by itself")
+        case bool():
+            return Fact(label, "yes" if value else "no")
         case tuple():
-            return Fact(label, words=value)
-        case int() if unit == "seconds":
-            return Fact(label, duration(value))
+            return Fact(label, "" if value else "none", words=value)
         case int() | float():
-            text = f"{value:,}" if isinstance(value, int) else f"{value:g}"
-            return Fact(label, f"{text} {unit}".strip())
+            return Fact(label, _measured(value, unit))
     return Fact(label, CHOICES.get(value, value))
+
+
+def _measured(value: float, unit: str) -> str:
+    if unit == "seconds":
+        return duration(value)
+    text = f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return f"{text} {unit}".strip()
 
 
 def in_one_line(plan: Plan) -> str:
@@ -70,7 +86,7 @@ def in_one_line(plan: Plan) -> str:
     if isinstance(task, SequenceClassification):
         what += f" under {len(task.labels):,} labels"
     return (
-        f"{what}; LoRA of rank {plan.adapter.rank} on {', '.join(plan.adapter.targets)}; "
+        f"{what}; {plan.adapter.in_words}; "
         f"{rounds.count:,} round{'' if rounds.count == 1 else 's'}, each with {rounds.quorum} "
         f"updates at least within {duration(rounds.deadline_seconds)}; aggregated by "
         f"{plan.aggregation.strategy}."

@@ -13,13 +13,24 @@ import torch
 from peft import get_peft_model_state_dict
 from safetensors.torch import load_file
 
+from federation.layout import read_layout
 from federation.modelling import Examples, adapter_config, create_adapter, evaluate
+from federation.modelling.adapting import Adapted, adapted
 from federation.modelling.batches import Batch, collate, encode
-from federation.modelling.config import label_count, task_type
-from federation.modelling.loading import Adapted, adapted, load_base
+from federation.modelling.config import auto_class, label_count, layers_of, task_type
+from federation.modelling.loading import load_base
 from federation.modelling.objectives import masked_mean
-from federation.plan import Adapter, Plan, SequenceClassification, Training
-from tests.federation.modelling.worlds import KINDS, World, ignore, trained, weather, world_of
+from federation.plan import Lora, Plan, SequenceClassification, Training
+from tests.federation.modelling.worlds import (
+    ADAPTERS,
+    KINDS,
+    World,
+    ignore,
+    trained,
+    weather,
+    world_of,
+    world_with,
+)
 
 PROGRAM = """
 import json, sys, torch, transformers
@@ -33,7 +44,9 @@ def answers(folder, base, kind, texts):
     for text in texts:
         inputs = tokenizer(text, return_tensors="pt", return_token_type_ids=False)
         logits = model(**inputs).logits
-        yield (logits if logits.dim() == 2 else logits.mean(dim=1))[0].tolist()
+        if logits.dim() == 3:  # a learnt prompt comes first
+            logits = logits[:, -inputs["input_ids"].shape[1] :].mean(dim=1)
+        yield logits[0].tolist()
 
 print(json.dumps([list(answers(*each)) for each in json.loads(sys.argv[1])]))
 """
@@ -47,7 +60,7 @@ CLASSES = {
 
 def loaded(world, adapter: Path) -> Adapted:
     base = load_base(
-        world.base, task_type(world.plan), label_count(world.plan), torch.device("cpu")
+        world.base, auto_class(world.plan), label_count(world.plan), torch.device("cpu")
     )
     model = adapted(base, world.plan, rank=world.plan.adapter.rank, file=adapter)
     model.model.eval()
@@ -68,7 +81,8 @@ def published(world: World, folder: Path) -> tuple[str, str, str, list[str]]:
     """Train, lay the result out as the hub serves it, and say how stock classes load it."""
     folder.mkdir()
     trained(world.base, world.plan, world.start, folder / FILE)
-    config = adapter_config(world.plan, base_repo=str(world.base))
+    layers = layers_of(read_layout(folder / FILE).tensors)
+    config = adapter_config(world.plan, base_repo=str(world.base), layers=layers)
     (folder / "adapter_config.json").write_text(json.dumps(config))
     return str(folder), str(world.base), CLASSES[task_type(world.plan)], list(weather(6).texts)
 
@@ -79,12 +93,14 @@ def answers_of_ours(world: World, file: Path) -> Iterator[torch.Tensor]:
         ids = torch.tensor([model.tokenizer(text)["input_ids"]])
         mask = torch.ones_like(ids)
         logits = logits_of(model.model, Batch(ids, mask, mask))
-        yield logits[0] if logits.dim() == 2 else masked_mean(logits, mask)[0]
+        yield logits[0] if logits.dim() == 2 else masked_mean(logits[:, -len(ids[0]) :], mask)[0]
 
 
 def test_stock_classes_give_the_same_answers_in_a_process_of_their_own(encoder, causal, tmp_path):
     worlds = {kind: world_of(kind, encoder, causal, tmp_path / kind) for kind in KINDS}
-    folders = {kind: tmp_path / kind / "published" for kind in KINDS}
+    for name in [*ADAPTERS, "prompt_tuning causal", "full causal", "dora causal"]:
+        worlds[name] = world_with(name, encoder, causal, tmp_path / name)
+    folders = {kind: tmp_path / kind / "published" for kind in worlds}
     arguments = [published(world, folders[kind]) for kind, world in worlds.items()]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
@@ -130,7 +146,7 @@ def test_the_packaged_encoder_learns_with_a_mean_pooled_head(tmp_path):
     examples = Examples([text for text, _ in rows], labels=[label for _, label in rows])
     plan = Plan(
         task=SequenceClassification(labels=tuple(texts), max_tokens=16),
-        adapter=Adapter(rank=4, alpha=8),
+        adapter=Lora(rank=4, alpha=8),
         training=Training(epochs=6, batch_size=3),
     )
     create_adapter(base=base, plan=plan, target=tmp_path / "start")

@@ -21,9 +21,14 @@ from transformers import (
 
 from federation.modelling import Examples, Step, Trained, create_adapter, train
 from federation.plan import (
-    Adapter,
+    AdapterPart,
+    Aggregation,
     CausalLanguageModelling,
+    FullWeights,
+    Ia3,
+    Lora,
     Plan,
+    PromptTuning,
     SequenceClassification,
     Training,
 )
@@ -101,6 +106,30 @@ def world_of(kind: str, encoder: Path, causal: Path, folder: Path) -> World:
         ),
         "causal": (causal, continuation()),
     }[kind]
+    return _begun(base, plan, folder)
+
+
+ADAPTERS: dict[str, AdapterPart] = {
+    "rslora": Lora(rank=4, alpha=8, rslora=True),
+    "dora": Lora(rank=4, alpha=8, dora=True),
+    "ia3": Ia3(targets=("query", "output.dense"), feedforward=("output.dense",)),
+    "prompt_tuning": PromptTuning(virtual_tokens=3),
+    "full": FullWeights(),
+}
+
+
+def world_with(name: str, encoder: Path, causal: Path, folder: Path) -> World:
+    """A world of another adapter: classification, or on the tiny Llama with " causal" after it."""
+    name, _, task = name.partition(" ")
+    adapter, plan = ADAPTERS[name], continuation() if task else classification()
+    if task and isinstance(adapter, Lora | Ia3):
+        adapter = adapter.model_copy(update={"targets": ("q_proj",), "feedforward": ()})
+    strategy = "stack_svd" if isinstance(adapter, Lora) else "fedavg"
+    changes = {"adapter": adapter, "aggregation": Aggregation(strategy=strategy)}
+    return _begun(causal if task else encoder, plan.model_copy(update=changes), folder)
+
+
+def _begun(base: Path, plan: Plan, folder: Path) -> World:
     folder.mkdir(exist_ok=True)
     start = folder / "start.safetensors"
     create_adapter(base=base, plan=plan, target=start)
@@ -110,7 +139,7 @@ def world_of(kind: str, encoder: Path, causal: Path, folder: Path) -> World:
 def classification(pooling: str = "mean", **training: object) -> Plan:
     return Plan(
         task=SequenceClassification(labels=("cold", "hot", "wet"), pooling=pooling, max_tokens=12),
-        adapter=Adapter(rank=4, alpha=8),
+        adapter=Lora(rank=4, alpha=8),
         training=Training(**({"batch_size": 4, "epochs": 4, "learning_rate": 0.01} | training)),
         seed=5,
     )
@@ -119,7 +148,7 @@ def classification(pooling: str = "mean", **training: object) -> Plan:
 def continuation(**training: object) -> Plan:
     return Plan(
         task=CausalLanguageModelling(max_tokens=12),
-        adapter=Adapter(rank=4, alpha=8, targets=("q_proj", "v_proj")),
+        adapter=Lora(rank=4, alpha=8, targets=("q_proj", "v_proj")),
         training=Training(**({"batch_size": 4, "epochs": 8, "learning_rate": 0.05} | training)),
         seed=5,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,17 +12,24 @@ from django.urls import reverse
 from federation.plan import Plan
 from hub.runs import services
 from hub.runs.models import Run
-from hub.runs.planforms import PlanForm, parts_of, plan_from, plan_schema
+from hub.runs.planforms import ADAPTERS, PlanForm, parts_of, plan_from, plan_schema
 from hub.runs.planwords import described
+from tests.factories.organisations import MembershipFactory
 from tests.hub.runs.world import World, make_world, plan_of
 from tests.pages import browser, once, words
 
 TASKS = ("sequence_classification", "causal_lm")
 LABELS = {"sequence_classification": {"task": {"labels": ["ham", "spam"]}}, "causal_lm": {}}
+KINDS = [*((task, "lora") for task in TASKS), *((TASKS[0], adapter) for adapter in ADAPTERS)]
+every_kind = pytest.mark.parametrize(("task", "adapter"), KINDS)
 
 
-def whole(task: str) -> Plan:
-    given = {"task": {"type": task, **LABELS[task].get("task", {})}}
+def whole(task: str, adapter: str = "lora") -> Plan:
+    given = {
+        "task": {"type": task, **LABELS[task].get("task", {})},
+        "adapter": {"type": adapter},
+        "aggregation": {"strategy": "fedavg"},
+    }
     return Plan.model_validate(given, strict=False)
 
 
@@ -35,14 +43,15 @@ def submit(form: PlanForm, **changes: Any) -> PlanForm:
     data = QueryDict(mutable=True)
     for name, value in sent(form, **changes).items():
         data.setlist(name, value) if isinstance(value, list) else data.update({name: value})
-    return PlanForm(data, task=form.task)
+    return PlanForm(data, task=form.task, adapter=form.adapter)
 
 
-def leaves(schema: dict[str, Any], task: str) -> set[str]:
+def leaves(schema: dict[str, Any], task: str, adapter: str) -> set[str]:
     """Every value of a plan of this kind, by its path; found without the form's own code."""
     found = set()
     for name, part in schema["properties"].items():
-        reference = part.get("$ref") or part.get("discriminator", {}).get("mapping", {}).get(task)
+        kinds = part.get("discriminator", {}).get("mapping", {})
+        reference = part.get("$ref") or kinds.get(task) or kinds.get(adapter)
         if reference is None:
             found |= set() if "const" in part else {name}
             continue
@@ -51,40 +60,44 @@ def leaves(schema: dict[str, Any], task: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_every_value_of_the_plan_is_on_the_form_once(task):
-    form = PlanForm(task=task)
-    assert set(form.fields) == leaves(Plan.model_json_schema(), task)
+@every_kind
+def test_every_value_of_the_plan_is_on_the_form_once(task, adapter):
+    form = PlanForm(task=task, adapter=adapter)
+    assert set(form.fields) == leaves(Plan.model_json_schema(), task, adapter)
     shown = [s.field.name for part in form.sections for s in (*part.main, *part.more)]
     assert sorted(shown) == sorted(form.fields)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_every_field_has_a_name_and_the_schemas_bounds(task):
-    form = PlanForm(task=task)
-    for _, _, fields in parts_of(plan_schema(), task):
+@every_kind
+def test_every_field_has_a_name_and_the_schemas_bounds(task, adapter):
+    form = PlanForm(task=task, adapter=adapter)
+    for _, _, fields in parts_of(plan_schema(), {"task": task, "adapter": adapter}):
         for path, schema in fields.items():
             field = form.fields["-".join(path)]
             wanted = schema.get("anyOf", [schema])[0]
             assert field.label == schema["title"]
-            assert field.required == ("anyOf" not in schema)
+            may_be_empty = wanted.get("type") == "array" and "minItems" not in wanted
+            is_optional = "anyOf" in schema or wanted.get("type") == "boolean" or may_be_empty
+            assert field.required != is_optional
             assert field.widget.attrs.get("min") == wanted.get("minimum")
             if "maximum" in wanted:
                 assert field.widget.attrs["max"] == wanted["maximum"]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_form_sent_as_it_came_gives_the_plan_it_came_with(task):
-    plan = whole(task)
-    form = submit(PlanForm(task=task, given=plan.model_dump(mode="json")))
+@every_kind
+def test_a_form_sent_as_it_came_gives_the_plan_it_came_with(task, adapter):
+    plan = whole(task, adapter)
+    given = plan.model_dump(mode="json")
+    form = submit(PlanForm(task=task, adapter=adapter, given=given))
     assert form.is_valid(), form.errors
     assert form.plan == plan
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_plan_is_known_before_the_form_is_sent(task):
-    plan = whole(task)
-    assert plan_from(PlanForm(task=task, given=plan.model_dump(mode="json"))) == plan
+@every_kind
+def test_the_plan_is_known_before_the_form_is_sent(task, adapter):
+    plan = whole(task, adapter)
+    given = plan.model_dump(mode="json")
+    assert plan_from(PlanForm(task=task, adapter=adapter, given=given)) == plan
     assert plan_from(PlanForm(task="sequence_classification")) is None  # no labels
 
 
@@ -131,11 +144,35 @@ def test_a_fault_among_the_further_settings_unfolds_them():
     assert [s.name for s in refused.sections if s.is_open] == ["training"]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_plan_is_described_value_by_value(task):
-    facts = [fact for part in described(whole(task)) for fact in part.facts]
-    assert len(facts) == len(leaves(Plan.model_json_schema(), task))
+@every_kind
+def test_a_plan_is_described_value_by_value(task, adapter):
+    facts = [fact for part in described(whole(task, adapter)) for fact in part.facts]
+    assert len(facts) == len(leaves(Plan.model_json_schema(), task, adapter))
     assert all(fact.label and (fact.text or fact.words) for fact in facts)
+
+
+def test_switches_are_sent_on_and_off():
+    given = whole(TASKS[0]).model_dump(mode="json")
+    form = submit(PlanForm(task=TASKS[0], given=given), **{"adapter-dora": "on"})
+    assert form.is_valid(), form.errors
+    assert form.plan.adapter.dora
+    del form.data["adapter-dora"]  # as browsers do
+    assert PlanForm(form.data, task=TASKS[0]).is_valid()
+
+
+def test_parts_that_do_not_go_together_are_refused_with_the_reason():
+    given = whole(TASKS[0], "ia3").model_dump(mode="json")
+    form = PlanForm(task=TASKS[0], adapter="ia3", given=given)
+    refused = submit(form, **{"aggregation-strategy": "stack_svd"})
+    assert not refused.is_valid()
+    assert "ia3 has none: choose fedavg" in str(refused.non_field_errors())
+
+
+def test_advanced_settings_are_folded_away():
+    for task, adapter in KINDS:
+        form = PlanForm(task=task, adapter=adapter)
+        shown = {s.field.name for part in form.sections for s in part.main}
+        assert not {"training-proximal_mu", "adapter-dora", "adapter-rslora"} & shown
 
 
 # ------------------------------------------------------------------ the page
@@ -218,6 +255,18 @@ def test_the_form_begins_with_the_last_run(world: World) -> None:
     assert again.context["form"]["rounds-count"].value() == 7
 
 
+def test_a_newcomer_s_own_organisation_is_ticked(world: World) -> None:
+    lead, _, own = (site.agent.organisation for site in world.sites)
+    trainers = [world.federation.participations.get(organisation=one).pk for one in (lead, own)]
+    plan, federation = plan_of(quorum=1), world.federation.pk
+    services.create_run(
+        user=world.lead, federation_id=federation, name="One", plan=plan, trainers=trainers[:1]
+    )
+    user = MembershipFactory(organisation=own).user
+    ticked = browser(user).get(address(world)).context["form"]["trainers"].value()
+    assert ticked == trainers
+
+
 def test_without_a_run_it_begins_with_what_suits_the_base_model(world: World) -> None:
     base = world.federation.base_model
     base.architecture = "LlamaForCausalLM"
@@ -227,6 +276,20 @@ def test_without_a_run_it_begins_with_what_suits_the_base_model(world: World) ->
     assert tuple(form["adapter-targets"].initial) == ("q_proj", "v_proj")
     other = browser(world.lead).get(address(world), {"task": "sequence_classification"})
     assert other.context["form"].task == "sequence_classification"
+
+
+def test_what_is_trained_is_chosen_and_begins_with_what_suits_it(world: World) -> None:
+    page = browser(world.lead).get(address(world), {"adapter": "ia3"})
+    form = page.context["form"]
+    assert "adapter-feedforward" in form.fields
+    assert form["aggregation-strategy"].value() == "fedavg"
+    assert "All weights" in words(page)
+    data = {**sent(form), "trainers": filled(world)["trainers"], "once": once(page)}
+    labels = {"task-labels": "ham, spam", "adapter-targets": "query"}
+    browser(world.lead).post(f"{address(world)}?adapter=ia3", {**data, **labels, "draft": "1"})
+    assert Run.objects.get().plan["adapter"]["type"] == "ia3"
+    again = browser(world.lead).get(address(world)).context["form"]
+    assert "adapter-feedforward" in again.fields
 
 
 def test_a_version_of_another_shape_is_no_start(world: World) -> None:
@@ -250,7 +313,11 @@ def test_past_rounds_say_what_a_run_will_cost(world: World) -> None:
     twice = {**filled(world), "rounds-count": "10", "training-epochs": "2", "forecast": "1"}
     part = client.post(address(world), twice)
     assert "<html" not in part.content.decode()
-    assert "10 rounds take about 30 s of training" in words(part)
+    assert "10 rounds take about 28 s of training" in words(part)  # 13 steps of 16, not 2 x 7
+    few = {**filled(world), "training-max_steps": "1", "forecast": "1"}
+    assert re.search(
+        r"2 rounds take about 0\.\d+ s of training", words(client.post(address(world), few))
+    )
     assert Run.objects.count() == 1
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import torch
 
-from federation.plan import Adapter, Evaluation, Plan, Rounds, SequenceClassification, canonical
+from federation.plan import Evaluation, Lora, Plan, Rounds, SequenceClassification, canonical
 from federation.protocol import (
     EvaluationIn,
     EvaluationResult,
@@ -42,7 +42,7 @@ A, B, HEAD = (
 def plan_of(**rounds: int | str) -> Plan:
     return Plan(
         task=SequenceClassification(labels=("ham", "spam")),
-        adapter=Adapter(rank=2, alpha=4.0),
+        adapter=Lora(rank=2, alpha=4.0),
         rounds=Rounds(**{"count": 2, "quorum": 2, **rounds}),
         evaluation=Evaluation(every="round"),
     )
@@ -114,7 +114,7 @@ class World:
             "size_bytes": path.stat().st_size,
             "examples": 100,
             "tokens": 1000,
-            "steps": 4,
+            "steps": 7,
             "device_seconds": 1.5,
             "metrics": {"loss": 0.5},
             "key_id": site.agent.key_id,

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 
 from federation.keys import public_key_of, sign_bytes
-from federation.plan import Adapter, Aggregation, Evaluation, Plan, Rounds, SequenceClassification
+from federation.plan import Aggregation, Evaluation, Lora, Plan, Rounds, SequenceClassification
 from federation.protocol import EnrolmentIn
 from hub.accounts.models import User
 from hub.catalogue.artifacts import adopt_file
@@ -63,7 +63,7 @@ class Place:
 def plan_of(*, rounds: int = 1, strategy: str = "fedavg", quorum: int = 1) -> Plan:
     return Plan(
         task=SequenceClassification(labels=("no", "yes")),
-        adapter=Adapter(rank=RANK, alpha=2.0 * RANK),
+        adapter=Lora(rank=RANK, alpha=2.0 * RANK),
         aggregation=Aggregation.model_validate({"strategy": strategy, "clip": 1e9}),
         rounds=Rounds(count=rounds, quorum=quorum, deadline_seconds=3600),
         evaluation=Evaluation(every="never"),
