@@ -2,7 +2,8 @@
    below is the server's. The library is loaded by the first figure that needs it. */
 
 const DASH = [6, 4];
-const POINTS = ["circle", "rectRot", "triangle", "rect", "crossRot", "star", "cross", "line"];
+const POINTS = ["circle", "rectRot", "triangle", "rect", "crossRot", "star", "cross", "triangle"];
+const UPSIDE_DOWN = 7; // the last one, or it would be the third
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /* ------------------------------------------------------------- figures in words */
@@ -54,16 +55,17 @@ function palette() {
 /* ------------------------------------------------------------------------ chart */
 
 function dataset(series, position, kind, colours, spanned) {
-  const hue = colours.hues[(series.hue ?? position) % colours.hues.length];
-  const colour = series.strong ? colours.ink : hue;
+  const place = (series.hue ?? position) % POINTS.length; // colour and mark are the organisation's
+  const colour = series.strong ? colours.ink : colours.hues[place];
   return {
     label: series.name,
     data: series.values,
     borderColor: colour,
-    backgroundColor: kind === "bar" ? colour : colours.surface,
+    backgroundColor: kind === "bar" || series.strong ? colour : colours.surface,
     borderDash: series.dashed ? DASH : [],
     borderWidth: kind === "bar" ? 0 : series.strong ? 3 : 2,
-    pointStyle: kind === "bar" ? "rect" : POINTS[position % POINTS.length],
+    pointStyle: kind === "bar" ? "rect" : series.strong ? "rectRounded" : POINTS[place],
+    pointRotation: kind !== "bar" && place === UPSIDE_DOWN ? 180 : 0,
     pointRadius: series.values.length > 60 ? 0 : 3.5,
     pointHoverRadius: 5,
     pointBorderWidth: 1.75,

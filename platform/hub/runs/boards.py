@@ -23,7 +23,7 @@ from hub.common.feed import Told
 from hub.common.models import Event
 from hub.federations.places import Place, places_in
 from hub.runs import charts
-from hub.runs.doings import Doing, counted, doings
+from hub.runs.doings import Doing, counted, doings, in_words
 from hub.runs.feed import told
 from hub.runs.models import Round, RoundState, Run, RunState, Task
 from hub.runs.planwords import COLUMNS, Described, described, in_one_line
@@ -44,12 +44,12 @@ SENTENCES: Mapping[str, str] = {
     RunState.QUEUED: "The hub prepares the adapter that round 1 starts from.",
     RunState.RUNNING: "{step}",
     RunState.PAUSED: (
-        "Paused after {done} of {count} rounds. No work is handed out; what agents have begun may "
-        "still come in."
+        "Paused after {done} of {rounds}. No work is handed out; what agents have begun may still "
+        "come in."
     ),
-    RunState.COMPLETED: "All {count} rounds are done.",
-    RunState.FAILED: "Ended after {done} of {count} rounds.",
-    RunState.CANCELLED: "Stopped after {done} of {count} rounds.",
+    RunState.COMPLETED: "{all} done.",
+    RunState.FAILED: "Ended after {done} of {rounds}.",
+    RunState.CANCELLED: "Stopped after {done} of {rounds}.",
 }
 STEPS: Mapping[str, str] = {
     RoundState.OPEN: "Round {number} of {count} opens.",
@@ -287,9 +287,18 @@ class Board:
 
     @property
     def sentence(self) -> str:
+    @property
+    def failure(self) -> str:
+        """Why the run failed, as a sentence: what was said then, or what its code means."""
+        said = (self.ending.reason if self.ending else "") or in_words(self.run.failure_code)
+        return f"{said[:1].upper()}{said[1:].rstrip('.')}."
+
         """What is going on, in one sentence."""
         return SENTENCES[self.run.state].format(
-            count=self.plan.rounds.count, done=self.rounds_done, step=self._step()
+            all="Its only round is" if count == 1 else f"All {count} rounds are",
+            rounds="1 round" if count == 1 else f"{count} rounds",
+            done=self.rounds_done,
+            step=self._step(),
         )
 
     def _step(self) -> str:

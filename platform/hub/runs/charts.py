@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -73,10 +73,11 @@ def training_loss(run_id: UUID, places: Places) -> Chart | None:
     points = _points(run_id)
     if not points:
         return None
-    rounds = sorted({number for number, *_ in points})
-    stretches = max(1, min(MOST_STRETCHES, MOST_LABELS // len(rounds)))
-    cells = _cells(points, stretches, since=rounds[-MOST_LABELS:][0])
-    spots = sorted({spot for by_spot in cells.values() for spot in by_spot})
+    last = max(number for number, *_ in points)
+    first = max(min(number for number, *_ in points), last + 1 - MOST_LABELS)
+    stretches = max(1, min(MOST_STRETCHES, MOST_LABELS // (last + 1 - first)))
+    cells = _cells(points, stretches, since=first)
+    spots = _all_between({spot for by_spot in cells.values() for spot in by_spot}, stretches)
     return {
         "labels": [f"{round(number + part / stretches, 2):g}" for number, part in spots],
         "series": [
@@ -97,6 +98,14 @@ def _points(run_id: UUID) -> list[tuple[int, UUID, int, int, float]]:
     told = (
         TrainingPoint.objects.filter(task__round__run_id=run_id, task__type=TaskType.TRAIN)
         .order_by("-id")
+def _all_between(spots: Collection[Spot], stretches: int) -> list[Spot]:
+    """Every spot from the first to the last, so that equal spans are equally wide."""
+    first, last = min(spots), max(spots)
+    rounds = range(first[0], last[0] + 1)
+    every = [(number, part) for number in rounds for part in range(stretches)]
+    return [spot for spot in every if first <= spot <= last]
+
+
         .values_list(
             "task__round__number",
             "task__participation_id",

@@ -154,7 +154,7 @@ def _doing(place: Place, task: Task, *, run_goes_on: bool) -> Doing:
     if update is not None:
         return Doing(place, _verdict(update), task, update, in_words(update.verdict_code))
     if task.state == TaskState.FAILED:
-        return Doing(place, _failure(task), task, detail=_why(task))
+        return Doing(place, _failure(task), task, detail=why(task))
     if task.state == TaskState.CANCELLED:
         missed = Doing(place, "missed", task, detail="the deadline passed first")
         return missed if run_goes_on else Doing(place, "cancelled", task)
@@ -174,7 +174,8 @@ def _failure(task: Task) -> str:
     return "declined" if task.failure_code.startswith(("declined", "policy")) else "failed"
 
 
-def _why(task: Task) -> str:
+def why(task: Task) -> str:
+    """Why the task failed, with what its agent told: «unknown label: 3 of 9 examples have one»."""
     words = in_words(task.failure_code)
     return f"{words}: {task.failure_detail}" if task.failure_detail else words
 

@@ -7,6 +7,7 @@ import pytest
 from federation.protocol import HeartbeatIn, Progress
 from hub.catalogue.measures import ACCURACY, PERPLEXITY
 from hub.catalogue.models import Evaluation
+from hub.common.templatetags import foedus
 from hub.federations.places import Place, places_in
 from hub.runs import charts, services
 from tests.hub.runs.world import World, plan_of
@@ -82,8 +83,11 @@ def test_losses_lie_where_the_agents_were_in_the_round(world: World) -> None:
                 message=HeartbeatIn(fence=offer.fence, progress=progress),
             )
     data = charts.training_loss(run.pk, places_in(run.federation_id, world.lead))
-    assert data["labels"] == ["1", "1.2", "1.5"]
-    assert [one["values"] for one in data["series"]] == [[4.0, None, 2.0], [None, 3.0, None]]
+    assert data["labels"] == ["1", "1.1", "1.2", "1.3", "1.4", "1.5"]
+    ada, blaise = (one["values"] for one in data["series"])
+    assert ada == [4.0, None, None, None, None, 2.0]
+    assert blaise == [None, None, 3.0, None, None, None]
+    assert [row for row, _ in foedus.chart_rows(data)] == ["1", "1.2", "1.5"]
     assert data["spanned"]
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from federation.protocol import FailureIn, HeartbeatIn, Progress
+from hub.common.models import Event
 from hub.runs import services
 from hub.runs.models import Round, Run, Update
 from hub.runs.selectors import events_of_run
@@ -35,6 +36,10 @@ def member_of(world: World, place: int) -> object:
 def beat(world: World, site, offer, **progress: object) -> None:
     message = HeartbeatIn(fence=offer.fence, progress=Progress(phase="training", **progress))
     services.heartbeat(agent=site.agent, task_id=offer.id, message=message)
+
+
+def page_of(run: Run) -> str:
+    return reverse("runs:detail", args=[run.pk])
 
 
 def draft(world: World) -> Run:
@@ -170,10 +175,26 @@ def test_who_is_out_is_named_with_the_reason(world: World) -> None:
     run = failed(world)
     page = words(browser(world.lead).get(reverse("runs:detail", args=[run.pk])))
     assert "The run failed" in page
-    assert "could not do it (no_data)" in page
+    assert "could not do it (no data: nothing to learn)" in page
     assert "No data: nothing to learn" in page
     ended = words(browser(world.lead).get(reverse("runs:round", args=[run.rounds.get().pk])))
     assert "Ended without a result" in ended
+
+
+def test_what_was_said_of_a_failure_stands_as_it_was_said(world: World) -> None:
+    run = draft(world)
+    services.start_run(user=world.lead, run_id=run.pk)
+    said = "The tensor base_model.model.pooler is not there."
+    services.fail_run(run_id=run.pk, code="preparation_failed", reason=said)
+    assert f"The run failed {said} Round" in words(browser(world.lead).get(page_of(run)))
+    Event.objects.filter(kind="run.failed").update(reason="")
+    assert "The run failed Preparation failed. " in words(browser(world.lead).get(page_of(run)))
+
+
+def test_a_run_of_one_round_counts_no_rounds(world: World) -> None:
+    run = world.start_run(plan_of(count=1))
+    world.play_round(run)
+    assert "Its only round is done." in words(browser(world.lead).get(page_of(run)))
 
 
 def test_a_completed_run_says_what_it_brought(world: World) -> None:
@@ -181,6 +202,25 @@ def test_a_completed_run_says_what_it_brought(world: World) -> None:
     assert "All 2 rounds are done." in page
     assert "What it brought" in page
     assert "Version 2" in page
+
+
+def test_what_some_have_measured_is_not_called_all(world: World) -> None:
+    run = world.start_run(plan_of(count=1))
+    for site in world.sites:
+        world.train(site)
+    world.aggregate(run)
+    world.evaluate(world.sites[0])
+    client = browser(world.lead)
+    assert "1 of 3 organisations" in words(client.get(page_of(run)))
+    version = run.rounds.get().version
+    assert "1 of 3 organisations" in words(client.get(f"/versions/{version.pk}"))
+    line = client.get(f"/federations/{world.federation.slug}/versions")
+    assert "1 of 3 organisations" in words(line)
+    assert "along the line" not in words(line)
+    for site in world.sites[1:]:
+        world.evaluate(site)
+    assert "of 3 organisations" not in words(client.get(page_of(run)))
+    assert "along the line" in words(client.get(line.request["PATH_INFO"]))
 
 
 def test_the_stream_begins_where_the_page_ends(world: World) -> None:

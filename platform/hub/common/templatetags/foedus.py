@@ -234,7 +234,9 @@ def chart_rows(data: Mapping[str, Any]) -> Iterator[tuple[object, list[object]]]
     """The rows of a chart's table: each label with the value of every series there."""
     series: Sequence[Mapping[str, Any]] = data["series"]
     for position, label in enumerate(data["labels"]):
-        yield label, [_value_at(one["values"], position) for one in series]
+        values = [_value_at(one["values"], position) for one in series]
+        if not data.get("spanned") or any(value is not None for value in values):
+            yield label, values
 
 
 def _value_at(values: Sequence[object], position: int) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from federation.protocol import DECLINED_BY_POLICY, TaskType
+from hub.runs.doings import in_words, why
 from hub.runs.models import Round, Task, TaskState, Update, UpdateState
 
 REASONS = {
@@ -50,13 +51,13 @@ def _counts(update: Update | None, counted: set[str]) -> bool:
 
 def _reason(task: Task, update: Update | None) -> str:
     if update is not None and update.state == UpdateState.REJECTED:
-        return f"sent an update that was rejected ({update.verdict_code})"
+        return f"sent an update that was rejected ({in_words(update.verdict_code)})"
     if update is not None and update.state == UpdateState.QUARANTINED:
         return "sent an update that is still in quarantine"
     if task.failure_code == DECLINED_BY_POLICY:
         return f"declined by its policy ({task.failure_detail})"
     if task.state == TaskState.FAILED:
-        return f"could not do it ({task.failure_code})"
+        return f"could not do it ({why(task)})"
     return REASONS.get(TaskState(task.state), "is missing")
 
 
