@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from base64 import b64encode
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -138,16 +139,20 @@ def sign_request(
     body: bytes,
     now: datetime,
     nonce: str,
+    sha256_of_body: bytes | None = None,
 ) -> None:
     """Add Content-Digest, Signature-Input and Signature; Content-Type is JSON where none is set.
 
     `url` is the absolute URL as it is sent, `headers` those that are sent and of which the agent
-    signs two. Digest and signature of an earlier attempt are replaced.
+    signs two. Digest and signature of an earlier attempt are replaced. A body whose SHA-256 is
+    given is not hashed again.
     """
     for stale in [name for name in headers if name.lower() == "content-digest"]:
         del headers[stale]
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "application/json"
+    if sha256_of_body is not None:
+        headers["Content-Digest"] = f"sha-256=:{b64encode(sha256_of_body).decode()}:"
     HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=_signer(key_id, private_key)).sign(
         _Request(method, url, headers),
         key_id=key_id,
@@ -157,7 +162,8 @@ def sign_request(
         label=LABEL,
         tag=TAG,
         covered_component_ids=COMPONENTS,
-        body=body,
+        body=body if sha256_of_body is None else None,
+        use_existing_digest=sha256_of_body is not None,
     )
 
 

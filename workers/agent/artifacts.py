@@ -122,6 +122,9 @@ class Fetcher:
     def _pull(self, wanted: BaseModelRef, hub: str, token: str) -> Path:
         from huggingface_hub import snapshot_download
 
+        from agent.hugging_face import keep_to_cap
+
+        keep_to_cap()
         try:
             found = snapshot_download(
                 wanted.repo,

@@ -17,7 +17,8 @@ import httpx
 from pydantic import BaseModel
 
 from agent import __version__
-from agent.errors import Away, ClockDiffers, Refused
+from agent.bandwidth import pacing
+from agent.errors import AgentFault, Away, ClockDiffers, Refused
 from agent.retries import FOR_EVER, persistently
 from federation.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION, ArtifactRef
 from federation.signatures import key_id, new_nonce, public_key_of, sign_request
@@ -40,8 +41,15 @@ class HubClient:
         """`key` signs; a function is asked for it at every try, since keys are rotated."""
         self.hub = hub.rstrip("/")
         self._key = key
-        self._http = httpx.AsyncClient(
+        try:
+            self._http = self._made()
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise AgentFault(f"The proxy of the environment cannot be used: {error}") from error
+
+    def _made(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            event_hooks=pacing(),
             headers={
                 "User-Agent": f"foedus-agent/{__version__}",
                 "Accept": "application/json",
@@ -89,12 +97,24 @@ class HubClient:
         path: str,
         *,
         content: bytes = b"",
+        sha256: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         patience: float = FOR_EVER,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> httpx.Response:
-        """Send until there is an answer. `path` begins with a slash and may have a query."""
-        attempt = partial(self._try, method, path, content, headers or {}, answer_seconds)
+        """Send until there is an answer. `path` begins with a slash and may have a query.
+
+        `sha256`: of the content, where it is known already.
+        """
+        attempt = partial(
+            self._try,
+            method,
+            path,
+            content=content,
+            sha256=sha256,
+            headers=headers or {},
+            answer_seconds=answer_seconds,
+        )
         return await persistently(attempt, patience=patience)
 
     async def download(
@@ -141,14 +161,16 @@ class HubClient:
         self,
         method: str,
         path: str,
+        *,
         content: bytes,
+        sha256: bytes | None,
         headers: Mapping[str, str],
         answer_seconds: float,
     ) -> httpx.Response:
         timeout = httpx.Timeout(answer_seconds, connect=CONNECT_SECONDS)
         request = self._request(method, path, content, headers, timeout)
         try:
-            response = await self._http.send(self._signed(request))
+            response = await self._http.send(self._signed(request, sha256))
         except httpx.TransportError as error:
             raise Away(type(error).__name__) from error
         if response.is_error or response.is_redirect:
@@ -171,7 +193,7 @@ class HubClient:
             timeout=timeout or self._http.timeout,
         )
 
-    def _signed(self, request: httpx.Request) -> httpx.Request:
+    def _signed(self, request: httpx.Request, sha256: bytes | None = None) -> httpx.Request:
         """Sign this try: its time and nonce are new, the body is covered by its digest."""
         key = self._key() if callable(self._key) else self._key
         if key:
@@ -184,6 +206,7 @@ class HubClient:
                 body=request.read(),
                 now=datetime.now(UTC),
                 nonce=new_nonce(),
+                sha256_of_body=sha256,
             )
         return request
 

@@ -1,12 +1,22 @@
-"""Bring an update's bytes to the hub, part by part (tus 1.0); a cut costs at most one part."""
+"""Bring an update's bytes to the hub, part by part (tus 1.0); a cut costs at most one part.
+
+A part is a 32nd of the whole, so that what a cut costs stays small beside it, but not so small
+that the questions between the parts cost more; and never more than what passes in some seconds,
+because a signature does not live for long. While one is on its way the next is read and hashed.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256 as new_sha256
 from http import HTTPStatus
-from typing import BinaryIO
+from pathlib import Path
 
+from agent.bandwidth import cap
 from agent.client import HubClient
 from agent.errors import Away, Refused
 from agent.journal import Entry
@@ -14,8 +24,10 @@ from agent.retries import persistently
 from federation.failpoints import When, failpoint
 from federation.protocol import Progress, UploadIn, UploadOut
 
-LARGEST_PART = 8 << 20  # bytes; the hub may take more, but a cut costs a whole part
+PARTS = 32
+USUAL_PART = 1 << 20  # bytes; of a small update, where the hub takes as much
 SMALLEST_PART = 64 << 10
+PART_SECONDS = 20.0
 TRIES = 3
 
 FINISHED = "upload_finished"
@@ -34,8 +46,8 @@ async def upload(hub: HubClient, entry: Entry, *, sha256: str, size_bytes: int, 
             return
         offset = None if known else session.offset
         try:
-            with entry.update_file.open("rb") as file:
-                await _Sender(hub, session, file, size_bytes, show, offset).send()
+            file = entry.update_file
+            await _Sender(hub, session, file, size_bytes, show, offset).send()
         except Refused as refusal:
             if not tries_left or not _begins_again(refusal):
                 raise
@@ -62,26 +74,52 @@ def _begins_again(refusal: Refused) -> bool:
     return refusal.code in BEGIN_AGAIN or refusal.status in gone
 
 
+def largest_part(size_bytes: int, chunk_bytes: int) -> int:
+    """The most that one request brings, for an upload to a hub that takes `chunk_bytes`."""
+    return min(chunk_bytes, max(USUAL_PART, size_bytes // PARTS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    begin: int
+    content: bytes
+    sha256: bytes
+
+
+def _read(file: Path, begin: int, size_bytes: int) -> _Part:
+    with file.open("rb") as opened:
+        opened.seek(begin)
+        content = opened.read(size_bytes)
+    return _Part(begin, content, new_sha256(content).digest())
+
+
 @dataclass(slots=True)
 class _Sender:
     hub: HubClient
     session: UploadOut
-    file: BinaryIO
+    file: Path
     size_bytes: int
     show: Show
     offset: int | None  # None: only the hub knows how far it has come
     part_bytes: int = field(init=False)  # shrinks on a bad line, so that some parts get through
+    next_part: asyncio.Task[_Part] | None = None
 
     def __post_init__(self) -> None:
-        self.part_bytes = self._largest_part
+        self.part_bytes = self._at_pace(
+            allowed.up.bytes_per_second if (allowed := cap()) else math.inf
+        )
 
     async def send(self) -> None:
         """Send at least one part: where none is missing, an empty one has the hub finish."""
         begun = False
-        while not begun or self.offset is None or self.offset < self.size_bytes:
-            await persistently(self._advance)
-            begun = True
-            self._report()
+        try:
+            while not begun or self.offset is None or self.offset < self.size_bytes:
+                await persistently(self._advance)
+                begun = True
+                self._report()
+        finally:
+            if self.next_part:
+                self.next_part.cancel()
 
     def _report(self) -> None:
         unit = self._largest_part
@@ -92,32 +130,50 @@ class _Sender:
         """Send one part, once; after a broken line, ask first how far the hub has come."""
         begin = await self._asked() if self.offset is None else self.offset
         self.offset = None
+        part, began = await self._part(begin), time.monotonic()
         try:
-            self.offset = await self._sent(begin)
+            self.offset = await self._sent(part)
         except Away:
             self.part_bytes = max(self.part_bytes // 2, min(SMALLEST_PART, self._largest_part))
             raise
-        self.part_bytes = min(self.part_bytes * 2, self._largest_part)
+        speed = len(part.content) / max(time.monotonic() - began, 1e-3)
+        self.part_bytes = min(self.part_bytes * 2, self._at_pace(speed))
+
+    async def _part(self, begin: int) -> _Part:
+        """The part that begins here, read in advance or now; then have the one after it read."""
+        ready, self.next_part = self.next_part, None
+        part = await ready if ready else None
+        if part is None or part.begin != begin or len(part.content) > self.part_bytes:
+            part = await self._reading(begin)
+        if (after := begin + len(part.content)) < self.size_bytes:
+            self.next_part = self._reading(after)
+        return part
+
+    def _reading(self, begin: int) -> asyncio.Task[_Part]:
+        return asyncio.create_task(asyncio.to_thread(_read, self.file, begin, self.part_bytes))
 
     async def _asked(self) -> int:
         headers = {"Tus-Resumable": "1.0.0"}
         response = await self.hub.request("HEAD", self._path, headers=headers, patience=0)
         return int(response.headers["Upload-Offset"])
 
-    async def _sent(self, begin: int) -> int:
-        """Send the part that begins here; return where the hub expects the next."""
-        self.file.seek(begin)
-        part = self.file.read(self.part_bytes)
-        is_last = begin + len(part) >= self.size_bytes
+    async def _sent(self, part: _Part) -> int:
+        """Send a part; return where the hub expects the next."""
+        is_last = part.begin + len(part.content) >= self.size_bytes
         _failpoints("before", is_last=is_last)
         headers = {
             "Content-Type": "application/offset+octet-stream",
             "Tus-Resumable": "1.0.0",
-            "Upload-Offset": str(begin),
+            "Upload-Offset": str(part.begin),
         }
         try:
             response = await self.hub.request(
-                "PATCH", self._path, content=part, headers=headers, patience=0
+                "PATCH",
+                self._path,
+                content=part.content,
+                sha256=part.sha256,
+                headers=headers,
+                patience=0,
             )
         except Refused as refusal:
             return self._corrected(refusal)
@@ -134,7 +190,12 @@ class _Sender:
 
     @property
     def _largest_part(self) -> int:
-        return min(self.session.chunk_bytes, LARGEST_PART)
+        return largest_part(self.size_bytes, self.session.chunk_bytes)
+
+    def _at_pace(self, bytes_per_second: float) -> int:
+        """As much as passes within some seconds at this speed."""
+        passes = max(SMALLEST_PART, int(min(bytes_per_second * PART_SECONDS, self.size_bytes)))
+        return min(passes, self._largest_part)
 
     @property
     def _path(self) -> str:
