@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -17,6 +17,7 @@ from agent.journal import Entry, Journal
 from tests.agent.fake_hub import FakeHub, Task
 
 ROOTS = [str(Path(__file__).parents[2] / name) for name in ("platform", "workers")]
+RUN = ("run", "--device", "cpu")
 
 
 class Place:
@@ -35,10 +36,10 @@ class Place:
         assert done.returncode == status, done.stderr
         return done.stdout + done.stderr
 
-    def start(self, env: Mapping[str, str] | None = None) -> None:
+    def start(self, env: Mapping[str, str] | None = None, *, words: Sequence[str] = RUN) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent", "run", "--device", "cpu"],
+                [sys.executable, "-m", "agent", *words],
                 env=self._env(env or {}),
                 stdout=log,
                 stderr=log,

@@ -126,3 +126,21 @@ def test_what_is_not_mapped_is_said_to_be_so(
 ) -> None:
     code, told = left_with(capsys, "data", command, "coast", "--home", str(home.folder))
     assert (code, "data list" in told) == (Exit.FAULT, True)
+
+
+def test_wrong_usage_and_a_hub_that_is_away_have_codes_of_their_own(
+    capsys: pytest.CaptureFixture[str], home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert left_with(capsys, "data", "preview")[0] == 2
+    home.keep_identity(home.identity().model_copy(update={"hub": "http://127.0.0.1:9"}))
+    monkeypatch.setattr("agent.commands.identity.PATIENCE_SECONDS", 0)
+    code, told = left_with(capsys, "rotate-key", "--home", str(home.folder))
+    assert (code, "does not answer" in told) == (Exit.AWAY, True)
+
+
+def test_a_proxy_that_cannot_be_used_is_the_sites_to_correct(
+    capsys: pytest.CaptureFixture[str], home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1")
+    code, told = left_with(capsys, "rotate-key", "--home", str(home.folder))
+    assert (code, "proxy" in told) == (Exit.FAULT, True)

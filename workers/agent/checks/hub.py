@@ -57,7 +57,7 @@ def hub(site: Site) -> Iterator[Finding]:
     """It answers, and its certificate is one that we trust."""
     try:
         response, _ = site.answer
-    except (ImportError, ValueError) as error:  # of the proxy's address, while httpx reads it
+    except (ImportError, ValueError, httpx.InvalidURL) as error:  # of httpx, reading its address
         yield problem(f"The proxy cannot be used: {error}", "Correct HTTPS_PROXY or ALL_PROXY.")
     except httpx.ProxyError as error:
         yield problem(f"The proxy refuses: {error}", "Ask for the way to the hub, port 443.")
