@@ -19,7 +19,7 @@ from hub.catalogue.artifacts import adopt_copy
 from hub.catalogue.errors import BaseModelChanged, BaseModelRefused
 from hub.catalogue.models import Artifact, BaseModel, BaseModelFile
 from hub.catalogue.registry import revision_of
-from hub.catalogue.storage import sha256_of
+from hub.catalogue.storage import sha256_of, store
 
 # What can hold no code: weights, JSON, text, and the tokenizers that are neither.
 SUFFIXES = frozenset({".safetensors", ".json", ".txt", ".md", ".model", ".jinja"})
@@ -28,6 +28,7 @@ PATH = re.compile(r"[A-Za-z0-9_+=-][A-Za-z0-9._+=-]*(/[A-Za-z0-9_+=-][A-Za-z0-9.
 LONGEST_PATH = 200
 CODE_FIELD = "auto_map"  # where a configuration names Python of its own to be run
 WEIGHTS = ".safetensors"
+POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length")
 SLUG = re.compile(r"[a-z0-9](-?[a-z0-9]+)*")
 # Base models have tables of indices and quantised weights; adapters may not.
 BASE_ITEM_BYTES = MappingProxyType(
@@ -113,6 +114,20 @@ def register_packaged_model(*, package: str) -> BaseModel:
         raise BaseModelRefused(f"the Python package {packaged.module} is not installed")
     folder = Path(found.submodule_search_locations[0], packaged.folder)
     return register_base_model(folder=folder, **packaged.facts)
+
+
+def most_tokens(base_model: BaseModel) -> int | None:
+    """How many tokens the model can read at once, as its configuration says; None if it does not.
+
+    Raises:
+        ArtifactUnavailable: the store has lost the configuration.
+    """
+    found = base_model.files.filter(path="config.json").first()
+    if found is None:
+        return None
+    config = _configuration(store().local_path(found.artifact_id))
+    known = [config.get(name) for name in POSITIONS]
+    return next((most for most in known if isinstance(most, int)), None)
 
 
 def _paths(folder: Path) -> list[str]:

@@ -80,7 +80,14 @@ def _row(
     starts: Mapping[UUID, list[Evaluation]],
 ) -> VersionRow:
     before = starts.get(after[0].run_id, ()) if after else ()
-    return VersionRow(version, origin_of(version), scores(measure_of(version.plan), after, before))
+    measured = scores(measure_of(version.plan), after, before, expected=_expected(version))
+    return VersionRow(version, origin_of(version), measured)
+
+
+def _expected(version: ModelVersion) -> int:
+    """How many organisations were asked to measure it; 0 where no run made it."""
+    made_by: Any = getattr(version, "round", None)
+    return len(made_by.run.evaluators) if made_by else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +139,23 @@ def base_rows(user: User) -> QuerySet[BaseModel]:
 
 
 def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | None:
-    """What each version of the line achieved, over all test data; of a long line some."""
+    """What each version of the line achieved, over all test data; of a long line some.
+
+    One that not all have measured is left out: its figure is about other data.
+    """
     line = federation.versions.filter(is_baseline=False).order_by("number")
-    known = list(line.values_list("pk", "number", "plan__task__type"))
+    known = list(line.values_list("pk", "number", "plan__task__type", "round__run__evaluators"))
     if not known:
         return None
     measure = measure_for(known[-1][2])
-    alike = [(pk, number) for pk, number, task in known if measure_for(task) is measure]
+    alike = [one for one in known if measure_for(one[2]) is measure]
     shown = [*alike[: -1 : max(1, -(-len(alike) // CHART_MOST))], alike[-1]]
-    found = _by_version([pk for pk, _ in shown])
-    points = [(f"v{number}", measure.of(pooled(found[pk]))) for pk, number in shown if pk in found]
+    found = _by_version([pk for pk, *_ in shown])
+    points = [
+        (f"v{number}", measure.of(pooled(found[pk])))
+        for pk, number, _, asked in shown
+        if pk in found and len(found[pk]) >= len(asked or ())
+    ]
     if not points:
         return None
     labels, values = zip(*points, strict=True)

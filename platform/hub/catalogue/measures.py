@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import exp
 from typing import Any
@@ -52,6 +52,18 @@ class Score:
     value: float | None
     before: float | None = None
     examples: int = 0
+    places: int = 1  # organisations that have measured it
+    expected: int = 0  # organisations that were asked to
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it says nothing yet, or never will, about some of the test data."""
+        return self.value is not None and self.places < self.expected
+
+    @property
+    def coverage(self) -> str:
+        """«1 of 7 organisations»; empty where all have measured."""
+        return f"{self.places} of {self.expected} organisations" if self.is_partial else ""
 
     @property
     def change(self) -> float | None:
@@ -87,15 +99,27 @@ class Scores:
 
 
 def scores(
-    measure: Measure, after: Iterable[Evaluation], before: Iterable[Evaluation] = ()
+    measure: Measure,
+    after: Collection[Evaluation],
+    before: Collection[Evaluation] = (),
+    *,
+    expected: int = 0,
 ) -> Scores:
-    """Compare the evaluations of an adapter with those of the one it started from."""
+    """Compare the evaluations of an adapter with those of the one it started from.
+
+    Both figures are over the same test data: that of the organisations that measured the adapter,
+    or of all who measured its start where nobody has yet. `expected` were asked to measure.
+    """
     now, then = _summed(after), _summed(before)
+    if now and then:
+        then = _summed(one for one in before if one.participation_id in now.by_participation)
     whole = Score(
         measure,
         measure.of(now),
         measure.of(then),
         examples=now.examples if now else 0,
+        places=len(now.by_participation) if now else 0,
+        expected=expected,
     )
     return Scores(whole, _each(measure, now, then))
 

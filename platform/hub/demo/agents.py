@@ -9,6 +9,7 @@ from pathlib import Path
 from hub.accounts.models import User
 from hub.demo.world import Place, World
 from hub.embedded.supervisor import Supervisor
+from hub.federations.services import leave
 from hub.organisations.services import make_enrolment_code
 
 # What an agent at an organisation does not have either.
@@ -23,11 +24,24 @@ def start_agents(supervisor: Supervisor, world: World, *, url: str, folder: Path
             _enrol(place, home=home, url=url)
         _agent(home, "data", "add", world.federation.slug, str(place.data.folder))
         supervisor.start(
-            f"agent-{place.organisation.slug}",
+            _name(place),
             command(home, "run", "--url", url),
             log=folder / f"{place.organisation.slug}.log",
             env={"OMP_NUM_THREADS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
         )
+
+
+def let_reference_go(supervisor: Supervisor, world: World) -> None:
+    """Nobody has everybody's data: once it was compared with, it takes no part in what follows."""
+    place = world.reference
+    supervisor.stop(_name(place))
+    leave(
+        user=_owner(place), participation_id=place.participation.pk, reason="it was compared with"
+    )
+
+
+def _name(place: Place) -> str:
+    return f"agent-{place.organisation.slug}"
 
 
 def command(home: Path, *arguments: str) -> list[str]:
@@ -38,10 +52,12 @@ def command(home: Path, *arguments: str) -> list[str]:
 
 
 def _enrol(place: Place, *, home: Path, url: str) -> None:
-    owner = User.objects.filter(memberships__organisation=place.organisation).first()
-    assert owner is not None
-    _, code = make_enrolment_code(organisation_id=place.organisation.pk, user=owner)
+    _, code = make_enrolment_code(organisation_id=place.organisation.pk, user=_owner(place))
     _agent(home, "enrol", url, "--code", code, "--name", f"{place.organisation.slug}-1")
+
+
+def _owner(place: Place) -> User:
+    return User.objects.filter(memberships__organisation=place.organisation)[0]
 
 
 def _agent(home: Path, *arguments: str) -> None:

@@ -80,12 +80,19 @@ def start_comparisons(world: World, plan: Plan) -> tuple[dict[str, Run], Run]:
     }
     together = start(
         world,
-        single,
+        _as_many_steps(single, len(world.places)),
         name="All data in one place",
         purpose=Purpose.REFERENCE,
         trainers=[world.reference],
     )
     return alone, together
+
+
+def _as_many_steps(plan: Plan, parties: int) -> Plan:
+    """For one party that does the work of several: where steps are limited, so many times more."""
+    most = plan.training.max_steps
+    training = plan.training.model_copy(update={"max_steps": most and most * parties})
+    return plan.model_copy(update={"training": training})
 
 
 def follow(runs: Sequence[Run], *, every: float = 0.5) -> Iterator[Progress]:

@@ -13,7 +13,7 @@ from hub.accounts.models import User
 from hub.catalogue.bases import register_packaged_model
 from hub.catalogue.models import BaseModel
 from hub.demo.corpus import Corpus, OrganisationData
-from hub.federations.models import Federation, Participation
+from hub.federations.models import Federation, Participation, ParticipationState
 from hub.federations.services import approve_participation, create_federation, request_to_join
 from hub.organisations.models import Organisation
 from hub.organisations.services import approve_organisation, register_organisation
@@ -152,7 +152,8 @@ def _join(
 ) -> None:
     owner = _owner(data, slug, word)
     organisation = _organisation(data, slug, owner, operator)
-    if federation.participations.filter(organisation=organisation).exists():
+    places = federation.participations.filter(organisation=organisation)
+    if places.exclude(state=ParticipationState.LEFT).exists():
         return
     asked = request_to_join(
         user=owner,

@@ -58,8 +58,11 @@ def await_end(processes: Iterable[psutil.Process], *, seconds: float) -> None:
 def ended_by_signals() -> Iterator[None]:
     """Leave the block in an orderly way on SIGTERM and SIGHUP too, as SIGINT does by itself.
 
-    Where the program has its own way with a signal, it keeps it.
+    Where the program has its own way with a signal, it keeps it. A shell starts what runs in the
+    background with SIGINT ignored; whoever sends it all the same means it.
     """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def leave(number: int, _: FrameType | None) -> None:
         sys.exit(128 + number)

@@ -63,7 +63,8 @@ def federation(request: HttpRequest, slug: str) -> HttpResponse:
     if standpoint.is_inside:
         # Runs and versions belong to higher apps: only the database follows these arrows.
         context["runs"] = found.runs.select_related("created_by")[:RUNS_SHOWN]
-        context["versions"] = found.versions.select_related("round__run")[:VERSIONS_SHOWN]
+        line = found.versions.filter(is_baseline=False)
+        context["versions"] = line.select_related("round__run")[:VERSIONS_SHOWN]
     return render(request, "federations/detail.html", context)
 
 

@@ -114,4 +114,6 @@ def _result(run: Run, evaluations: Sequence[Evaluation]) -> Result:
     numbers = [one.round_number for one in evaluations]
     last = [one for one in evaluations if one.round_number == max(numbers)]
     first = [one for one in evaluations if one.round_number == min(numbers)]
-    return Result(run, scores(measure_of(run.plan), last, first if first != last else ()).whole)
+    before = first if first != last else ()
+    found = scores(measure_of(run.plan), last, before, expected=len(run.evaluators))
+    return Result(run, found.whole)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from hub.accounts.selectors import person_of
 from hub.federations.selectors import federations_of
+from hub.ledger.selectors import of_purpose
 from hub.ledger.sheets import COLUMNS, Sheet, facts_of, rows_of
 
 FACTS_SHOWN = 25
@@ -22,9 +23,14 @@ FACTS_SHOWN = 25
 def contributions(request: HttpRequest, slug: str) -> HttpResponse:
     user = person_of(request)
     federation = get_object_or_404(federations_of(user), slug=slug)
-    facts = facts_of(federation).order_by("-round__created_at", "participation__created_at", "-id")
+    apart = "baselines" in request.GET
+    facts = (
+        facts_of(federation)
+        .filter(of_purpose(apart=apart))
+        .order_by("-round__created_at", "participation__created_at", "-id")
+    )
     page = Paginator(facts, FACTS_SHOWN).get_page(request.GET.get("page"))
-    sheet = Sheet(federation, user)
+    sheet = Sheet(federation, user, apart=apart)
     context = {
         "federation": federation,
         "sheet": sheet,

@@ -10,7 +10,7 @@ from hub.accounts.models import User
 from hub.federations.models import Participation
 from hub.federations.selectors import federations_of
 from hub.ledger.models import ContributionFact, Outcome
-from hub.runs.models import Round, RoundState, Update
+from hub.runs.models import Purpose, Round, RoundState, Update
 
 
 def facts_visible_to(user: User) -> QuerySet[ContributionFact]:
@@ -20,23 +20,34 @@ def facts_visible_to(user: User) -> QuerySet[ContributionFact]:
     ).select_related("participation__organisation", "round__run", "update")
 
 
-def totals_by_participation(federation_id: UUID) -> QuerySet[Participation]:
-    """Each participation of a federation with the sums of what it gave."""
+def of_purpose(*, apart: bool, through: str = "") -> Q:
+    """Facts of runs that the federation trained together, or `apart`: of baselines."""
+    together = Q(**{f"{through}round__run__purpose": Purpose.FEDERATED})
+    return ~together if apart else together
+
+
+def totals_by_participation(federation_id: UUID, *, apart: bool = False) -> QuerySet[Participation]:
+    """Each participation of a federation with the sums of what it gave; baselines `apart`."""
+    counted = of_purpose(apart=apart, through="facts__")
+
+    def those(outcome: Outcome) -> Q:
+        return counted & Q(facts__outcome=outcome)
+
     return (
         Participation.objects.filter(federation_id=federation_id)
         .select_related("organisation")
         .annotate(
-            accepted=Count("facts", filter=Q(facts__outcome=Outcome.ACCEPTED)),
-            rejected=Count("facts", filter=Q(facts__outcome=Outcome.REJECTED)),
-            late=Count("facts", filter=Q(facts__outcome=Outcome.LATE)),
-            missed=Count("facts", filter=Q(facts__outcome=Outcome.MISSED)),
-            examples=Sum("facts__examples", default=0),
-            tokens=Sum("facts__tokens", default=0),
-            steps=Sum("facts__steps", default=0),
-            device_seconds=Sum("facts__device_seconds", default=0.0),
-            bytes_up=Sum("facts__bytes_up", default=0),
-            bytes_down=Sum("facts__bytes_down", default=0),
-            mean_weight=Avg("facts__weight", filter=Q(facts__outcome=Outcome.ACCEPTED)),
+            accepted=Count("facts", filter=those(Outcome.ACCEPTED)),
+            rejected=Count("facts", filter=those(Outcome.REJECTED)),
+            late=Count("facts", filter=those(Outcome.LATE)),
+            missed=Count("facts", filter=those(Outcome.MISSED)),
+            examples=Sum("facts__examples", filter=counted, default=0),
+            tokens=Sum("facts__tokens", filter=counted, default=0),
+            steps=Sum("facts__steps", filter=counted, default=0),
+            device_seconds=Sum("facts__device_seconds", filter=counted, default=0.0),
+            bytes_up=Sum("facts__bytes_up", filter=counted, default=0),
+            bytes_down=Sum("facts__bytes_down", filter=counted, default=0),
+            mean_weight=Avg("facts__weight", filter=those(Outcome.ACCEPTED)),
         )
         .order_by("organisation__name")
     )

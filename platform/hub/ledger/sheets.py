@@ -22,6 +22,7 @@ COLUMNS: Mapping[str, str] = {
     "recorded_at": "at",
     "run": "round__run_id",
     "run_name": "round__run__name",
+    "purpose": "round__run__purpose",
     "round": "round__number",
     "organisation": "participation__organisation__name",
     "outcome": "outcome",
@@ -79,9 +80,11 @@ class Total:
 class Sheet:
     """The facts of a federation, summed up; read when the template first asks for them."""
 
-    def __init__(self, federation: Federation, user: User) -> None:
+    def __init__(self, federation: Federation, user: User, *, apart: bool = False) -> None:
+        """`apart`: of the baselines, which are no gift to the federation."""
         self.federation = federation
         self.user = user
+        self.apart = apart
 
     @cached_property
     def places(self) -> Mapping[UUID, Place]:
@@ -90,7 +93,8 @@ class Sheet:
     @cached_property
     def totals(self) -> list[Total]:
         """Of everybody who was ever asked, in the order in which they came."""
-        sums = {one.pk: one for one in totals_by_participation(self.federation.pk)}
+        found = totals_by_participation(self.federation.pk, apart=self.apart)
+        sums = {one.pk: one for one in found}
         rows = [Total(place, sums[place.id]) for place in self.places.values() if place.id in sums]
         return [row for row in rows if row.asked]
 

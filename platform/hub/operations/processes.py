@@ -6,10 +6,12 @@ python -m hub.operations.processes worker   become one of them: the images' entr
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
@@ -40,6 +42,31 @@ def commands() -> dict[str, list[str]]:
         "compute": [*CELERY, "worker", "-n", "compute@%h", "-Q", "compute", "-P", "solo", *QUIETLY],
         "beat": [*CELERY, "beat", "-S", "celery.beat.Scheduler", "--pidfile=", *ANSWERING],
     }
+
+
+@contextmanager
+def only_hub() -> Iterator[None]:
+    """Keep a second hub out of FOEDUS_HOME: two would share one database and each agent's folder.
+
+    Raises:
+        Unavailable: one runs already; says which process.
+    """
+    home = Path(settings.HOME)
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "hub.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as held:
+            lock.seek(0)
+            pid = lock.read().strip() or "unknown"
+            raise Unavailable(
+                f"A hub runs here already (process {pid}); stop it first, or give this one a "
+                "FOEDUS_HOME of its own."
+            ) from held
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def start_hub(

@@ -195,7 +195,8 @@ class Board:
     def score_after(self, number: int) -> Score:
         """Over all test data after a round, beside the start."""
         after = self.evaluations.get(number, ())
-        return scores(self.measure, after, self.evaluations.get(0, ())).whole
+        before = self.evaluations.get(0, ())
+        return scores(self.measure, after, before, expected=len(self.run.evaluators)).whole
 
     @cached_property
     def score(self) -> Score:
@@ -217,7 +218,8 @@ class Board:
         last = max(self.evaluations, default=0)
         shown = {*charts.thinned(self.current.number if self.current else 0), last}
         points = (one for n, all_of in self.evaluations.items() if n in shown for one in all_of)
-        chart = charts.measured_by_round(self.measure, points, self.places)
+        asked = len(self.run.evaluators)
+        chart = charts.measured_by_round(self.measure, points, self.places, expected=asked)
         is_measured = self.plan.evaluation.every != "never"
         return chart or self._coming(charts.START if is_measured else "")
 
@@ -286,14 +288,15 @@ class Board:
         return Event.objects.filter(subject_id=self.run.pk, kind=f"run.{self.run.state}").last()
 
     @property
-    def sentence(self) -> str:
-    @property
     def failure(self) -> str:
         """Why the run failed, as a sentence: what was said then, or what its code means."""
         said = (self.ending.reason if self.ending else "") or in_words(self.run.failure_code)
         return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
+    @property
+    def sentence(self) -> str:
         """What is going on, in one sentence."""
+        count = self.plan.rounds.count
         return SENTENCES[self.run.state].format(
             all="Its only round is" if count == 1 else f"All {count} rounds are",
             rounds="1 round" if count == 1 else f"{count} rounds",

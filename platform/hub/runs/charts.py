@@ -32,9 +32,12 @@ def thinned(last: int, most: int = MOST_LABELS) -> list[int]:
 
 
 def measured_by_round(
-    measure: Measure, evaluations: Iterable[Evaluation], places: Places
+    measure: Measure, evaluations: Iterable[Evaluation], places: Places, *, expected: int = 0
 ) -> Chart | None:
-    """The measure of each organisation after each round, and of all test data together."""
+    """The measure of each organisation after each round, and of all test data together.
+
+    A figure of all there is only where all that were `expected` to measure have done so.
+    """
     by_round: dict[int, list[Evaluation]] = defaultdict(list)
     for evaluation in evaluations:
         by_round[evaluation.round_number].append(evaluation)
@@ -44,7 +47,9 @@ def measured_by_round(
     found = [pooled(by_round[number]) for number in rounds]
     whole = {
         "name": "All test data",
-        "values": [measure.of(one) for one in found],
+        "values": [
+            measure.of(one) if len(one.by_participation) >= expected else None for one in found
+        ],
         "strong": True,
     }
     each = [
@@ -93,11 +98,6 @@ def training_loss(run_id: UUID, places: Places) -> Chart | None:
     }
 
 
-def _points(run_id: UUID) -> list[tuple[int, UUID, int, int, float]]:
-    """Round, participation, step, steps of the task and loss; the newest, in their order."""
-    told = (
-        TrainingPoint.objects.filter(task__round__run_id=run_id, task__type=TaskType.TRAIN)
-        .order_by("-id")
 def _all_between(spots: Collection[Spot], stretches: int) -> list[Spot]:
     """Every spot from the first to the last, so that equal spans are equally wide."""
     first, last = min(spots), max(spots)
@@ -106,6 +106,11 @@ def _all_between(spots: Collection[Spot], stretches: int) -> list[Spot]:
     return [spot for spot in every if first <= spot <= last]
 
 
+def _points(run_id: UUID) -> list[tuple[int, UUID, int, int, float]]:
+    """Round, participation, step, steps of the task and loss; the newest, in their order."""
+    told = (
+        TrainingPoint.objects.filter(task__round__run_id=run_id, task__type=TaskType.TRAIN)
+        .order_by("-id")
         .values_list(
             "task__round__number",
             "task__participation_id",

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 from statistics import fmean
 from uuid import UUID
 
@@ -25,8 +26,17 @@ class Past:
     bytes_up: int
     bytes_down: int
     rank: int
-    plan_rank: int
-    epochs: float
+    plan_rank: int | None  # None: the adapter has no rank
+    examples: int
+    steps: int
+    batch_size: int
+    accumulation: int
+    adapter: str | None  # None: LoRA, as long as there was nothing else
+
+    @property
+    def seconds_per_example(self) -> float:
+        """Of each time that an example was looked at."""
+        return self.seconds / (self.steps * self.batch_size * self.accumulation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +77,33 @@ class Forecast:
 
 
 def forecast(plan: Plan, places: Iterable[Place], past: Mapping[UUID, Sequence[Past]]) -> Forecast:
-    """Scale what was by rank, epochs and rounds."""
+    """Scale what was by rank, by examples looked at, and by rounds."""
     costs = [_cost(plan, place, past.get(place.id, ())) for place in places]
     return Forecast(costs, plan.rounds.count)
 
 
 def _cost(plan: Plan, place: Place, past: Sequence[Past]) -> Cost:
     rank = min(place.rank or plan.adapter.rank, plan.adapter.rank)
+    past = [one for one in past if (one.adapter or "lora") == plan.adapter.type]
     if not past:
         return Cost(place, rank)
-    rounds, epochs = plan.rounds.count, plan.training.epochs
+    rounds = plan.rounds.count
     return Cost(
         place,
         rank,
         bytes_up=rounds * fmean(one.bytes_up * rank / one.rank for one in past),
         bytes_down=rounds
-        * fmean(one.bytes_down * plan.adapter.rank / one.plan_rank for one in past),
-        seconds=fmean(one.seconds * epochs / one.epochs for one in past),
+        * fmean(one.bytes_down * plan.adapter.rank / (one.plan_rank or 1) for one in past),
+        seconds=fmean(one.seconds_per_example * _looked_at(plan, one.examples) for one in past),
     )
+
+
+def _looked_at(plan: Plan, examples: int) -> int:
+    """How many examples an organisation with so many goes through in a round, some repeatedly."""
+    training = plan.training
+    a_step = training.batch_size * training.accumulation
+    steps = ceil(examples * training.epochs / a_step)
+    return a_step * min(steps, training.max_steps or steps)
 
 
 def past_of(federation_id: UUID) -> Mapping[UUID, Sequence[Past]]:
@@ -101,7 +120,11 @@ def past_of(federation_id: UUID) -> Mapping[UUID, Sequence[Past]]:
             "round__start__size_bytes",
             "rank",
             "round__run__plan__adapter__rank",
-            "round__run__plan__training__epochs",
+            "examples",
+            "steps",
+            "round__run__plan__training__batch_size",
+            "round__run__plan__training__accumulation",
+            "round__run__plan__adapter__type",
         )[:LOOKED_AT]
     )
     found: dict[UUID, list[Past]] = defaultdict(list)

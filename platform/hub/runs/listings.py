@@ -92,6 +92,6 @@ def _row(
         run=run,
         rounds=run.plan["rounds"]["count"],
         done=done,
-        score=scores(measure_of(run.plan), after, before).whole,
+        score=scores(measure_of(run.plan), after, before, expected=len(run.evaluators)).whole,
         lasted=end - run.started_at if run.started_at else None,
     )

@@ -152,7 +152,7 @@ class RoundBoard:
         )
         after = [one for one in found if one.round_number == number]
         before = [one for one in found if one.round_number == number - 1]
-        return scores(measure_of(self.run.plan), after, before)
+        return scores(measure_of(self.run.plan), after, before, expected=len(self.run.evaluators))
 
     @property
     def results(self) -> list[Result]:

@@ -231,8 +231,10 @@ def test_the_page_has_members_runs_versions_and_the_charter(ada: Person, federat
     RunFactory(federation=federation, name="Autumn", created_by=ada.user)
     RunFactory(federation=federation, name="Alone", purpose="solo", created_by=ada.user)
     version = VersionFactory(federation=federation)
+    VersionFactory(federation=federation, is_baseline=True)
     response = browser(ada.user).get(at(federation))
     told = words(response)
+    assert "v2" not in told
     assert "1 Autumn running 5 Ada" in told
     assert "Alone one organisation alone" in told
     assert "v1 candidate" in told

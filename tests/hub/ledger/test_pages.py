@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from hub.ledger.models import ContributionFact
 from hub.ledger.sheets import COLUMNS, Sheet, plain
-from hub.runs.models import Round
+from hub.runs.models import Purpose, Round, Run
 from tests.factories.accounts import UserFactory
 from tests.hub.runs.world import World, make_world, plan_of
 from tests.pages import browser, words
@@ -52,6 +52,14 @@ def test_facts_are_summed_up_for_each_organisation(world: World) -> None:
     assert f"{names[1]} 2 of 2 0 0 0 400" in page
     assert f"{names[2]} 1 of 2 0 0 1 100" in page
     assert "All together 5 0 0 1 900" in page
+
+
+def test_what_was_trained_to_compare_is_no_gift(world: World) -> None:
+    Run.objects.update(purpose=Purpose.SOLO)
+    client = browser(world.lead)
+    assert "Nothing was given yet" in words(client.get(page_of(world)))
+    assert "All together 5 0 0 1 900" in words(client.get(page_of(world) + "?baselines"))
+    assert client.get(csv_of(world)).content.decode().count(",solo,") == 6
 
 
 def test_the_page_takes_few_queries_and_no_inline_code(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,6 +19,7 @@ from hub.operations.processes import (
     become,
     commands,
     listening,
+    only_hub,
     source_path,
 )
 from hub.operations.web import configuration
@@ -66,6 +69,14 @@ def test_only_a_hub_behind_tls_listens_outside(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("PUBLIC_URL", raising=False)
     with pytest.raises(CommandError, match="PUBLIC_URL"):
         call_command("up", host="0.0.0.0")
+
+
+def test_a_second_hub_on_one_folder_is_refused(settings: SettingsWrapper, tmp_path: Path) -> None:
+    settings.HOME = tmp_path
+    with only_hub(), pytest.raises(Unavailable, match=f"process {os.getpid()}"), only_hub():
+        pass
+    with only_hub():
+        pass
 
 
 def test_a_port_that_is_taken_elsewhere_is_said() -> None:

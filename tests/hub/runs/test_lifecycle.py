@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from federation.plan import Plan, SequenceClassification
+from hub.catalogue.artifacts import adopt_bytes
 from hub.common.errors import IllegalTransition, NotFound
 from hub.common.models import Event, OutboxMessage
 from hub.dispatch import Job
@@ -83,6 +85,14 @@ def test_fedavg_with_unequal_ranks_is_refused(world: World) -> None:
     )
     with pytest.raises(PlanRefused, match=r"equal ranks.*\[1, 2\]"):
         world.start_run(plan)
+
+
+def test_texts_longer_than_the_base_model_reads_are_refused(world: World) -> None:
+    config = adopt_bytes(content=b'{"max_position_embeddings": 128}')
+    world.federation.base_model.files.create(path="config.json", artifact=config)
+    with pytest.raises(PlanRefused, match="reads 128 tokens at most, not 200"):
+        world.start_run(Plan(task=SequenceClassification(labels=("a", "b"), max_tokens=200)))
+    assert world.start_run(Plan(task=SequenceClassification(labels=("a", "b"), max_tokens=128)))
 
 
 def test_a_stranger_can_neither_see_nor_touch_a_run(world: World) -> None:

@@ -11,7 +11,8 @@ from django.db.models import Max
 from federation.failpoints import failpoint
 from federation.plan import Plan
 from hub.accounts.models import User
-from hub.catalogue.models import Artifact, ModelVersion
+from hub.catalogue.bases import most_tokens
+from hub.catalogue.models import Artifact, BaseModel, ModelVersion
 from hub.catalogue.uploads import close_uploads
 from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
@@ -48,6 +49,7 @@ def create_run(
     active = _active_participations(federation)
     training = _chosen(active, trainers)
     check_plan(plan, training)
+    check_fit(plan, federation.base_model)
     run = Run.objects.create(
         federation=federation,
         number=_next_number(federation),
@@ -221,6 +223,13 @@ def check_plan(plan: Plan, training: Sequence[Participation]) -> None:
     ranks = {effective_rank(plan, p) for p in training}
     if plan.aggregation.strategy == "fedavg" and len(ranks) > 1:
         raise PlanRefused(f"fedavg needs equal ranks, these organisations have {sorted(ranks)}")
+
+
+def check_fit(plan: Plan, base_model: BaseModel) -> None:
+    """Refuse texts that are longer than the base model can read."""
+    wanted, most = getattr(plan.task, "max_tokens", 0), most_tokens(base_model)
+    if most is not None and wanted > most:
+        raise PlanRefused(f"{base_model.name} reads {most} tokens at most, not {wanted}")
 
 
 def effective_rank(plan: Plan, participation: Participation) -> int:

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from hub.demo.agents import start_agents
+from hub.demo.agents import let_reference_go, start_agents
 from hub.demo.corpus import CorpusRefused
 from hub.demo.report import code, logins, results, show
 from hub.demo.stories import Story, story_of
@@ -29,7 +29,7 @@ from hub.demo.story import (
 )
 from hub.demo.world import make_world
 from hub.embedded.supervisor import Supervisor
-from hub.operations.processes import start_hub
+from hub.operations.processes import only_hub, start_hub
 from hub.runs.models import Purpose
 
 # Rounds of seconds want news every second; real ones last minutes and are content with less.
@@ -57,7 +57,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         console = Console(highlight=False)
         try:
-            with Supervisor() as supervisor:
+            with only_hub(), Supervisor() as supervisor:
                 self._tell(console, supervisor, options)
         except (StoryFailed, CorpusRefused) as failed:
             raise CommandError(str(failed)) from failed
@@ -101,6 +101,7 @@ class Command(BaseCommand):
             alone={name: accuracy(one, last) for name, one in alone.items()},
             pooled=accuracy(reference, last),
         )
+        let_reference_go(supervisor, world)
         results(console, world, whole)
         code(console, url, world, story.plan, whole)
         if options["json"]:

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from hub.accounts.models import User
 from hub.embedded.ports import LOOPBACK
 from hub.embedded.supervisor import Supervisor
-from hub.operations.processes import start_hub
+from hub.operations.processes import only_hub, start_hub
 
 FIRST_OPERATOR = "operator@example.org"
 OPEN = (
@@ -44,20 +44,23 @@ class Command(BaseCommand):
         public = os.environ.get("PUBLIC_URL", "")
         if options["host"] != LOOPBACK and not public.startswith("https://"):
             raise CommandError(OPEN)
+        with only_hub(), Supervisor() as supervisor:
+            self._bring_up(supervisor, options, public)
+
+    def _bring_up(self, supervisor: Supervisor, options: dict[str, Any], public: str) -> None:
         self.stdout.write("Preparing the database …")
         call_command("migrate", verbosity=0)
         if not User.objects.filter(is_staff=True).exists():
             call_command("make_operator", options["operator"], stdout=self.stdout)
-        with Supervisor() as supervisor:
-            url = start_hub(
-                supervisor,
-                port=options["port"],
-                host=options["host"],
-                environment={"PUBLIC_URL": public} if public else None,
-            )
-            url = public or url
-            self.stdout.write(f"The hub is up:   {url}")
-            self.stdout.write(f"Its console:     {url}/console/")
-            self.stdout.write(f"Its logs:        {Path(settings.HOME) / 'logs'}")
-            self.stdout.write("Ctrl-C stops it.")
-            supervisor.run_until_stopped()
+        url = start_hub(
+            supervisor,
+            port=options["port"],
+            host=options["host"],
+            environment={"PUBLIC_URL": public} if public else None,
+        )
+        url = public or url
+        self.stdout.write(f"The hub is up:   {url}")
+        self.stdout.write(f"Its console:     {url}/console/")
+        self.stdout.write(f"Its logs:        {Path(settings.HOME) / 'logs'}")
+        self.stdout.write("Ctrl-C stops it.")
+        supervisor.run_until_stopped()
