@@ -49,13 +49,47 @@ def test_nothing_of_the_site_leaves_it(
     assert measured.evaluations
     codes = [task.failures[0].code for task in failing]
     assert codes == ["unknown_label", "data_unreadable", "no_data", "base_unavailable"]
-    left = b"".join(
+    for secret in (MARKER, "gravel", "harbour", str(secretive.folder)):
+        assert secret.encode() not in left(hub)
+        assert secret not in secretive.logged()
+
+
+def left(hub: FakeHub) -> bytes:
+    """Everything that ever left the agent."""
+    return b"".join(
         b"\n".join((seen.line.encode(), json.dumps(seen.headers).encode(), seen.body))
         for seen in hub.requests("")
     )
-    for secret in (MARKER, "gravel", "harbour", str(secretive.folder)):
-        assert secret.encode() not in left
-        assert secret not in secretive.logged()
+
+
+POLICIES = {  # what the site writes, and how its hub hears of it
+    f'# {MARKER}\nbase_models = ["{MARKER}"]': "base_models: ",
+    f'federations = ["{MARKER}"]\n[federation."{MARKER}"]\npaused = true': "federations: ",
+    f"[federation.coast]  # {MARKER}\nrequire_consent = true": "require_consent: ",
+    f'timezone = "{MARKER}"': "",
+    f"[{MARKER}": "",
+}
+
+
+def test_nothing_of_the_site_s_policy_leaves_it(
+    hub: FakeHub, place: Place, train_spec: Spec
+) -> None:
+    file = place.home.folder / "policy.toml"
+    try:
+        for text, rule in POLICIES.items():
+            file.write_text(text)
+            task = hub.offer(train_spec)
+            hub.wait_for(lambda task=task: task.failures or task.releases)
+            details = [failure.detail for failure in task.failures]
+            assert len(details) == bool(rule)
+            assert all(detail.startswith(rule) for detail in details)
+    finally:
+        file.unlink()
+    told = {asked.policy.state for asked in hub.leases if asked.policy}
+    assert told == {"set", "unreadable"}
+    for secret in (MARKER, str(place.folder)):
+        assert secret.encode() not in left(hub)
+        assert secret not in place.logged()
 
 
 def test_other_people_of_the_machine_cannot_look_in(shared_place: Place) -> None:

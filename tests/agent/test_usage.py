@@ -21,8 +21,9 @@ from agent.policy import Policy
 from agent.policy_rules import Use
 from agent.policy_site import Standing
 from federation.protocol import FailureIn, TaskOffer
-from tests.agent.conftest import common
+from tests.agent.conftest import Spec, common
 from tests.agent.fake_hub import FakeHub
+from tests.agent.place import Place
 from tests.agent.tiny import plan
 
 DAY = date(2026, 3, 4)
@@ -184,3 +185,21 @@ def test_evaluations_fetch_each_candidate_once(home: Home, quiet_hub: FakeHub) -
     entry = Journal(home.tasks).open(quiet_hub.offer(spec).offer)
     usage.begin(home, entry, DAY)
     assert usage.read(home).total() == Use(0.0, 0, 7)
+
+
+def test_a_running_agent_writes_down_what_its_tasks_use(
+    hub: FakeHub, place: Place, train_spec: Spec, base: Path
+) -> None:
+    task = hub.offer(train_spec)
+    hub.wait_for(lambda: task.receipt)
+    place.wait_until_idle()
+    book = usage.read(place.home)
+    (use,) = book.tasks[task.offer.id].days.values()
+    assert use.sent_bytes == task.updates[0].statement.size_bytes
+    assert use.device_seconds > 0
+    weights = (base / "model.safetensors").stat().st_size
+    assert book.total().received_bytes > weights  # once by this test or one before it
+    again = hub.offer(train_spec)
+    hub.wait_for(lambda: again.receipt)
+    place.wait_until_idle()
+    assert usage.read(place.home).tasks[again.offer.id].days.popitem()[1].received_bytes == 0
