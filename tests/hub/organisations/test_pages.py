@@ -242,6 +242,16 @@ def test_the_list_asks_again_by_itself_until_nobody_is_left(ada: Person, agent: 
     assert "hx-trigger" not in client.get("/agents/").content.decode()
 
 
+def test_who_has_left_is_told_from_who_was_revoked(ada: Person, agent: Agent):
+    other = AgentFactory(organisation=ada.organisation, name="ward-2")
+    services.leave(agent=agent, reason="sold")
+    services.revoke_agent(agent_id=other.pk, actor=ada.user.actor)
+    told = words(browser(ada.user).get("/agents/"))
+    assert "ward-1 Ada Institute left" in told
+    assert "ward-2 Ada Institute revoked" in told
+    assert "ward-1' left for good: sold." in words(browser(ada.user).get(f"/agents/{agent.pk}"))
+
+
 def test_an_agent_s_page_tells_its_story(ada: Person, agent: Agent):
     agent.record("enrolled", actor=agent.actor, data={"organisation": "Ada", "agent": agent.name})
     TaskFactory(
