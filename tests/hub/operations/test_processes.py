@@ -71,7 +71,7 @@ def test_only_a_hub_behind_tls_listens_outside(monkeypatch: pytest.MonkeyPatch) 
         call_command("up", host="0.0.0.0")
 
 
-def test_a_second_hub_on_one_folder_is_refused(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_a_second_hub_on_one_folder_is_refused(settings: Any, tmp_path: Path) -> None:
     settings.HOME = tmp_path
     with only_hub(), pytest.raises(Unavailable, match=f"process {os.getpid()}"), only_hub():
         pass
