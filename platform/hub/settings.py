@@ -327,8 +327,6 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         f"{name}State": f"hub.{module}.{name}State"
@@ -341,6 +339,26 @@ SPECTACULAR_SETTINGS = {
         for name in names
     },
     "SORT_OPERATIONS": True,
+    "TAGS": [  # in the order of the reference: people first, what only agents say last
+        {"name": "start", "description": "Where things are, and what a plan is made of."},
+        {"name": "me", "description": "Who asks."},
+        {"name": "tokens", "description": "What scripts show instead of a password."},
+        {"name": "organisations", "description": "Those that you act for, and their people."},
+        {"name": "agents", "description": "Their programs, as their people see them."},
+        {"name": "federations", "description": "Who trains together, under which charter."},
+        {"name": "participations", "description": "One organisation's place in a federation."},
+        {"name": "base models", "description": "What federations start from."},
+        {"name": "runs", "description": "From a plan to a version, in rounds."},
+        {"name": "rounds", "description": "One cycle: tasks, updates, a version."},
+        {"name": "tasks", "description": "What an agent was asked to do."},
+        {"name": "updates", "description": "What came back, and the verdict on it."},
+        {"name": "versions", "description": "What federations have trained."},
+        {"name": "evaluations", "description": "What versions achieve, by organisation."},
+        {"name": "contributions", "description": "What each organisation gave."},
+        {"name": "events", "description": "What happened, in order."},
+        {"name": "blobs", "description": "Bytes, by their SHA-256."},
+        {"name": "agent protocol", "description": "What agents say; every request is signed."},
+    ],
 }
 
 # Languages and time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from hub.common.api.root import PlanSchemaView, ReferenceView, RootView, SchemaView
+from hub.common.api.root import PlanSchemaView, RootView, SchemaView, reference
 
 api: list[URLPattern | URLResolver] = [
     path("", RootView.as_view(), name="api-root"),
@@ -31,7 +31,7 @@ urlpatterns = [
     path("", include("hub.home.urls")),
     path("", include("hub.operations.urls")),
     path("accounts/", include("allauth.urls")),
-    path("api/docs", ReferenceView.as_view(), name="api-docs"),
+    path("api/docs", reference, name="api-docs"),
     path("hf/", include("hub.catalogue.hf.urls")),
     path("console/", admin.site.urls),
 ]

@@ -59,7 +59,9 @@ def test_a_token_that_is_none_proves_nothing(api_client, token):
 
 
 def test_a_method_that_does_not_exist(ada: Person):
-    assert_problem(ada.api.put(ORGANISATIONS, {}), 405, "method_not_allowed")
+    refused = ada.api.put(ORGANISATIONS, {})
+    assert_problem(refused, 405, "method_not_allowed")
+    assert refused.json()["title"] == "This method is not for this address."
     assert_problem(ada.api.trace(ORGANISATIONS), 405, "method_not_allowed")
 
 

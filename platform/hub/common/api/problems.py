@@ -53,6 +53,9 @@ TITLES = {
     "csrf_failed": "The form's token is missing or wrong.",
     "forbidden": "Your role does not allow this.",
     "throttled": "Too many tries.",
+    "method_not_allowed": "This method is not for this address.",
+    "not_acceptable": "The answer cannot be had in this format.",
+    "unsupported_media_type": "The body is of a type that is not read here.",
     "internal_error": "Something broke on our side.",
 }
 
@@ -136,7 +139,7 @@ def _of_framework(exception: exceptions.APIException) -> Problem:
     return Problem(
         status=exception.status_code,
         code=code,
-        title=TITLES.get(code, HTTPStatus(exception.status_code).phrase),
+        title=TITLES.get(code, f"{HTTPStatus(exception.status_code).phrase.capitalize()}."),
         detail="; ".join(map(_sentence, errors.items())) or found[0].detail,
         errors=errors,
         headers=_headers(exception),

@@ -42,6 +42,7 @@ MEANINGS = {
     "429": "Too many tries; `Retry-After` says when again.",
     "503": "A service that this needs is away; `Retry-After` says when to try again.",
 }
+RENAMED = {"agent": "agent protocol", "plan schema": "start"}
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -61,7 +62,15 @@ class AutoSchema(Spectacular):
     def get_tags(self) -> list[str]:
         """The first word after the version, so that one thing's operations stand together."""
         stated: list[str] = super().get_tags()
-        return [tag.replace("-", " ") for tag in stated]
+        words = [tag.replace("-", " ") for tag in stated]
+        return [RENAMED.get(word, word) for word in words] or ["start"]
+
+    def get_summary(self) -> str:
+        """The first sentence of the description; of a single row, whose it is one of."""
+        if getattr(self.view, "action", "") == "retrieve":
+            return f"One {self.get_tags()[0].removesuffix('s')}"
+        text = " ".join(self.get_description().split("\n\n")[0].split())
+        return text.partition(". ")[0].removesuffix(".")
 
     def _get_response_bodies(self, direction: Direction = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)

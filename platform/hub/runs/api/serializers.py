@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -15,6 +16,9 @@ from hub.common.models import Event
 from hub.common.sentences import sentence
 from hub.runs.errors import PlanRefused
 from hub.runs.models import Purpose, Round, Run, Task, Update
+from hub.runs.planforms import readable
+
+PARTS_OF_A_KIND = {name for name, part in Plan.model_fields.items() if part.discriminator}
 
 
 @extend_schema_field({"type": "object", "description": "A plan; see /api/v1/plan-schema."})
@@ -36,9 +40,17 @@ def parse_plan(data: dict[str, Any]) -> Plan:
     try:
         return Plan.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        problems = {".".join(map(str, e["loc"])): [e["msg"]] for e in error.errors()}
-        name, (message,) = next(iter(problems.items()))
-        raise PlanRefused(f"{name}: {message}", errors=problems) from error
+        problems: dict[str, list[str]] = {}
+        for wrong in error.errors():
+            problems.setdefault(_place(wrong["loc"]), []).append(readable(wrong["msg"]))
+        name, messages = next(iter(problems.items()))
+        raise PlanRefused(f"{name}: {messages[0]}", errors=problems) from error
+
+
+def _place(location: Sequence[str | int]) -> str:
+    """Where in the plan, as its JSON has it: without the kind of a task or adapter."""
+    has_kind = bool(location) and location[0] in PARTS_OF_A_KIND
+    return ".".join(str(p) for i, p in enumerate(location) if not (has_kind and i == 1))
 
 
 class RunIn(In):

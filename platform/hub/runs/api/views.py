@@ -48,6 +48,7 @@ class RunViewSet(ApiViewSet[Run]):
         request=serializers.RunIn, responses={201: serializers.RunOut}, examples=[TWO_ROUNDS]
     )
     def create(self, request: Request) -> Response:
+        """Plan a run of a federation of yours, and start it if you say so."""
         body = self.validated(serializers.RunIn)
         return self.once(lambda: self._created(body))
 
@@ -97,6 +98,8 @@ class RunViewSet(ApiViewSet[Run]):
 
 
 class RoundViewSet(ApiViewSet[Round]):
+    """Rounds of the runs that you may see: their state, and how each ended."""
+
     permission_classes = (IsPerson,)
     serializer_class = serializers.RoundOut
     filterset_class = filters.RoundFilter
@@ -107,6 +110,8 @@ class RoundViewSet(ApiViewSet[Round]):
 
 
 class TaskViewSet(ApiViewSet[Task]):
+    """What agents were asked to do in these rounds, and what became of it."""
+
     permission_classes = (IsPerson,)
     serializer_class = serializers.TaskOut
     filterset_class = filters.TaskFilter
@@ -117,6 +122,8 @@ class TaskViewSet(ApiViewSet[Task]):
 
 
 class UpdateViewSet(ApiViewSet[Update]):
+    """What organisations delivered, with the verdict on it; the bytes are a blob."""
+
     permission_classes = (IsPerson,)
     serializer_class = serializers.UpdateOut
     filterset_class = filters.UpdateFilter
