@@ -21,7 +21,7 @@ from pydantic import (
 
 from federation.plan import Plan
 
-PROTOCOL_VERSION = "1.0"
+PROTOCOL_VERSION = "1.1"  # federation/negotiation.py says who understands it
 PROTOCOL_HEADER = "Foedus-Protocol"
 DECLINED_BY_POLICY: Final = "declined_by_policy"  # a failure; its detail is «rule: words»
 STATEMENT_TYPE: Final = "application/vnd.foedus.update-statement.v1+json"

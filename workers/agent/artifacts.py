@@ -13,6 +13,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from agent.answers import message_of
 from agent.client import HubClient
 from agent.errors import Away, Refused, TaskFailed
 from agent.files import made, settle, sha256_of, write_whole
@@ -117,7 +118,7 @@ class Fetcher:
             response = await hub.post("/api/v1/agent/download-tokens", DownloadTokenIn(repo=repo))
         except Refused as refusal:
             raise TaskFailed("base_unavailable", refusal.code) from refusal
-        return DownloadTokenOut.model_validate_json(response.content).token
+        return message_of(DownloadTokenOut, response).token
 
     def _pull(self, wanted: BaseModelRef, hub: str, token: str) -> Path:
         from huggingface_hub import snapshot_download

@@ -17,6 +17,7 @@ import httpx
 from pydantic import BaseModel
 
 from agent import __version__
+from agent.answers import peer_of
 from agent.bandwidth import pacing
 from agent.errors import AgentFault, Away, ClockDiffers, Refused
 from agent.retries import FOR_EVER, persistently
@@ -173,6 +174,7 @@ class HubClient:
             response = await self._http.send(self._signed(request, sha256))
         except httpx.TransportError as error:
             raise Away(type(error).__name__) from error
+        peer_of(response)
         if response.is_error or response.is_redirect:
             _raise_refusal(response)
         return response

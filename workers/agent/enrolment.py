@@ -6,6 +6,7 @@ from base64 import b64encode
 from hashlib import sha256
 from urllib.parse import urlsplit
 
+from agent.answers import message_of
 from agent.client import HubClient
 from agent.errors import AgentFault, Refused
 from agent.home import Home, Identity
@@ -67,7 +68,7 @@ async def _asked(hub: HubClient, *, key: bytes, code: str, name: str) -> Enrolme
         key=sha256(message.signature.encode()).hexdigest(),
         patience=PATIENCE_SECONDS,
     )
-    return EnrolmentOut.model_validate_json(response.content)
+    return message_of(EnrolmentOut, response)
 
 
 async def _message(hub: HubClient, *, key: bytes, code: str, name: str) -> EnrolmentIn:

@@ -7,6 +7,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
+from agent.answers import message_of
 from agent.client import HubClient
 from agent.errors import Away, Refused, TaskGone
 from agent.journal import Entry
@@ -63,7 +64,7 @@ class Lease:
             if refusal.is_final:
                 raise
             raise TaskGone(refusal.code) from refusal
-        answer = HeartbeatOut.model_validate_json(response.content)
+        answer = message_of(HeartbeatOut, response)
         if answer.verdict == Verdict.CANCEL:
             raise TaskGone(answer.reason or "cancelled", told=True)
 

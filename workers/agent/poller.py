@@ -14,9 +14,11 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
+import httpx
 from pydantic import ValidationError
 
 from agent import __version__
+from agent.answers import message_of
 from agent.client import HubClient
 from agent.datasets import registered
 from agent.devices import described
@@ -113,7 +115,7 @@ class Poller:
             answer_seconds=2 * WAIT_SECONDS,
         )
         if response.status_code != HTTPStatus.NO_CONTENT:
-            return _understood(response.content)
+            return _understood(response)
         await asyncio.sleep(max(0.0, began + 1.0 - time.monotonic()))
         return None
 
@@ -242,9 +244,9 @@ def _without_worker(entry: Entry) -> Outcome:
     return Outcome(failure=failure)
 
 
-def _understood(content: bytes) -> TaskOffer:
+def _understood(response: httpx.Response) -> TaskOffer:
     try:
-        return TaskOffer.model_validate_json(content)
+        return message_of(TaskOffer, response)
     except ValidationError as error:
         told = (
             f"The hub's offer is not understood ({error.error_count()} fields): upgrade the agent."

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from agent.answers import message_of
 from agent.client import HubClient
 from agent.enrolment import origin
 from agent.errors import AgentFault, Away, Refused
@@ -94,7 +95,7 @@ async def _asked(home: Home, patience: float) -> KeyOut:
 async def _posted(home: Home, key: bytes, message: KeyIn, patience: float) -> KeyOut:
     async with HubClient(home.identity().hub, key) as hub:
         response = await hub.post(KEYS, message, patience=patience)
-    return KeyOut.model_validate_json(response.content)
+    return message_of(KeyOut, response)
 
 
 def _message(identity: Identity, old: bytes, new: bytes) -> KeyIn:

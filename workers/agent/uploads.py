@@ -16,6 +16,7 @@ from hashlib import sha256 as new_sha256
 from http import HTTPStatus
 from pathlib import Path
 
+from agent.answers import message_of
 from agent.bandwidth import cap
 from agent.client import HubClient
 from agent.errors import Away, Refused
@@ -62,7 +63,7 @@ async def _announce(hub: HubClient, entry: Entry, sha256: str, size_bytes: int) 
     failpoint("W05", "before")
     message = UploadIn(fence=entry.offer.fence, sha256=sha256, size_bytes=size_bytes)
     response = await hub.post(f"/api/v1/agent/tasks/{entry.offer.id}/uploads", message)
-    session = UploadOut.model_validate_json(response.content)
+    session = message_of(UploadOut, response)
     entry.keep_session(session)
     failpoint("W05", "after")
     return session

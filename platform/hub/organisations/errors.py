@@ -43,6 +43,12 @@ class CodeExpired(DomainError):
     title = "This enrolment code is too old."
 
 
+class ProtocolMismatch(DomainError):
+    status = 426
+    code = "protocol_version"
+    title = "This agent and this hub do not understand each other."
+
+
 class BadNonce(DomainError):
     status = 400
     code = "bad_nonce"

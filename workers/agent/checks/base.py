@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import httpx
 
+from agent.answers import message_of
 from agent.client import HubClient
 from agent.datasets import DataSet, registered
 from agent.home import Home, Identity
@@ -123,4 +124,4 @@ async def _signed(site: Site) -> StandingOut:
     async with HubClient(site.identity.hub, site.home.private_key()) as hub:
         path = "/api/v1/agent/standing"
         response = await hub.request("GET", path, patience=0, answer_seconds=ANSWER_SECONDS)
-    return StandingOut.model_validate_json(response.content)
+    return message_of(StandingOut, response)

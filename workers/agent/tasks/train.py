@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.answers import message_of
 from agent.coding import encode, keep_residual, trained_file
 from agent.errors import Refused
 from agent.files import sha256_of
@@ -131,6 +132,6 @@ async def _submit(delivery: Delivery) -> None:
         f"{delivery.path}/updates", delivery.submission, key=delivery.key("update", digest)
     )
     failpoint("W09", "after")
-    receipt = Receipt.model_validate_json(response.content)
+    receipt = message_of(Receipt, response)
     keep_receipt(delivery.home, receipt, delivery.submission)
     keep_residual(delivery.home, delivery.entry)

@@ -6,13 +6,17 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.request import Request
 from rest_framework.utils.mediatypes import media_type_matches
 
+from federation.negotiation import NotUnderstood, Peer, understood
+from federation.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION
 from hub.common.api.parsers import strict_json
 from hub.common.api.permissions import IsAgent
 from hub.common.api.views import Contract
 from hub.common.errors import Invalid
 from hub.organisations.api.authentication import SignedAgentAuthentication
+from hub.organisations.errors import ProtocolMismatch
 from hub.organisations.models import Agent
 
 JSON = "application/json"
@@ -20,7 +24,24 @@ MessageT = TypeVar("MessageT", bound=BaseModel)
 
 
 class MessageView(Contract):
-    """Speaks the messages of `federation.protocol`."""
+    """Speaks the messages of `federation.protocol`, with whoever understands them."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Tell an agent of another version first of all, whatever else is wrong."""
+        _ = self.peer
+        super().initial(request, *args, **kwargs)
+
+    @property
+    def peer(self) -> Peer:
+        """Raises ProtocolMismatch."""
+        try:
+            return understood(self.request.headers.get(PROTOCOL_HEADER))
+        except NotUnderstood as mismatch:
+            raise ProtocolMismatch(str(mismatch), protocol=PROTOCOL_VERSION) from mismatch
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return {**super().default_response_headers, PROTOCOL_HEADER: PROTOCOL_VERSION}
 
     def message(self, model: type[MessageT]) -> MessageT:
         """The body as a message.
@@ -35,7 +56,7 @@ class MessageView(Contract):
             raise UnsupportedMediaType(self.request.content_type)
         strict_json(body)
         try:
-            return model.model_validate_json(body, strict=True)
+            return model.model_validate_json(body, strict=True, extra=self.peer.extra)
         except ValidationError as error:
             raise refusal_of(error) from error
 
