@@ -86,9 +86,9 @@ def test_declined_tasks_are_listed_with_run_round_rule_and_time(ada: Person, age
     task = declined(agent, ago=timedelta(hours=2))
     run = task.round.run
     client = browser(ada.user)
-    for url, name in ((f"/agents/{agent.pk}", ""), ("/agents/", "ward-1 ")):
+    for url, name in ((f"/agents/{agent.pk}", "limits.rank"), ("/agents/", "; offered to ward-1")):
         told = words(client.get(url)).replace("\xa0", " ")
-        row = f"Training, round {task.round.number} {name}{run.name} {run.federation.name}"
+        row = f"Training, round {task.round.number} of {run.name} , {run.federation.name} {name}"
         assert row in told
         assert "limits.rank The plan asks for rank 8, the site allows 4 2 hours ago" in told
 
