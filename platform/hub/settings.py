@@ -10,6 +10,8 @@ import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 
+from hub.common.api.tags import TAGS
+
 django_stubs_ext.monkeypatch()
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,15 +195,7 @@ AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
-] + [{"NAME": "hub.accounts.validators.MaximumLengthValidator"}]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "hub.accounts.validators.Rules"}]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home:home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
@@ -339,26 +333,7 @@ SPECTACULAR_SETTINGS = {
         for name in names
     },
     "SORT_OPERATIONS": True,
-    "TAGS": [  # in the order of the reference: people first, what only agents say last
-        {"name": "start", "description": "Where things are, and what a plan is made of."},
-        {"name": "me", "description": "Who asks."},
-        {"name": "tokens", "description": "What scripts show instead of a password."},
-        {"name": "organisations", "description": "Those that you act for, and their people."},
-        {"name": "agents", "description": "Their programs, as their people see them."},
-        {"name": "federations", "description": "Who trains together, under which charter."},
-        {"name": "participations", "description": "One organisation's place in a federation."},
-        {"name": "base models", "description": "What federations start from."},
-        {"name": "runs", "description": "From a plan to a version, in rounds."},
-        {"name": "rounds", "description": "One cycle: tasks, updates, a version."},
-        {"name": "tasks", "description": "What an agent was asked to do."},
-        {"name": "updates", "description": "What came back, and the verdict on it."},
-        {"name": "versions", "description": "What federations have trained."},
-        {"name": "evaluations", "description": "What versions achieve, by organisation."},
-        {"name": "contributions", "description": "What each organisation gave."},
-        {"name": "events", "description": "What happened, in order."},
-        {"name": "blobs", "description": "Bytes, by their SHA-256."},
-        {"name": "agent protocol", "description": "What agents say; every request is signed."},
-    ],
+    "TAGS": TAGS,
 }
 
 # Languages and time

@@ -1,0 +1,28 @@
+"""The sections of the API's reference, in their order: people first, what only agents say last.
+
+Read by the settings, so nothing is imported here.
+"""
+
+from __future__ import annotations
+
+_SECTIONS = {
+    "start": "Where things are, and what a plan is made of.",
+    "me": "Who asks.",
+    "tokens": "What scripts show instead of a password.",
+    "organisations": "Those that you act for, and their people.",
+    "agents": "Their programs, as their people see them.",
+    "federations": "Who trains together, under which charter.",
+    "participations": "One organisation's place in a federation.",
+    "base models": "What federations start from.",
+    "runs": "From a plan to a version, in rounds.",
+    "rounds": "One cycle: tasks, updates, a version.",
+    "tasks": "What an agent was asked to do.",
+    "updates": "What came back, and the verdict on it.",
+    "versions": "What federations have trained.",
+    "evaluations": "What versions achieve, by organisation.",
+    "contributions": "What each organisation gave.",
+    "events": "What happened, in order.",
+    "blobs": "Bytes, by their SHA-256.",
+    "agent protocol": "What agents say; every request is signed.",
+}
+TAGS = [{"name": name, "description": text} for name, text in _SECTIONS.items()]
