@@ -12,12 +12,13 @@ static_files = get_asgi_application()
 
 from django.conf import settings  # noqa: E402 (needs the applications)
 
+from hub.catalogue.api.uploads import continued_upload  # noqa: E402
 from hub.common.bodies import Bounded, Receive, Scope, Send  # noqa: E402
 from hub.common.checks import refuse_unsafe_start  # noqa: E402
 from hub.common.handler import Handler  # noqa: E402
 
 refuse_unsafe_start()
-pages_and_api = Handler()
+pages_and_api = Handler(continued_upload)
 gc.collect()
 gc.freeze()  # what is loaded by now stays, and need not be looked through again and again
 

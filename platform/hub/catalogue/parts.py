@@ -24,7 +24,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 
 from hub.catalogue.storage import BLOCK_BYTES, Readable, refusing_when_full
-from hub.common.bodies import Body
+from hub.common.bodies import Body, Continued
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -49,6 +49,19 @@ class RunningHashes:
         with self._lock:
             known, kept = self._kept.get(upload_id, (None, None))
             return kept.copy() if kept is not None and known == offset else None
+
+    def lent(self, upload_id: UUID, offset: int) -> Continued | None:
+        """The same before the request has been looked at: what comes is added to a copy."""
+        with self._lock:
+            known, kept = self._kept.get(upload_id, (None, None))
+            return Continued(kept, kept.copy()) if kept is not None and known == offset else None
+
+    def given_back(self, upload_id: UUID, offset: int, lent: Continued | None) -> _Hash | None:
+        """What became of it, if the upload is still where it was when it was lent."""
+        with self._lock:
+            known, kept = self._kept.get(upload_id, (None, None))
+            is_same = lent is not None and known == offset and kept is lent.found
+            return lent.running if lent is not None and is_same else None
 
     def keep(self, upload_id: UUID, offset: int, running: _Hash) -> None:
         with self._lock:
@@ -91,10 +104,17 @@ class Part:
         Raises:
             StorageFull: some may have been written; it does not count before the offset moves.
         """
-        if offset == 0 and isinstance(body, Body) and body.size_bytes == limit_bytes:  # noqa: SIM102
-            if self._become(body):
+        if isinstance(body, Body) and body.size_bytes == limit_bytes:
+            if offset == 0 and self._become(body):
                 return Received(limit_bytes, body.sha256.copy())
+            hashed = hashes.given_back(self.upload_id, offset, body.continued)
+            if hashed is not None:
+                return Received(self._write(body, offset, limit_bytes, None), hashed)
         running = hashes.up_to(self.upload_id, offset)
+        return Received(self._write(body, offset, limit_bytes, running), running)
+
+    def _write(self, body: Readable, offset: int, limit_bytes: int, running: _Hash | None) -> int:
+        """Copy the body to its place, and to the hash; returns how much there was."""
         received = 0
         with refusing_when_full():
             self.file.seek(offset)
@@ -103,7 +123,7 @@ class Part:
                     running.update(block)
                 _write(self.file, block)
                 received += len(block)
-        return Received(received, running)
+        return received
 
     def _become(self, body: Body) -> bool:
         """Take a body that lies on disk as it is; it is locked before anybody can find it."""

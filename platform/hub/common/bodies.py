@@ -12,13 +12,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from hub.common.api.problems import Problem
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 MOST_IN_MEMORY = 1 << 20
 
@@ -81,13 +85,22 @@ async def _refuse(send: Send, most: int) -> None:
     await send({"type": "http.response.body", "body": response.content})
 
 
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A hash that a body goes on with: as it was found, and a copy that the body is added to."""
+
+    found: _Hash
+    running: _Hash
+
+
 class Body:
     """A request's body, small in memory or large on disk, hashed while it comes in.
 
     On disk it has no name, so that no crash leaves it behind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, continued: Continued | None = None) -> None:
+        self.continued = continued
         self.sha256 = hashlib.sha256()
         self.size_bytes = 0
         self._file: BinaryIO = io.BytesIO()
@@ -98,6 +111,11 @@ class Body:
         self.sha256.update(block)
         self._file.write(block)
         self.size_bytes += len(block)
+
+    def go_on(self, block: bytes) -> None:
+        """Add a block to the hash that the body continues; beside `take`, in a second thread."""
+        if self.continued:
+            self.continued.running.update(block)
 
     @property
     def is_in_memory(self) -> bool:

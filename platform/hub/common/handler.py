@@ -26,7 +26,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from hub.common.bodies import Body, Message, Receive, Scope, Send
+from hub.common.bodies import Body, Continued, Message, Receive, Scope, Send
 from hub.common.wakeups import listener
 
 ASYNCHRONOUS_ONLY = {"servestatic.middleware.ServeStaticMiddleware"}  # for static files
@@ -62,15 +62,19 @@ def until_woken(response: R, *, channels: Iterable[str], until: float) -> R:
 
 
 class Handler(ASGIHandler):
-    """See the module."""
+    """See the module.
 
-    def __init__(self) -> None:
+    `continued` says of a request what hash its body goes on with, before anybody has read it.
+    """
+
+    def __init__(self, continued: Callable[[Scope], Continued | None] | None = None) -> None:
         super().__init__()
+        self._continued = continued or _nothing
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await self.read_body(receive)
+            body = await self.read_body(receive, self._continued(scope))
         except RequestAborted:
             return
         with closing(body):
@@ -80,9 +84,11 @@ class Handler(ASGIHandler):
             elif refusal is not None:
                 await self.send_response(refusal, send)
 
-    async def read_body(self, receive: Receive) -> Body:  # type: ignore[override]
+    async def read_body(  # type: ignore[override]
+        self, receive: Receive, continued: Continued | None = None
+    ) -> Body:
         """Take the body in blocks; each is hashed and written while the next one comes."""
-        body, block, more = Body(), bytearray(), True
+        body, block, more = Body(continued), bytearray(), True
         writing: Awaitable[None] = asyncio.sleep(0)
         while more:
             message = await receive()
@@ -94,10 +100,11 @@ class Handler(ASGIHandler):
             more = message.get("more_body", False)
             if len(block) >= BLOCK_BYTES:
                 await writing
-                writing = asyncio.ensure_future(asyncio.to_thread(body.take, bytes(block)))
+                writing = asyncio.ensure_future(_taken(body, bytes(block)))
                 block.clear()
         await writing
         body.take(bytes(block))
+        body.go_on(bytes(block))
         body.rewind()
         return body
 
@@ -144,6 +151,20 @@ class Handler(ASGIHandler):
     async def _in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         call = sync_to_async(function, thread_sensitive=False, executor=self._threads)
         return await call(*args, **kwargs)
+
+
+async def _taken(body: Body, block: bytes) -> None:
+    """Have a block written and hashed; where there are two hashes, each in a thread of its own."""
+    if body.continued is None:
+        await asyncio.to_thread(body.take, block)
+    else:
+        await asyncio.gather(
+            asyncio.to_thread(body.take, block), asyncio.to_thread(body.go_on, block)
+        )
+
+
+def _nothing(_scope: Scope) -> None:
+    """No hash is begun anywhere."""
 
 
 def _wait_of(response: HttpResponseBase) -> Wait | None:

@@ -28,12 +28,14 @@ from hub.catalogue.errors import (
     WrongTusVersion,
 )
 from hub.catalogue.models import Upload
+from hub.catalogue.parts import hashes
 from hub.catalogue.selectors import upload_of
-from hub.common.bodies import body_of, sha256_of_body
+from hub.common.bodies import Continued, Scope, body_of, sha256_of_body
 from hub.organisations.api.base import AgentView
 
 TUS = "1.0.0"
 PART_TYPE = "application/offset+octet-stream"
+PART_PATH = re.compile(r"/api/v1/agent/uploads/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 COUNT = re.compile(r"[0-9]{1,18}")
 TUS_HEADER = OpenApiParameter(
     "Tus-Resumable", OpenApiTypes.STR, OpenApiParameter.HEADER, required=True, enum=[TUS]
@@ -45,6 +47,18 @@ OFFSET_HEADER = OpenApiParameter(
     required=True,
     description="Where the part begins: exactly where the last one ended.",
 )
+
+
+def continued_upload(scope: Scope) -> Continued | None:
+    """The hash that a part goes on with, found before anybody knows whether it may.
+
+    Where it may not, or is not what it says, a copy of the hash was made for nothing.
+    """
+    part = PART_PATH.fullmatch(scope["path"]) if scope["method"] == "PATCH" else None
+    offset = dict(scope["headers"]).get(b"upload-offset", b"").decode("latin-1")
+    if part is None or not COUNT.fullmatch(offset):
+        return None
+    return hashes.lent(UUID(part[1]), int(offset))
 
 
 class PartParser(BaseParser):
