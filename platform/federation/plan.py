@@ -16,15 +16,26 @@ from pydantic import Field, model_validator
 
 from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, PromptTuning
 from federation.plan_parts import Part
+from federation.plan_tasks import (
+    CausalLanguageModelling,
+    Chat,
+    ImageClassification,
+    MaskedLanguageModelling,
+    SequenceClassification,
+    TaskPart,
+)
 
 __all__ = [
     "AdapterPart",
     "Aggregation",
     "CausalLanguageModelling",
+    "Chat",
     "Evaluation",
     "FullWeights",
     "Ia3",
+    "ImageClassification",
     "Lora",
+    "MaskedLanguageModelling",
     "Part",
     "Plan",
     "PromptTuning",
@@ -37,53 +48,6 @@ __all__ = [
 ]
 
 PLAN_VERSION: Final = 1
-
-
-class SequenceClassification(Part):
-    """Give each text one of a fixed list of labels."""
-
-    type: Literal["sequence_classification"] = "sequence_classification"
-    labels: Annotated[
-        tuple[str, ...],
-        Field(
-            min_length=2,
-            max_length=10_000,
-            strict=False,
-            title="Labels",
-            description="All labels any organisation may hold, in one agreed order.",
-        ),
-    ]
-    pooling: Annotated[
-        Literal["mean", "model"],
-        Field(
-            title="Pooling",
-            description="mean: average over the tokens, best for sentence encoders; "
-            "model: the model's own classification head.",
-        ),
-    ] = "mean"
-    max_tokens: Annotated[
-        int,
-        Field(ge=8, le=8192, title="Tokens per text", description="Longer texts are cut."),
-    ] = 64
-
-    @model_validator(mode="after")
-    def _labels_are_distinct(self) -> SequenceClassification:
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must be distinct")
-        return self
-
-
-class CausalLanguageModelling(Part):
-    """Continue text; with a prompt given, only the answer is learnt."""
-
-    type: Literal["causal_lm"] = "causal_lm"
-    max_tokens: Annotated[
-        int,
-        Field(ge=8, le=8192, title="Tokens per text", description="Longer texts are cut."),
-    ] = 128
-
-
-TaskPart = Annotated[SequenceClassification | CausalLanguageModelling, Field(discriminator="type")]
 
 
 class Training(Part):
@@ -247,15 +211,25 @@ class Plan(Part):
                 f"stack_svd stacks the factors of LoRA, and {adapter.type} has none: "
                 "choose fedavg, which averages the change"
             )
-        if isinstance(adapter, PromptTuning) and getattr(task, "pooling", "") == "model":
-            yield (
-                "behind a learnt prompt the model's own head does not see where a text ends: "
-                "choose mean pooling"
-            )
+        if isinstance(adapter, PromptTuning):
+            yield from _conflicts_of_prompts(task)
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON (RFC 8785), in lower-case hex."""
         return hashlib.sha256(canonical(self.model_dump(mode="json"))).hexdigest()
+
+
+def _conflicts_of_prompts(task: TaskPart) -> Iterator[str]:
+    match task:
+        case SequenceClassification(pooling="model"):
+            yield (
+                "behind a learnt prompt the model's own head does not see where a text ends: "
+                "choose mean pooling"
+            )
+        case CausalLanguageModelling(packing=True) | Chat(packing=True):
+            yield "a learnt prompt stands before every row, so texts cannot share one: do not pack"
+        case MaskedLanguageModelling() | ImageClassification():
+            yield f"{task.type} has no place for a learnt prompt: choose another adapter"
 
 
 def canonical(document: object) -> bytes:

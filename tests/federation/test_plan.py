@@ -90,6 +90,29 @@ def test_a_prompt_needs_mean_pooling() -> None:
 
 
 @pytest.mark.parametrize(
+    "task",
+    [
+        {"type": "masked_lm"},
+        {"type": "image_classification", "labels": ["a", "b"]},
+        {"type": "causal_lm", "packing": True},
+        {"type": "chat", "packing": True},
+    ],
+)
+def test_a_prompt_has_no_place_everywhere(task: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="learnt prompt"):
+        plan_with(adapter=SHORT["prompt_tuning"], aggregation=FEDAVG, task=task)
+    assert plan_with(task=task).task.type == task["type"]
+
+
+def test_packing_is_written_once_it_is_used() -> None:
+    plain = plan_with(task={"type": "causal_lm", "max_tokens": 128})
+    assert plain.digest() == "21df40b535237d7fef3699b58c87733f654ee4760fe6e8af32096c91a5692d1d"
+    assert "packing" not in plain.model_dump(mode="json")["task"]
+    packing = plan_with(task={"type": "causal_lm", "max_tokens": 128, "packing": True})
+    assert packing.model_dump(mode="json")["task"]["packing"] is True
+
+
+@pytest.mark.parametrize(
     "adapter",
     [
         {"type": "adalora"},

@@ -10,16 +10,17 @@ import csv
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from agent.columns import examples_of, main_column
 from agent.errors import AgentFault, DataRefused
 from agent.files import write_whole
 from federation.modelling.messages import Examples
-from federation.plan import Plan, SequenceClassification
+from federation.plan import Plan
 
 Part = Literal["train", "test"]
 Row = Mapping[str, object]
@@ -41,6 +42,8 @@ class DataSet:
     text: str = "text"
     label: str = "label"
     prompt: str = "prompt"
+    messages: str = "messages"
+    image: str = "image"
 
     def file(self, part: Part) -> Path:
         return self.folder / (self.train if part == "train" else self.test)
@@ -99,15 +102,11 @@ def _existing(file: Path) -> Path:
 
 def load(data: DataSet, part: Part, plan: Plan) -> Examples:
     """Read the examples that a plan's task needs. Raises DataRefused."""
-    rows = [row for row in read_rows(data.file(part)) if str(row.get(data.text) or "").strip()]
+    main = main_column(data, plan)
+    rows = [row for row in read_rows(data.file(part)) if str(row.get(main) or "").strip()]
     if not rows:
         raise DataRefused("no_data", f"there are no {part} examples")
-    texts = [str(row[data.text]) for row in rows]
-    if isinstance(plan.task, SequenceClassification):
-        return Examples(texts, labels=_labels(rows, data.label, plan.task.labels))
-    has_prompts = any(row.get(data.prompt) is not None for row in rows)
-    prompts = [str(row.get(data.prompt) or "") for row in rows] if has_prompts else None
-    return Examples(texts, prompts=prompts)
+    return examples_of(rows, data, plan)
 
 
 def read_rows(file: Path) -> list[Row]:
@@ -188,19 +187,6 @@ READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
     "txt": _text_rows,
     "datasets": _saved_rows,
 }
-
-
-def _labels(rows: Sequence[Row], column: str, known: Sequence[str]) -> list[str]:
-    missing = sum(row.get(column) is None for row in rows)
-    if missing:
-        raise DataRefused("labels_missing", f"{missing} of {len(rows)} examples have no label")
-    labels = [str(row[column]) for row in rows]
-    listed = set(known)
-    unknown = sum(label not in listed for label in labels)
-    if unknown:
-        told = f"{unknown} of {len(rows)} examples have a label the plan does not list"
-        raise DataRefused("unknown_label", told)
-    return labels
 
 
 def _first(folder: Path, part: str) -> str:

@@ -31,13 +31,13 @@ class Adapted:
     """A base with one adapter in use; `parameters` are the adapter's by their file names."""
 
     model: Any
-    tokenizer: Any
+    processor: Any
     device: torch.device
     parameters: dict[str, Parameter]
 
     @property
     def pad(self) -> int:
-        return pad_token(self.tokenizer)
+        return pad_token(self.processor)
 
     @property
     def factors(self) -> list[Parameter]:
@@ -65,7 +65,7 @@ def adapted(base: Base, plan: Plan, *, rank: int, file: Path | None = None) -> A
     _refuse_untargeted(plan, found)
     if file is not None:
         _fill(found, file)
-    return Adapted(base.peft, base.tokenizer, base.device, found)
+    return Adapted(base.peft, base.processor, base.device, found)
 
 
 def _use(base: Base, name: str, config: PeftConfig) -> None:

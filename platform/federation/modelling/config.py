@@ -12,18 +12,13 @@ from federation.plan import (
     Lora,
     Plan,
     PromptTuning,
-    SequenceClassification,
 )
+from federation.plan_tasks import Labelled
 
 # The heads that peft trains in full for classification, by the names architectures give them.
 HEADS = ("classifier", "score")
 
 
-_AUTO_CLASSES = {
-    "CAUSAL_LM": "AutoModelForCausalLM",
-    "SEQ_CLS": "AutoModelForSequenceClassification",
-    "TOKEN_CLS": "AutoModelForTokenClassification",
-}
 # What peft calls the trained copy of a layer, in the names of tensors.
 COPY = ".ln_tuning_layers."
 _OUTER = "base_model.model."
@@ -39,7 +34,7 @@ def adapter_config(
     """
     return {
         **_of_type(plan.adapter, plan.adapter.rank if rank is None else rank, layers),
-        "task_type": task_type(plan),
+        "task_type": plan.task.peft_task,
         "base_model_name_or_path": base_repo,
         "modules_to_save": list(HEADS) if label_count(plan) else None,
         "inference_mode": True,
@@ -91,18 +86,6 @@ def _lora(adapter: Lora, rank: int) -> dict[str, object]:
     }
 
 
-def task_type(plan: Plan) -> str:
-    """Mean pooling rides on token classification: a linear head commutes with the mean."""
-    if not isinstance(plan.task, SequenceClassification):
-        return "CAUSAL_LM"
-    return "TOKEN_CLS" if plan.task.pooling == "mean" else "SEQ_CLS"
-
-
-def auto_class(plan: Plan) -> str:
-    """The class of transformers that loads the base for this plan's task."""
-    return _AUTO_CLASSES[task_type(plan)]
-
-
 def label_count(plan: Plan) -> int:
     """How wide the head is; 0 where there is none to train."""
-    return len(plan.task.labels) if isinstance(plan.task, SequenceClassification) else 0
+    return len(plan.task.labels) if isinstance(plan.task, Labelled) else 0

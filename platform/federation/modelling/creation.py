@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 from federation.modelling.adapting import adapted, keep
-from federation.modelling.config import auto_class, label_count
-from federation.modelling.loading import forked_random, load_base
+from federation.modelling.loading import forked_random, load_base, needs_of
 from federation.plan import Plan
 
 
@@ -21,5 +20,5 @@ def create_adapter(*, base: Path, plan: Plan, target: Path) -> None:
     cpu = torch.device("cpu")
     with forked_random(cpu):
         torch.manual_seed(plan.seed)
-        fresh = load_base(base, auto_class(plan), label_count(plan), cpu)
+        fresh = load_base(base, needs_of(plan), cpu)
         keep(adapted(fresh, plan, rank=plan.adapter.rank).parameters, target)

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from federation.modelling.adapting import adapted
-from federation.modelling.batches import batches_by_length, collate, encode
+from federation.modelling.batches import batches_by_length, encode
 from federation.modelling.config import label_count
+from federation.modelling.kinds import kind_of
 from federation.modelling.loading import choose_device, forked_random, kept_base
 from federation.modelling.messages import Evaluated, Examples, OnStep
 from federation.modelling.objectives import outcome
@@ -33,14 +34,15 @@ def evaluate(
     chosen = choose_device(device)
     with forked_random(chosen):
         model = adapted(kept_base(base, plan, chosen), plan, rank=plan.adapter.rank, file=adapter)
-    encoded = encode(examples, plan, model.tokenizer)
+    encoded = encode(examples, plan, model.processor)
     batches = batches_by_length(encoded, plan.training.batch_size)
     progress = Progress(steps=len(batches))
+    kind, dice = kind_of(plan), torch.Generator().manual_seed(plan.seed)
     model.model.eval()
     with torch.inference_mode():
         for indices in batches:
             on_step(progress.report(loss=progress.mean_loss))
-            batch = collate([encoded[i] for i in indices], pad=model.pad, device=model.device)
+            batch = kind.batch([encoded[i] for i in indices], model, plan, dice)
             progress.add(outcome(model.model, batch, plan), len(indices))
     classified = bool(label_count(plan))
     return Evaluated(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import transformers
 from torch import nn
 from transformers.utils import logging
 
-from federation.modelling.config import HEADS, auto_class, label_count
+from federation.modelling.config import HEADS, label_count
 from federation.modelling.messages import ModellingRefused
 from federation.plan import Plan
 
@@ -32,14 +33,14 @@ logging.disable_progress_bar()
 
 @dataclass(slots=True)
 class Base:
-    """A base model on its device, with its tokenizer; `peft` wraps it after the first use.
+    """A base model on its device, with what prepares its inputs; `peft` wraps it in its first use.
 
     `layers` are its modules that hold parameters and no modules, by their names.
     """
 
     folder: str
     model: nn.Module
-    tokenizer: Any
+    processor: Any  # a tokenizer or an image processor
     device: torch.device
     layers: tuple[str, ...]
     peft: Any = None
@@ -65,37 +66,49 @@ def forked_random(device: torch.device) -> Iterator[None]:
 
 def kept_base(folder: Path, plan: Plan, device: torch.device) -> Base:
     """The base for this plan's task, loaded only if the process does not hold it already."""
-    return _kept(
-        _Wanted(
-            folder.resolve(),
-            _stamp(folder),
-            auto_class(plan),
-            label_count(plan),
-            plan.adapter.type,
-            device,
+    return _kept(_Wanted(folder.resolve(), _stamp(folder), needs_of(plan), device))
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a plan asks of its base. peft lays adapters of one type only over a model."""
+
+    model: str  # these two: classes of transformers
+    processor: str
+    labels: int
+    adapter: str
+
+
+def needs_of(plan: Plan) -> Needs:
+    """Raises `ModellingRefused` where this place lacks what the plan needs."""
+    task = plan.task
+    if task.processor == "AutoImageProcessor":
+        _require_pillow()
+    return Needs(task.model_class, task.processor, label_count(plan), plan.adapter.type)
+
+
+def _require_pillow() -> None:
+    """Images are rare among our tasks, so what opens them is not among our requirements."""
+    if find_spec("PIL") is None:
+        raise ModellingRefused(
+            "images_unsupported", "images need Pillow on the agent: pip install pillow"
         )
-    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What tells one base from another; a folder whose files changed is loaded again.
-
-    peft lays adapters of one type only over a model.
-    """
+    """What tells one base from another; a folder whose files changed is loaded again."""
 
     folder: Path
     stamp: tuple[object, ...]
-    kind: str
-    labels: int
-    adapter: str
+    needs: Needs
     device: torch.device
 
 
 @lru_cache(maxsize=1)
 def _kept(wanted: _Wanted) -> Base:
     _kept.cache_clear()  # the old base goes before the new one comes: two may not fit
-    return load_base(wanted.folder, wanted.kind, wanted.labels, wanted.device)
+    return load_base(wanted.folder, wanted.needs, wanted.device)
 
 
 def _stamp(folder: Path) -> tuple[object, ...]:
@@ -105,15 +118,12 @@ def _stamp(folder: Path) -> tuple[object, ...]:
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
 
 
-def load_base(folder: Path, kind: str, labels: int, device: torch.device) -> Base:
-    """Load safetensors only; refuse a base whose weights for this task are not all there.
-
-    `kind` is the class of transformers that the task is for.
-    """
-    options = {"num_labels": labels, "ignore_mismatched_sizes": True} if labels else {}
+def load_base(folder: Path, needs: Needs, device: torch.device) -> Base:
+    """Load safetensors only; refuse a base whose weights for this task are not all there."""
+    options = {"num_labels": needs.labels, "ignore_mismatched_sizes": True} if needs.labels else {}
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **_LOCAL)
-        model, report = getattr(transformers, kind).from_pretrained(
+        processor = getattr(transformers, needs.processor).from_pretrained(folder, **_LOCAL)
+        model, report = getattr(transformers, needs.model).from_pretrained(
             folder,
             **_LOCAL,
             use_safetensors=True,
@@ -125,9 +135,9 @@ def load_base(folder: Path, kind: str, labels: int, device: torch.device) -> Bas
         raise ModellingRefused("base_unreadable", str(error)[:300]) from error
     _refuse_missing(report["missing_keys"])
     model.requires_grad_(False)
-    if getattr(model.config, "pad_token_id", None) is None:
-        model.config.pad_token_id = pad_token(tokenizer)
-    return Base(str(folder), model.to(device), tokenizer, device, _layers(model))
+    if needs.processor == "AutoTokenizer" and getattr(model.config, "pad_token_id", None) is None:
+        model.config.pad_token_id = pad_token(processor)
+    return Base(str(folder), model.to(device), processor, device, _layers(model))
 
 
 def _layers(model: nn.Module) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,11 @@ from pathlib import Path
 class ModellingRefused(ValueError):
     """The model cannot be built, trained or measured as asked, and trying again cannot help.
 
-    `code` is stable: base_unreadable, base_incomplete, targets_missing, adapter_mismatch,
-    no_examples, labels_missing, unknown_label, diverged. `detail` never quotes an example.
+    `code` is stable. Of the base: base_unreadable, base_incomplete, targets_missing,
+    no_chat_template, chat_template_unsuitable, no_mask_token, packing_unsupported. Of the
+    adapter: adapter_mismatch. Of the data: no_examples, labels_missing, unknown_label,
+    messages_missing, chat_refused, images_missing, image_unreadable. Of the place:
+    images_unsupported. Of the training: diverged. `detail` never quotes an example.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -27,19 +30,31 @@ class Examples:
     """Local data. Classification needs `labels`; in language modelling `prompts` may precede.
 
     With prompts, each text is the answer to the prompt beside it, and only answers are learnt.
+    Instead of texts there may be `messages`, whole conversations whose messages have a role and
+    a content, or `images`, files.
     """
 
-    texts: Sequence[str]
+    texts: Sequence[str] = ()
     labels: Sequence[str] | None = None
     prompts: Sequence[str] | None = None
+    messages: Sequence[Sequence[Mapping[str, str]]] | None = None
+    images: Sequence[Path] | None = None
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(next((c for c in (self.images, self.messages) if c is not None), self.texts))
 
     def fingerprint(self) -> str:
         """SHA-256 of everything there is, in its order."""
         digest = hashlib.sha256()
-        for column in (self.texts, self.labels, self.prompts):
+        images = None if self.images is None else [_stamped(file) for file in self.images]
+        columns: tuple[Sequence[object] | None, ...] = (
+            self.texts,
+            self.labels,
+            self.prompts,
+            self.messages,
+            images,
+        )
+        for column in columns:
             digest.update(b"none" if column is None else b"%d" % len(column))
             for value in column or ():
                 digest.update(json.dumps(value).encode() + b"\n")
@@ -58,6 +73,12 @@ class Step:
     loss: float | None
     learning_rate: float
     examples_per_second: float | None
+
+
+def _stamped(file: Path) -> list[str | int]:
+    """A file that was changed has another one."""
+    facts = file.stat()
+    return [str(file), facts.st_size, facts.st_mtime_ns]
 
 
 OnStep = Callable[[Step], None]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from federation.modelling.examples import Outcome
 from federation.modelling.messages import ModellingRefused, Step
-from federation.modelling.objectives import Outcome
 
 _SEEN = ("step", "examples", "count", "correct", "loss_sum", "last_loss")
 

@@ -8,12 +8,15 @@ from pathlib import Path
 import torch
 
 from federation.modelling.adapting import Adapted, adapted, keep
-from federation.modelling.batches import Example, collate, encode, round_of_batches
+from federation.modelling.batches import encode, round_of_batches
 from federation.modelling.checkpoints import Checkpoints, Trainee, identity_of
+from federation.modelling.examples import Example
+from federation.modelling.kinds import kind_of
 from federation.modelling.loading import choose_device, forked_random, kept_base
 from federation.modelling.messages import Checkpointing, Examples, OnStep, Trained
 from federation.modelling.objectives import outcome
 from federation.modelling.optimisation import optimisation_of
+from federation.modelling.packing import require_positions
 from federation.modelling.progress import Progress, device_clock
 from federation.plan import Plan
 
@@ -43,7 +46,9 @@ def train(
     began = device_clock(chosen)
     with forked_random(chosen):
         model = adapted(kept_base(base, plan, chosen), plan, rank=rank, file=start)
-        encoded = encode(examples, plan, model.tokenizer)
+        encoded = encode(examples, plan, model.processor, packing=True)
+        if any(one.lengths for one in encoded):
+            require_positions(model)
         batches = round_of_batches(encoded, plan, seed)
         checkpoints = None
         if checkpointing:
@@ -56,7 +61,7 @@ def train(
         lesson.learn(on_step, checkpoints)
     keep(model.parameters, target)
     return Trained(
-        examples=len({index for batch in batches for index in batch}),
+        examples=sum(encoded[i].members for i in {i for batch in batches for i in batch}),
         tokens=sum(len(encoded[index].ids) for batch in batches for index in batch),
         steps=len(lesson.groups),
         loss=lesson.progress.loss_sum / lesson.progress.count,
@@ -78,6 +83,7 @@ class _Lesson:
         self.groups = _grouped(batches, plan.training.accumulation)
         self.progress = Progress(steps=len(batches))
         self._model, self._plan, self._encoded = model, plan, encoded
+        self._kind = kind_of(plan)
         self._optimisation = optimisation_of(model, plan.training, len(self.groups))
         self._began, self._seconds_before = began, 0.0
 
@@ -124,10 +130,10 @@ class _Lesson:
             rate = optimisation.learning_rate
             on_step(progress.report(loss=progress.last_loss, learning_rate=rate))
             chosen = [self._encoded[i] for i in indices]
-            batch = collate(chosen, pad=model.pad, device=model.device)
+            batch = self._kind.batch(chosen, model, self._plan, None)
             result = outcome(model.model, batch, self._plan)
             optimisation.backward(result.loss / terms)
-            progress.add(result, len(indices))
+            progress.add(result, sum(one.members for one in chosen))
         optimisation.step()
 
 

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from federation.layout import read_layout
-from federation.modelling.config import adapter_config, layers_of, task_type
-from federation.plan import FullWeights, Lora, Plan, PromptTuning, SequenceClassification
+from federation.modelling.config import adapter_config, layers_of
+from federation.plan import FullWeights, Lora, Plan
+from federation.plan_tasks import Labelled
 from hub.catalogue.artifacts import adopt_bytes
 from hub.catalogue.models import Artifact, BaseModel
 from hub.catalogue.storage import store
+from hub.catalogue.usage import asking, head_options, preparer
 from hub.federations.models import Federation
 
 ADAPTER, CONFIG, CARD, LABELS = (
@@ -25,6 +27,14 @@ ACCESS = (
     "Set `HF_ENDPOINT` to the address of the hub followed by `/hf`, and `HF_TOKEN` to a token of "
     "yours."
 )
+# What the Hugging Face Hub calls our tasks.
+PIPELINES = {
+    "sequence_classification": "text-classification",
+    "causal_lm": "text-generation",
+    "chat": "text-generation",
+    "masked_lm": "fill-mask",
+    "image_classification": "image-classification",
+}
 MARKS = re.compile(r"([\\`*_{}\[\]<>#|!~&])")
 
 Contributors = Sequence[Mapping[str, Any]]
@@ -42,7 +52,7 @@ def version_files(
         CONFIG: adopt_bytes(content=_json(config)),
         CARD: adopt_bytes(content=card.encode()),
     }
-    if isinstance(plan.task, SequenceClassification):
+    if isinstance(plan.task, Labelled):
         files[LABELS] = adopt_bytes(content=_json(list(plan.task.labels)))
     return files
 
@@ -87,12 +97,11 @@ def plain(text: str) -> str:
 def _metadata(plan: Plan, base: BaseModel) -> str:
     from huggingface_hub import ModelCardData  # noqa: PLC0415  (slow, and only jobs need it)
 
-    classifies = isinstance(plan.task, SequenceClassification)
     data = ModelCardData(
         base_model=base.repo,
         library_name="peft",
         license=base.licence.lower(),
-        pipeline_tag="text-classification" if classifies else "text-generation",
+        pipeline_tag=PIPELINES[plan.task.type],
         tags=["federated-learning", plan.adapter.type.replace("_", "-")],
     )
     return str(data.to_yaml()).strip()
@@ -100,43 +109,18 @@ def _metadata(plan: Plan, base: BaseModel) -> str:
 
 def _usage(plan: Plan, federation: Federation) -> str:
     base, repo = federation.base_model.repo, f"{federation.slug}/adapter"
-    model_class, options = _auto_class(plan)
+    variable, preparing = preparer(plan)
+    model_class = plan.task.model_class
     lines = [
         "from peft import PeftModel",
-        f"from transformers import {model_class}, AutoTokenizer",
+        f"from transformers import {model_class}, {preparing}",
         "",
-        f'tokenizer = AutoTokenizer.from_pretrained("{base}")',
-        f'base = {model_class}.from_pretrained("{base}"{options})',
+        f'{variable} = {preparing}.from_pretrained("{base}")',
+        f'base = {model_class}.from_pretrained("{base}"{head_options(plan)})',
         f'model = PeftModel.from_pretrained(base, "{repo}")',
-        *_prediction(plan),
+        *asking(plan),
     ]
     return "\n".join([ACCESS, "", "```python", *lines, "```"])
-
-
-def _auto_class(plan: Plan) -> tuple[str, str]:
-    if not isinstance(plan.task, SequenceClassification):
-        return "AutoModelForCausalLM", ""
-    kind = "Token" if task_type(plan) == "TOKEN_CLS" else "Sequence"
-    return f"AutoModelFor{kind}Classification", f", num_labels={len(plan.task.labels)}"
-
-
-def _prediction(plan: Plan) -> list[str]:
-    if not isinstance(plan.task, SequenceClassification):
-        return []
-    options = f'truncation=True, max_length={plan.task.max_tokens}, return_tensors="pt"'
-    ask = f'given = tokenizer(["…"], {options})'
-    if task_type(plan) != "TOKEN_CLS":
-        return [ask, "logits = model(**given).logits"]
-    return [ask, *token_mean(plan)]
-
-
-def token_mean(plan: Plan) -> list[str]:
-    """Python lines for the mean over a text's tokens; a learnt prompt's come before them."""
-    own = "[:, -mask.shape[1] :]" if isinstance(plan.adapter, PromptTuning) else ""
-    return [
-        'mask = given["attention_mask"].unsqueeze(-1)',
-        f"logits = (model(**given).logits{own} * mask).sum(1) / mask.sum(1)",
-    ]
 
 
 def _table(contributors: Contributors) -> str:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from federation.modelling.config import task_type
-from federation.plan import Plan, SequenceClassification
-from hub.catalogue.cards import token_mean
+from federation.plan import Plan
+from federation.plan_tasks import Labelled
 from hub.catalogue.models import BaseModel, ModelVersion
-
-AUTO_CLASSES = {
-    "TOKEN_CLS": "AutoModelForTokenClassification",
-    "SEQ_CLS": "AutoModelForSequenceClassification",
-    "CAUSAL_LM": "AutoModelForCausalLM",
-}
+from hub.catalogue.usage import asking, head_options, preparer
 
 
 def loading_code(version: ModelVersion, plan: Plan, *, hub: str = "", token: str = "") -> str:
@@ -21,24 +15,20 @@ def loading_code(version: ModelVersion, plan: Plan, *, hub: str = "", token: str
 
     `hub` is the address, if it is not the usual one; without a `token` a person puts theirs in.
     """
-    auto_class = AUTO_CLASSES[task_type(plan)]
+    model_class, (variable, preparing) = plan.task.model_class, preparer(plan)
     base, revision = version.base_model.repo, f'revision="v{version.number}"'
-    classes = (
-        f", num_labels={len(plan.task.labels)}"
-        if isinstance(plan.task, SequenceClassification)
-        else ""
-    )
     return "\n".join(
         [
             *_access(hub, token),
             "from peft import PeftModel",
-            f"from transformers import {auto_class}, AutoTokenizer",
+            f"from transformers import {model_class}, {preparing}",
             "",
-            f'tokenizer = AutoTokenizer.from_pretrained("{base}")',
-            f'base = {auto_class}.from_pretrained("{base}"{classes})',
+            f'{variable} = {preparing}.from_pretrained("{base}")',
+            f'base = {model_class}.from_pretrained("{base}"{head_options(plan)})',
             f'model = PeftModel.from_pretrained(base, "{version.repo}", {revision}).eval()',
             "",
-            *_usage(version, plan),
+            *asking(plan),
+            *_named(version, plan),
         ]
     )
 
@@ -68,18 +58,11 @@ def _access(hub: str = "", token: str = "") -> list[str]:
     ]
 
 
-def _usage(version: ModelVersion, plan: Plan) -> list[str]:
-    if not isinstance(plan.task, SequenceClassification):
-        return [
-            'given = tokenizer("Once upon a time", return_tensors="pt")',
-            "print(tokenizer.decode(model.generate(**given, max_new_tokens=40)[0]))",
-        ]
+def _named(version: ModelVersion, plan: Plan) -> list[str]:
+    """The best label of each answer, in words."""
+    if not isinstance(plan.task, Labelled):
+        return []
     return [
-        "given = tokenizer(",
-        '    ["A text to classify"], padding=True, truncation=True,',
-        f'    max_length={plan.task.max_tokens}, return_tensors="pt",',
-        ")",
-        *_logits(plan),
         "",
         "import json",
         "from huggingface_hub import hf_hub_download",
@@ -87,13 +70,4 @@ def _usage(version: ModelVersion, plan: Plan) -> list[str]:
         f'labels = hf_hub_download("{version.repo}", "labels.json", revision="v{version.number}")',
         "labels = json.load(open(labels))",
         "print([labels[best] for best in logits.argmax(-1)])",
-    ]
-
-
-def _logits(plan: Plan) -> list[str]:
-    if task_type(plan) != "TOKEN_CLS":
-        return ["logits = model(**given).logits"]
-    return [
-        "# Every token has an opinion; the text's is their mean.",
-        *token_mean(plan),
     ]

@@ -23,6 +23,9 @@ Path: TypeAlias = tuple[str, ...]
 TASKS: Mapping[str, str] = {
     "sequence_classification": "Classify texts",
     "causal_lm": "Continue texts",
+    "chat": "Answer in chats",
+    "masked_lm": "Fill in hidden words",
+    "image_classification": "Classify images",
 }
 ADAPTERS: Mapping[str, str] = {
     "lora": "LoRA",

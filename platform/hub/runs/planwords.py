@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from federation.plan import Plan, SequenceClassification
+from federation.plan import Plan
+from federation.plan_tasks import Labelled
 from hub.common.templatetags.foedus import duration
 from hub.runs.planforms import CHOICES, SECTIONS, TASKS, UNITS, Path, Schema, parts_of, plan_schema
 
@@ -83,7 +84,7 @@ def in_one_line(plan: Plan) -> str:
     """What a plan comes down to."""
     task, rounds = plan.task, plan.rounds
     what = TASKS[task.type]
-    if isinstance(task, SequenceClassification):
+    if isinstance(task, Labelled):
         what += f" under {len(task.labels):,} labels"
     return (
         f"{what}; {plan.adapter.in_words}; "

@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from federation.modelling import Examples, ModellingRefused
-from federation.modelling.batches import (
-    IGNORED,
-    Example,
-    batches_by_length,
-    collate,
-    encode,
-    round_of_batches,
-)
+from federation.modelling.batches import batches_by_length, encode, round_of_batches
+from federation.modelling.collating import collate
+from federation.modelling.examples import IGNORED, Example
 from tests.federation.modelling.worlds import (
     VOCABULARY,
     classification,
@@ -77,8 +72,8 @@ def test_examples_of_similar_length_share_a_batch():
 
 def test_padding_is_masked_and_predicts_nothing():
     batch = collate([Example([8, 9], [IGNORED, 9]), Example([8], [8])], pad=5, device="cpu")
-    assert batch.ids.tolist() == [[8, 9], [8, 5]]
-    assert batch.mask.tolist() == [[1, 1], [1, 0]]
+    assert batch.inputs["input_ids"].tolist() == [[8, 9], [8, 5]]
+    assert batch.inputs["attention_mask"].tolist() == [[1, 1], [1, 0]]
     assert batch.targets.tolist() == [[IGNORED, 9], [8, IGNORED]]
 
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import torch
 
-from federation.modelling.batches import IGNORED, Batch
-from federation.modelling.objectives import masked_mean, outcome
+from federation.modelling.examples import IGNORED, Batch
+from federation.modelling.losses import masked_mean
+from federation.modelling.objectives import outcome
 from tests.federation.modelling.worlds import classification, continuation
 
 
@@ -16,7 +17,11 @@ def answering(logits: torch.Tensor):
 
 
 def batch(mask: list[list[int]], targets: list[list[int]]) -> Batch:
-    return Batch(torch.zeros_like(torch.tensor(mask)), torch.tensor(mask), torch.tensor(targets))
+    inputs = {
+        "input_ids": torch.zeros_like(torch.tensor(mask)),
+        "attention_mask": torch.tensor(mask),
+    }
+    return Batch(inputs, torch.tensor(targets))
 
 
 def test_the_mean_is_over_unmasked_tokens_only():

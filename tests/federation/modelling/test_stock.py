@@ -16,10 +16,12 @@ from safetensors.torch import load_file
 from federation.layout import read_layout
 from federation.modelling import Examples, adapter_config, create_adapter, evaluate
 from federation.modelling.adapting import Adapted, adapted
-from federation.modelling.batches import Batch, collate, encode
-from federation.modelling.config import auto_class, label_count, layers_of, task_type
-from federation.modelling.loading import load_base
-from federation.modelling.objectives import masked_mean
+from federation.modelling.batches import encode
+from federation.modelling.collating import collate
+from federation.modelling.config import layers_of
+from federation.modelling.examples import Batch
+from federation.modelling.loading import load_base, needs_of
+from federation.modelling.losses import masked_mean
 from federation.plan import Lora, Plan, SequenceClassification, Training
 from tests.federation.modelling.worlds import (
     ADAPTERS,
@@ -51,17 +53,10 @@ def answers(folder, base, kind, texts):
 print(json.dumps([list(answers(*each)) for each in json.loads(sys.argv[1])]))
 """
 FILE = "adapter_model.safetensors"
-CLASSES = {
-    "TOKEN_CLS": "AutoModelForTokenClassification",
-    "SEQ_CLS": "AutoModelForSequenceClassification",
-    "CAUSAL_LM": "AutoModelForCausalLM",
-}
 
 
 def loaded(world, adapter: Path) -> Adapted:
-    base = load_base(
-        world.base, auto_class(world.plan), label_count(world.plan), torch.device("cpu")
-    )
+    base = load_base(world.base, needs_of(world.plan), torch.device("cpu"))
     model = adapted(base, world.plan, rank=world.plan.adapter.rank, file=adapter)
     model.model.eval()
     return model
@@ -69,12 +64,12 @@ def loaded(world, adapter: Path) -> Adapted:
 
 def logits_of(model, batch) -> torch.Tensor:
     with torch.no_grad():
-        return model(input_ids=batch.ids, attention_mask=batch.mask).logits
+        return model(**batch.inputs).logits
 
 
 def read(model: Adapted, plan: Plan):
     texts = weather(6)
-    return collate(encode(texts, plan, model.tokenizer), pad=model.pad, device="cpu")
+    return collate(encode(texts, plan, model.processor), pad=model.pad, device="cpu")
 
 
 def published(world: World, folder: Path) -> tuple[str, str, str, list[str]]:
@@ -84,15 +79,16 @@ def published(world: World, folder: Path) -> tuple[str, str, str, list[str]]:
     layers = layers_of(read_layout(folder / FILE).tensors)
     config = adapter_config(world.plan, base_repo=str(world.base), layers=layers)
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    return str(folder), str(world.base), CLASSES[task_type(world.plan)], list(weather(6).texts)
+    return str(folder), str(world.base), world.plan.task.model_class, list(weather(6).texts)
 
 
 def answers_of_ours(world: World, file: Path) -> Iterator[torch.Tensor]:
     model = loaded(world, file)
     for text in weather(6).texts:
-        ids = torch.tensor([model.tokenizer(text)["input_ids"]])
+        ids = torch.tensor([model.processor(text)["input_ids"]])
         mask = torch.ones_like(ids)
-        logits = logits_of(model.model, Batch(ids, mask, mask))
+        batch = Batch({"input_ids": ids, "attention_mask": mask}, mask)
+        logits = logits_of(model.model, batch)
         yield logits[0] if logits.dim() == 2 else masked_mean(logits[:, -len(ids[0]) :], mask)[0]
 
 

@@ -35,7 +35,7 @@ from federation.plan import (
 
 HOT, COLD, WET = "the sun burns hot and bright", "snow falls cold on winter ice", "rain pours wet"
 SUMMER, WINTER = "what is the weather in summer", "what is the weather in winter today"
-SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<s>", "</s>"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<s>", "</s>", "[MASK]"]
 WORDS = dict.fromkeys(f"{HOT} {COLD} {WET} {SUMMER} {WINTER}".split())
 VOCABULARY = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
 # Initial weights are large, so that an untrained model tells its inputs apart.
@@ -74,6 +74,12 @@ def _save(
     with torch.random.fork_rng():
         torch.manual_seed(11)
         kind(config).save_pretrained(folder)
+    save_tokenizer(folder, template, tokens)
+    return folder
+
+
+def save_tokenizer(folder: Path, template: str, tokens: dict[str, str]) -> None:
+    """Word by word, over the vocabulary of all texts here."""
     words = Tokenizer(WordLevel(VOCABULARY, unk_token="[UNK]"))
     words.pre_tokenizer = Whitespace()
     special = [(token, VOCABULARY[token]) for token in tokens.values()]
@@ -81,7 +87,6 @@ def _save(
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", **tokens).save_pretrained(
         folder
     )
-    return folder
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def world_of(kind: str, encoder: Path, causal: Path, folder: Path) -> World:
         ),
         "causal": (causal, continuation()),
     }[kind]
-    return _begun(base, plan, folder)
+    return begun(base, plan, folder)
 
 
 ADAPTERS: dict[str, AdapterPart] = {
@@ -126,10 +131,10 @@ def world_with(name: str, encoder: Path, causal: Path, folder: Path) -> World:
         adapter = adapter.model_copy(update={"targets": ("q_proj",), "feedforward": ()})
     strategy = "stack_svd" if isinstance(adapter, Lora) else "fedavg"
     changes = {"adapter": adapter, "aggregation": Aggregation(strategy=strategy)}
-    return _begun(causal if task else encoder, plan.model_copy(update=changes), folder)
+    return begun(causal if task else encoder, plan.model_copy(update=changes), folder)
 
 
-def _begun(base: Path, plan: Plan, folder: Path) -> World:
+def begun(base: Path, plan: Plan, folder: Path) -> World:
     folder.mkdir(exist_ok=True)
     start = folder / "start.safetensors"
     create_adapter(base=base, plan=plan, target=start)

@@ -17,15 +17,16 @@ from tests.factories.organisations import MembershipFactory
 from tests.hub.runs.world import World, make_world, plan_of
 from tests.pages import browser, once, words
 
-TASKS = ("sequence_classification", "causal_lm")
-LABELS = {"sequence_classification": {"task": {"labels": ["ham", "spam"]}}, "causal_lm": {}}
+MAPPING = Plan.model_json_schema()["properties"]["task"]["discriminator"]["mapping"]
+TASKS = sorted(MAPPING, key=lambda name: name != "sequence_classification")
+LABELS = ["ham", "spam"]
 KINDS = [*((task, "lora") for task in TASKS), *((TASKS[0], adapter) for adapter in ADAPTERS)]
 every_kind = pytest.mark.parametrize(("task", "adapter"), KINDS)
 
 
 def whole(task: str, adapter: str = "lora") -> Plan:
     given = {
-        "task": {"type": task, **LABELS[task].get("task", {})},
+        "task": {"type": task, **({"labels": LABELS} if "classification" in task else {})},
         "adapter": {"type": adapter},
         "aggregation": {"strategy": "fedavg"},
     }
