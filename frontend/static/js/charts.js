@@ -4,6 +4,7 @@
 const DASH = [6, 4];
 const POINTS = ["circle", "rectRot", "triangle", "rect", "crossRot", "star", "cross", "triangle"];
 const UPSIDE_DOWN = 7; // the last one, or it would be the third
+const LONGEST_NAME = 16;
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
 /* ------------------------------------------------------------- figures in words */
@@ -54,7 +55,7 @@ function palette() {
 
 /* ------------------------------------------------------------------------ chart */
 
-function dataset(series, position, kind, colours, spanned) {
+function dataset(series, position, { kind, colours, spanned, dots }) {
   const place = (series.hue ?? position) % POINTS.length; // colour and mark are the organisation's
   const colour = series.strong ? colours.ink : colours.hues[place];
   return {
@@ -70,6 +71,7 @@ function dataset(series, position, kind, colours, spanned) {
     pointHoverRadius: 5,
     pointBorderWidth: 1.75,
     maxBarThickness: 36,
+    showLine: !dots,
     spanGaps: spanned,
   };
 }
@@ -83,16 +85,25 @@ function axis(title, colours, ticks) {
   };
 }
 
+const EACH_NAMED = { // a bar without its name says nothing, so long names are cut and lean
+  autoSkip: false, maxRotation: 60,
+  callback(place) {
+    const name = this.getLabelForValue(place);
+    return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
+  },
+};
+
 function configuration(figure, colours) {
   const { kind, x, y } = figure.dataset;
   const data = dataOf(figure);
   const show = formatOf(figure);
   const family = getComputedStyle(document.body).fontFamily;
+  const look = { kind, colours, spanned: Boolean(data.spanned), dots: "dots" in figure.dataset };
   return {
     type: kind,
     data: {
       labels: data.labels,
-      datasets: data.series.map((one, position) => dataset(one, position, kind, colours, Boolean(data.spanned))),
+      datasets: data.series.map((one, position) => dataset(one, position, look)),
     },
     options: {
       animation: false,
@@ -100,7 +111,7 @@ function configuration(figure, colours) {
       interaction: { mode: "index", intersect: false },
       font: { family },
       scales: {
-        x: axis(x, colours, { maxRotation: 0, autoSkipPadding: 16 }),
+        x: axis(x, colours, kind === "bar" ? EACH_NAMED : { maxRotation: 0, autoSkipPadding: 16 }),
         y: axis(y, colours, { callback: show, maxTicksLimit: 6 }),
       },
       plugins: {
@@ -183,8 +194,9 @@ function svgBar({ x, y, base, width }, colour) {
 
 function svgSeries(chart, one, index) {
   const { type, data } = chart.getDatasetMeta(index);
+  const dots = () => data.filter((_, place) => one.data[place] !== null).map(({ x, y }) => `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="3.5" fill="${one.borderColor}"/>`);
   const bars = () => data.filter((_, place) => one.data[place] !== null).map((bar) => svgBar(bar, one.backgroundColor));
-  return `<g><title>${escape(one.label)}</title>${type === "bar" ? bars().join("") : svgLine(data, one)}</g>`;
+  return `<g><title>${escape(one.label)}</title>${type === "bar" ? bars().join("") : one.showLine ? svgLine(data, one) : dots().join("")}</g>`;
 }
 
 function svg(figure) {

@@ -25,7 +25,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             services.rename_person(user=user, name=form.cleaned_data["name"])
-            messages.success(request, "Kept.")
+            messages.success(request, "Saved.")
             return redirect("accounts:profile")
     context = {"form": form, "has_second_factor": selectors.has_second_factor(user)}
     return render(request, "accounts/profile.html", context)

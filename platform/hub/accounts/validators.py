@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.password_validation import (
+    CommonPasswordValidator,
+    MinimumLengthValidator,
+    NumericPasswordValidator,
+    UserAttributeSimilarityValidator,
+)
 from django.core.exceptions import ValidationError
 
 LONGEST_PASSWORD = 256
+
+
+class Rules:
+    """Django's rules and ours, told in one calm line before anybody types."""
+
+    def __init__(self) -> None:
+        self.rules = (
+            MinimumLengthValidator(),
+            MaximumLengthValidator(),
+            NumericPasswordValidator(),
+            CommonPasswordValidator(),
+            UserAttributeSimilarityValidator(),
+        )
+
+    def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+        refused: list[ValidationError] = []
+        for rule in self.rules:
+            try:
+                rule.validate(password, user)
+            except ValidationError as error:
+                refused.append(error)
+        if refused:
+            raise ValidationError(refused)
+
+    def get_help_text(self) -> str:
+        least = self.rules[0].min_length
+        return f"At least {least} characters: no usual password, no mere number, not your name."
 
 
 class MaximumLengthValidator:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from federation.plan import Plan
 from hub.accounts.models import User
-from hub.catalogue.lines import Origin, VersionRow, origin_of, version_rows
+from hub.catalogue.lines import Origin, VersionRow, origin_of, version_rows, with_origin
 from hub.catalogue.measures import Score
 from hub.catalogue.models import ModelVersion, VersionFile, VersionState
 from hub.catalogue.recipes import loading_code
@@ -65,6 +65,22 @@ class Volume:
     @property
     def is_rollback(self) -> bool:
         return self.version.state == VersionState.RETIRED
+
+    @cached_property
+    def now_released(self) -> VersionRow | None:
+        """What the federation uses at present, where it is another version."""
+        others = ModelVersion.objects.filter(federation=self.version.federation_id)
+        released = others.filter(state=VersionState.RELEASED).exclude(pk=self.version.pk)
+        return next(iter(version_rows(with_origin(released))), None)
+
+    @property
+    def is_worse(self) -> bool:
+        """By the same measure, than what is released now."""
+        own, other = self.score, self.now_released.score if self.now_released else None
+        if other is None or own.measure != other.measure or None in (own.value, other.value):
+            return False
+        change = (own.value or 0.0) - (other.value or 0.0)
+        return change < 0 if own.measure.is_better_higher else change > 0
 
     @property
     def may_retire(self) -> bool:

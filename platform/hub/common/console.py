@@ -66,7 +66,9 @@ class Console(UnfoldAdminSite):  # type: ignore[misc]
         """Only operators get past the decorator: those who lack nothing, or the second factor."""
         if self.has_permission(request):
             return redirect("admin:index")
-        messages.warning(request, "The console asks for a second factor: set one up first.")
+        messages.warning(
+            request, "The console asks for two-factor authentication: set it up first."
+        )
         return redirect("mfa_index")
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:  # noqa: FBT001, FBT002

@@ -22,9 +22,13 @@ OPERATOR = "operator@foedus.example"
 REFERENCE = "Everything in one place"
 CHARTER = """\
 1. Purpose. The parties fine-tune one model together. Nobody's data leaves its owner.
+
 2. What travels. Adapter weights, counts and metrics; never a text, a row or a path.
+
 3. What each gives and gets is metered from signed statements and shown to all.
+
 4. Every party may use every released version. The base model's licence applies.
+
 5. A party may leave at any time; the record of what it gave stays.
 """
 

@@ -21,7 +21,7 @@ PAGES: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = (
             ("organisations_agent", "Agents", "dns"),
             ("organisations_enrolmentcode", "Enrolment codes", "key"),
             ("accounts_user", "People", "group"),
-            ("account_emailaddress", "E-mail addresses", "mail"),
+            ("account_emailaddress", "Email addresses", "mail"),
         ),
     ),
     (
@@ -88,5 +88,5 @@ def account(_: HttpRequest) -> list[dict[str, str]]:
     """The pages' own settings of an account, in place of the admin's password form."""
     return [
         {"title": "Change password", "link": reverse("account_change_password")},
-        {"title": "Second factor", "link": reverse("mfa_index")},
+        {"title": "Two-factor authentication", "link": reverse("mfa_index")},
     ]

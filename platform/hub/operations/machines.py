@@ -66,6 +66,10 @@ class Disk:
     free_bytes: int
 
     @property
+    def used_bytes(self) -> int:
+        return self.bytes - self.free_bytes
+
+    @property
     def used_percent(self) -> int:
         return round(100 * (1 - self.free_bytes / self.bytes))
 

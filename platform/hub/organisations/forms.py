@@ -32,7 +32,7 @@ class OrganisationForm(OnceForm):
 
 
 class MemberForm(forms.Form):
-    email = forms.EmailField(label="E-mail address", help_text="They register first.")
+    email = forms.EmailField(label="Email address", help_text="They sign up first.")
     role = forms.ChoiceField(choices=Role.choices, initial=Role.SCIENTIST, label="Role")
 
 

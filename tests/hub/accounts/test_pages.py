@@ -32,14 +32,14 @@ def test_the_pages_are_one_s_own(user: User):
 def test_the_profile_says_how_one_signs_in(user: User):
     response = browser(user).get(PROFILE)
     assert "ada@example.org Change" in words(response)
-    assert "Second factor Off Set one up" in words(response)
+    assert "Two-factor authentication Off Set it up" in words(response)
     for name in ("email", "password/change", "2fa", "sessions"):
         assert f'href="/accounts/{name}/"' in response.content.decode()
 
 
 def test_a_name_is_kept_if_it_is_one(user: User):
     client = browser(user)
-    assert "Kept." in words(client.post(PROFILE, {"name": "Ada Lindqvist"}, follow=True))
+    assert "Saved." in words(client.post(PROFILE, {"name": "Ada Lindqvist"}, follow=True))
     user.refresh_from_db()
     assert user.name == "Ada Lindqvist"
     for odd in ("", "Аda", "A\u200bda"):

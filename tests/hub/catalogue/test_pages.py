@@ -186,6 +186,25 @@ def test_the_lead_releases_retires_and_rolls_back(world: World) -> None:
     assert "done with" in words(client.get(reverse("catalogue:version", args=[first.pk])))
 
 
+def test_who_releases_a_worse_version_is_told_both_figures(world: World) -> None:
+    client, (first, second) = browser(world.lead), (version(world, 1), version(world, 2))
+    url = reverse("catalogue:version", args=[first.pk])
+    assert "which is released now" not in words(client.get(url))
+    client.post(reverse("catalogue:release", args=[second.pk]))
+    told = words(client.get(url))
+    assert "Accuracy: 40.0%, and 70.0% of version 2, which is released now." in told
+    assert "This version is worse." in told
+    client.post(reverse("catalogue:release", args=[first.pk]))
+    told = words(client.get(reverse("catalogue:version", args=[second.pk])))
+    assert "Accuracy: 70.0%, and 40.0% of version 1, which is released now." in told
+    assert "This version is worse." not in told
+
+
+def test_no_line_joins_versions_of_different_runs(world: World) -> None:
+    page = browser(world.lead).get(reverse("catalogue:versions", args=[world.federation.slug]))
+    assert "data-dots" in page.content.decode()
+
+
 def test_others_than_the_lead_release_nothing(world: World) -> None:
     client, found = browser(member(world, 1)), version(world)
     page = words(client.get(reverse("catalogue:version", args=[found.pk])))

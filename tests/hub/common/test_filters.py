@@ -66,6 +66,24 @@ def test_sizes_are_binary_with_three_digits(size, words):
     assert plain(foedus.human_bytes(size)) == words
 
 
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("  Sign In ", "Sign in"),
+        ("Signup", "Sign up"),
+        ("Two-Factor Authentication", "Two-factor authentication"),
+        ("Enter the TOTP Code", "Enter the TOTP code"),
+    ],
+)
+def test_titles_of_a_library_are_written_as_ours(title, words):
+    assert foedus.sentence_case(title) == words
+
+
+@pytest.mark.parametrize(("parts", "count"), [("2", 2), (20, 20), (21, 10), (0, 10)])
+def test_a_scale_has_a_tick_for_each_part_while_they_are_few(parts, count):
+    assert len(foedus.ticks(parts)) == count
+
+
 @given(st.integers(min_value=0, max_value=2**60))
 def test_no_size_is_longer_than_a_column(size):
     assert len(foedus.human_bytes(size)) <= len("99.9 MiB")

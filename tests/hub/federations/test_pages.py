@@ -109,7 +109,7 @@ def test_the_list_tells_one_s_own_from_those_to_join(ada: Person, carol: Person,
 def test_a_newcomer_s_list_says_what_comes_first():
     told = words(browser(UserFactory()).get("/federations/"))
     assert "Owners of an approved organisation found federations and sign charters." in told
-    assert "No other federation is listed" in told
+    assert "Shown once your organisation is approved" in told
 
 
 def test_strangers_get_404_and_outsiders_the_outside(carol: Person, federation: Federation):

@@ -62,14 +62,14 @@ def test_an_operator_needs_no_other_permission(console: Client) -> None:
 
 
 def test_an_operator_without_a_second_factor_is_told(console: Client) -> None:
-    assert "no second factor" in console.get(reverse("admin:index")).text
+    assert "Two-factor authentication is off" in console.get(reverse("admin:index")).text
 
 
 def test_the_second_factor_can_be_demanded(console: Client, settings: LazySettings) -> None:
     settings.REQUIRE_OPERATOR_MFA = True
     answer = console.get(reverse("admin:index"), follow=True)
     assert answer.redirect_chain[-1][0] == reverse("mfa_index")
-    assert "second factor" in answer.text
+    assert "two-factor authentication" in answer.text
 
 
 def test_with_the_second_factor_the_console_opens(
@@ -79,7 +79,7 @@ def test_with_the_second_factor_the_console_opens(
     Authenticator.objects.create(user=olga, type=Authenticator.Type.TOTP, data={"secret": "x"})
     answer = console.get(reverse("admin:index"))
     assert answer.status_code == 200
-    assert "no second factor" not in answer.text
+    assert "Two-factor authentication is off" not in answer.text
 
 
 def test_scripts_and_styles_are_loosened_for_the_console_alone(console: Client) -> None:
@@ -88,6 +88,11 @@ def test_scripts_and_styles_are_loosened_for_the_console_alone(console: Client) 
     assert "style-src 'self' 'unsafe-inline';" in f"{policy};"
     page = console.get(reverse("account_email"))["Content-Security-Policy"]
     assert "unsafe" not in page
+
+
+def test_a_list_is_named_once_above_itself(console: Client) -> None:
+    page = console.get(reverse("admin:organisations_organisation_changelist")).text
+    assert f'"{reverse("admin:app_list", args=["organisations"])}"' not in page
 
 
 def test_pages_carry_no_inline_scripts(console: Client, full: World) -> None:

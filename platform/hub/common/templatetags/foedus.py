@@ -6,6 +6,7 @@ Every filter shows a missing value as a dash, so that a table keeps its shape.
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ MISSING = "–"
 NOTHING = (None, "")  # how a template gives a filter what is not there
 SPACE = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 HUES = 8
+MOST_TICKS, TENTHS = 20, 10
+TITLE_WORD = re.compile(r"(?<=[\s-])[A-Z](?=[a-z])")
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 A_MOMENT = 10  # seconds that count as «just now»
@@ -200,6 +203,12 @@ def words(value: object) -> str:
 
 
 @register.filter
+def sentence_case(text: str) -> str:
+    """Titles of a library that Writes Them So, as ours are: «Sign in», «Two-factor…»."""
+    return TITLE_WORD.sub(lambda found: found[0].lower(), text.strip().replace("Signup", "Sign up"))
+
+
+@register.filter
 def tone(state: object) -> str:
     """neutral, waiting, active, positive, attention or negative."""
     return STATES.get(str(state), UNKNOWN_STATE)[0]
@@ -230,8 +239,17 @@ def initials(name: object) -> str:
 
 
 @register.filter
+def ticks(parts: str | int) -> range:
+    """The parts of a scale; where they would lie too close, tenths."""
+    return range(int(parts) if 1 <= int(parts) <= MOST_TICKS else TENTHS)
+
+
+@register.filter
 def chart_rows(data: Mapping[str, Any]) -> Iterator[tuple[object, list[object]]]:
-    """The rows of a chart's table: each label with the value of every series there."""
+    """The rows of a chart's table: each label with the value of every series there.
+
+    Where lines pass over gaps, a label at which nobody has a value is no row.
+    """
     series: Sequence[Mapping[str, Any]] = data["series"]
     for position, label in enumerate(data["labels"]):
         values = [_value_at(one["values"], position) for one in series]

@@ -57,7 +57,12 @@ class RunIn(In):
     federation = serializers.UUIDField()
     name = TextField(max_length=120)
     plan = PlanField()
-    purpose = serializers.ChoiceField(choices=Purpose.choices, default=Purpose.FEDERATED)
+    purpose = serializers.ChoiceField(
+        choices=Purpose.choices,
+        default=Purpose.FEDERATED,
+        help_text="federated: together; solo: one organisation alone; "
+        "reference: all data in one place.",
+    )
     trainers = serializers.ListField(
         child=serializers.UUIDField(), default=list, max_length=1000, help_text="Empty: everybody."
     )
