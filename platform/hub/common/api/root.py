@@ -66,7 +66,7 @@ class SchemaView(SpectacularAPIView):
     permission_classes = (Anyone,)
 
 
-@csp_update({"style-src": [UNSAFE_INLINE]})
+@csp_update({"style-src": [UNSAFE_INLINE]})  # type: ignore[untyped-decorator]
 @require_safe
 def reference(request: HttpRequest) -> HttpResponse:
     """The rendered reference; its scripts and styles come out of a package, not off a CDN."""
