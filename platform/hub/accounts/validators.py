@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.password_validation import (
     CommonPasswordValidator,
     MinimumLengthValidator,
@@ -10,6 +9,8 @@ from django.contrib.auth.password_validation import (
     UserAttributeSimilarityValidator,
 )
 from django.core.exceptions import ValidationError
+
+from hub.accounts.models import User
 
 LONGEST_PASSWORD = 256
 
@@ -26,7 +27,7 @@ class Rules:
             UserAttributeSimilarityValidator(),
         )
 
-    def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+    def validate(self, password: str, user: User | None = None) -> None:
         refused: list[ValidationError] = []
         for rule in self.rules:
             try:

@@ -31,7 +31,7 @@ class RunState(models.TextChoices):
 class Purpose(models.TextChoices):
     FEDERATED = "federated", "Together"
     SOLO = "solo", "One organisation alone"
-    REFERENCE = "reference", "Reference"
+    REFERENCE = "reference", "All data in one place"
 
 
 class Run(Stateful):
