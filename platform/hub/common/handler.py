@@ -31,7 +31,7 @@ from hub.common.wakeups import listener
 
 ASYNCHRONOUS_ONLY = {"servestatic.middleware.ServeStaticMiddleware"}  # for static files
 THREADS = 8
-LOOK_AGAIN = 15.0  # seconds; a lost wake-up delays an answer by no more than this
+LOOK_AGAIN = 30.0  # seconds; after a lost wake-up, and agents that wait for less ask anew
 BLOCK_BYTES = 1 << 20
 
 P = ParamSpec("P")
@@ -125,16 +125,20 @@ class Handler(ASGIHandler):
                 await asyncio.shield(self._in_thread(response.close))
 
     async def _due_response(self, request: HttpRequest) -> HttpResponseBase:
+        heard = listener().heard
         response = await self._in_thread(self._look, request)
         wait = _wait_of(response)
         if wait is None or not wait.seconds_left:
             return response
-        # The watch stands before the next look, so that no wake-up slips between.
         async with listener().watch(wait.channels) as watch:
+            # A wake-up that came before the watch stood was for something that we did not see.
+            is_due = heard is None or heard != listener().heard
             while wait.seconds_left and _wait_of(response):
-                response = await self._in_thread(self._look, request)
+                if is_due:
+                    response = await self._in_thread(self._look, request)
                 if _wait_of(response):
                     await watch.wait(min(wait.seconds_left, LOOK_AGAIN))
+                is_due = True
         return response
 
     def _look(self, request: Any) -> HttpResponseBase:

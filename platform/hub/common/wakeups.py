@@ -81,7 +81,17 @@ class Listener:
         self._watches: dict[str, set[Watch]] = defaultdict(set)
         self._ready = asyncio.Event()
         self._missed = False
+        self._heard = 0
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def heard(self) -> int | None:
+        """How many wake-ups there have been; None while some may be missed.
+
+        Whoever notes it before a look at the database, and finds it unchanged once a watch stands,
+        need not look again.
+        """
+        return self._heard if self._ready.is_set() else None
 
     @asynccontextmanager
     async def watch(self, channels: Iterable[str]) -> AsyncIterator[Watch]:
@@ -143,11 +153,13 @@ class Listener:
     def _subscribed(self) -> None:
         """From now on nothing is missed; what was during a break, everybody may look for."""
         self._ready.set()
+        self._heard += 1
         if self._missed:
             self._wake(tuple(self._watches))
             self._missed = False
 
     def _wake(self, channels: Iterable[str]) -> None:
+        self._heard += 1
         for channel in channels:
             for watch in self._watches.get(channel, ()):
                 watch.wake()

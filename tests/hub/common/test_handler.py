@@ -29,6 +29,7 @@ seen: dict[str, Any] = {}
 def looks(request: HttpRequest) -> HttpResponse:
     """Has work from the third look on."""
     seen["looks"] = seen.get("looks", 0) + 1
+    seen.pop("during", bool)()
     if seen["looks"] >= seen["needed"]:
         return HttpResponse("work")
     return until_woken(HttpResponse(status=204), channels=["run:1"], until=seen["until"])
@@ -173,6 +174,31 @@ def test_who_waits_for_nothing_is_answered_at_the_end():
         visit = Visit(handler, "looks")
         assert await asyncio.wait_for(visit.go(), 5) == ""
         assert (visit.status, seen["looks"]) == (204, 2)
+
+    run(story)
+
+
+def test_while_nothing_happens_one_look_is_enough():
+    async def story(handler: Handler) -> None:
+        async with listener().watch(["run:1"]):  # the process listens already
+            seen.update(needed=99, until=time.monotonic() + 0.3)
+            visit = Visit(handler, "looks")
+            await visit.go()
+        assert (visit.status, seen["looks"]) == (204, 1)
+
+    run(story)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wake_up_during_the_look_is_not_missed():
+    def wakes() -> None:
+        wake("run:1")
+        connection.close()
+
+    async def story(handler: Handler) -> None:
+        async with listener().watch(["run:1"]):
+            seen.update(needed=2, until=time.monotonic() + 30, during=wakes)
+            assert await Visit(handler, "looks").go() == "work"
 
     run(story)
 
