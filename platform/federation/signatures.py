@@ -54,6 +54,7 @@ __all__ = [
     "Verified",
     "check_digest",
     "check_public_key",
+    "content_digest",
     "generate_private_key",
     "key_id",
     "new_nonce",
@@ -152,7 +153,7 @@ def sign_request(
     if not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "application/json"
     if sha256_of_body is not None:
-        headers["Content-Digest"] = f"sha-256=:{b64encode(sha256_of_body).decode()}:"
+        headers["Content-Digest"] = content_digest(sha256_of_body)
     HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=_signer(key_id, private_key)).sign(
         _Request(method, url, headers),
         key_id=key_id,
@@ -165,6 +166,11 @@ def sign_request(
         body=body if sha256_of_body is None else None,
         use_existing_digest=sha256_of_body is not None,
     )
+
+
+def content_digest(sha256_of_body: bytes) -> str:
+    """The value of Content-Digest (RFC 9530)."""
+    return f"sha-256=:{b64encode(sha256_of_body).decode()}:"
 
 
 def _signer(key_id: str, raw: bytes) -> MappingKeyResolver:

@@ -1,4 +1,6 @@
-"""The limit to compare with: a server that writes, hashes and reads the same bytes, no more.
+"""The limit to compare with: a server that does with the same bytes what must be done, no more.
+
+It checks the SHA-256 that each part is announced with, writes the part, and hashes the whole.
 
 python -m hub.operations.bench.bare FOLDER FD
 """
@@ -6,6 +8,7 @@ python -m hub.operations.bench.bare FOLDER FD
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import socket
 import sys
@@ -15,6 +18,8 @@ from typing import Any
 
 import uvicorn
 
+from federation.signatures import content_digest
+
 BLOCK_BYTES = 1 << 20
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -22,7 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Bare:
-    """PATCH appends to one file and hashes; what is asked for at /end is flushed; GET reads it."""
+    """PATCH appends to one file; what is asked for at /end is flushed; GET reads it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "bare"
@@ -37,16 +42,24 @@ class Bare:
             await self.read(send)
             self.begin()
             return
-        more = True
-        while more:
-            message = await receive()
-            self.running.update(message.get("body", b""))
-            self.file.write(message.get("body", b""))
-            more = message.get("more_body", False)
+        is_right = await self.take(dict(scope["headers"])[b"content-digest"].decode(), receive)
         if scope["path"] == "/end":
             os.fsync(self.file.fileno())
-        await start(send, 204, 0)
+            self.running.hexdigest()
+        await start(send, 204 if is_right else 422, 0)
         await send({"type": "http.response.body"})
+
+    async def take(self, announced: str, receive: Receive) -> bool:
+        """Add a part; says whether it is the one that was announced."""
+        part, more = hashlib.sha256(), True
+        while more:
+            message = await receive()
+            block = message.get("body", b"")
+            part.update(block)
+            self.running.update(block)
+            self.file.write(block)
+            more = message.get("more_body", False)
+        return hmac.compare_digest(announced, content_digest(part.digest()))
 
     async def read(self, send: Send) -> None:
         await start(send, 200, self.path.stat().st_size)

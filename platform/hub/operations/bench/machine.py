@@ -21,6 +21,7 @@ class Usage:
 
     cpu: dict[str, float] = field(default_factory=dict)
     rss_bytes: int = 0
+    web_rss_bytes: int = 0  # the most that the web process had
 
     @property
     def cpu_seconds(self) -> float:
@@ -39,7 +40,9 @@ class Meter:
 
         def look() -> None:
             while not over.wait(LOOK_SECONDS):
-                usage.rss_bytes = max(usage.rss_bytes, self.rss_bytes())
+                found = self.rss_by_process()
+                usage.rss_bytes = max(usage.rss_bytes, sum(found.values()))
+                usage.web_rss_bytes = max(usage.web_rss_bytes, found.get("web", 0))
 
         thread = threading.Thread(target=look, daemon=True)
         thread.start()
@@ -58,11 +61,14 @@ class Meter:
         }
 
     def rss_bytes(self) -> int:
-        total = 0
-        for process in self._processes().values():
+        return sum(self.rss_by_process().values())
+
+    def rss_by_process(self) -> dict[str, int]:
+        found = {}
+        for name, process in self._processes().items():
             with suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
-        return total
+                found[name] = process.memory_info().rss
+        return found
 
     def _processes(self) -> dict[str, psutil.Process]:
         pids = {name: self.supervisor.pid(name) for name in PROCESSES}

@@ -1,4 +1,4 @@
-"""Upload and download through the hub, beside a bare server that moves the same bytes."""
+"""Upload and download through the hub, beside a bare server that does the same work."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from hub.embedded.ports import LOOPBACK, listen, port_of
 from hub.embedded.supervisor import Supervisor
+from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import MIB, Place
 from hub.operations.bench.wire import Surprise, Wire
 from hub.operations.processes import source_path
@@ -30,6 +31,7 @@ class Transfer:
     bare_upload: float
     download: float
     bare_download: float
+    web_rss_growth: float  # MB, of the one web process, while all of it went to and fro
 
     @property
     def upload_ratio(self) -> float:
@@ -40,7 +42,7 @@ class Transfer:
         return self.download / self.bare_download
 
 
-def measure(place: Place, supervisor: Supervisor, folder: Path) -> Transfer:
+def measure(place: Place, supervisor: Supervisor, meter: Meter, folder: Path) -> Transfer:
     """Move the place's adapter to and fro; hub and bare server take turns."""
     listener = listen(0)
     number = str(listener.fileno())
@@ -54,11 +56,14 @@ def measure(place: Place, supervisor: Supervisor, folder: Path) -> Transfer:
     try:
         run = place.start_run(rounds=1, strategy="fedavg")
         bare = f"http://{LOOPBACK}:{port_of(listener)}"
-        best = asyncio.run(_best(place, bare, str(run.federation.slug)))
+        before = meter.rss_by_process()["web"]
+        with meter.measuring() as usage:
+            best = asyncio.run(_best(place, bare, str(run.federation.slug)))
     finally:
         supervisor.stop("bare")
     size = place.size_bytes / MIB
-    return Transfer(round(size), *(size / seconds for seconds in best))
+    growth = (usage.web_rss_bytes - before) / MIB
+    return Transfer(round(size), *(size / seconds for seconds in best), growth)
 
 
 async def _best(place: Place, bare_url: str, slug: str) -> list[float]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from federation.keys import generate_private_key, key_id, public_key_of
 from federation.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION
-from federation.signatures import new_nonce, sign_request
+from federation.signatures import content_digest, new_nonce, sign_request
 
 BUFFER_BYTES = 4 << 20
 PART = "application/offset+octet-stream"
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Wire:
-    """One agent's connection. Without a key, requests go out unsigned."""
+    """One agent's connection. Without a key, bodies are announced with their digest only."""
 
     url: str
     key: bytes | None = field(default_factory=generate_private_key)
@@ -113,6 +113,8 @@ class Wire:
                 now=datetime.now(UTC),
                 nonce=new_nonce(),
             )
+        else:
+            headers["Content-Digest"] = content_digest(hashlib.sha256(body).digest())
         headers |= {"Host": urlsplit(self.url).netloc, "Content-Length": str(len(body))}
         headers[PROTOCOL_HEADER] = PROTOCOL_VERSION
         lines = [f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]

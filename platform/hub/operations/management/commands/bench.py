@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.embedded.supervisor import Supervisor
-from hub.operations.bench import polls, rounds, transfers
+from hub.operations.bench import polls, rounds, transfers, waiting
 from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import make_place
 from hub.operations.processes import start_hub
@@ -33,17 +33,20 @@ RESULTS = settings.ROOT / ".foedus" / "bench"
 
 
 class Command(BaseCommand):
-    help = "Measure the hub: rounds without training, transfers, leases and polls."
+    help = "Measure the hub: rounds without training, transfers, leases, polls, waiting agents."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--rows", default="4x1,10x1", help=f"of {', '.join(ROWS)}, or all (default 4x1,10x1)"
+            "--rows",
+            default="4x1,10x1",
+            help=f"of {', '.join(ROWS)}; all, or none (default 4x1,10x1)",
         )
         parser.add_argument("--strategy", default="stack_svd", choices=["stack_svd", "fedavg"])
         parser.add_argument("--megabytes", type=int, default=256, help="size of the transfers")
+        parser.add_argument("--waiting", type=int, default=1000, help="agents that wait; 0: none")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        names = list(ROWS) if options["rows"] == "all" else options["rows"].split(",")
+        names = {"all": list(ROWS), "none": []}.get(options["rows"], options["rows"].split(","))
         if unknown := set(names) - set(ROWS):
             raise CommandError(f"{unknown.pop()!r} is none of {', '.join(ROWS)}.")
         call_command("migrate", verbosity=0)
@@ -59,6 +62,7 @@ class Command(BaseCommand):
 def _measured(
     supervisor: Supervisor, folder: Path, names: list[str], options: dict[str, Any]
 ) -> dict[str, Any]:
+    waiting.allow_connections(options["waiting"])
     url = start_hub(supervisor, port=0)
     settings.PUBLIC_URL = url
     meter = Meter(supervisor)
@@ -76,9 +80,12 @@ def _measured(
     found["lease"] = {"milliseconds": one.lease_milliseconds, "gate_milliseconds": 100}
     found["polls"] = asdict(polls.measure(alone)) | {"gate_per_second": 250}
     large = make_place(url=url, agents=1, megabytes=options["megabytes"], folder=folder)
-    moved = transfers.measure(large, supervisor, folder)
+    moved = transfers.measure(large, supervisor, meter, folder)
     ratios = {"upload_ratio": moved.upload_ratio, "download_ratio": moved.download_ratio}
-    found["transfer"] = asdict(moved) | ratios | {"gate_ratio": 0.7}
+    found["transfer"] = asdict(moved) | ratios | {"gate_ratio": 0.7, "gate_web_rss_growth": 64}
+    if options["waiting"]:
+        many = make_place(url=url, agents=options["waiting"], megabytes=1, folder=folder)
+        found["waiting"] = asdict(waiting.measure(many, meter)) | {"gate_idle_cores": 0.3}
     return found
 
 
@@ -134,4 +141,12 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         f"{moved['bare_upload']:.0f}: {moved['upload_ratio']:.0%} (gate 70%)\n"
         f"Download                   {moved['download']:.0f} MB/s, bare server "
         f"{moved['bare_download']:.0f}: {moved['download_ratio']:.0%} (gate 70%)\n"
+        f"Memory of the web process  +{moved['web_rss_growth']:.0f} MB meanwhile (gate 64)"
     )
+    if idle := found.get("waiting"):
+        console.print(
+            f"{idle['agents']} waiting agents       {idle['idle_cores']:.0%} of a core "
+            f"(gate 30%), +{idle['web_rss_growth']:.0f} MB in the web process\n"
+            f"A run's tasks reach half    {idle['median_seconds']:.1f} s, "
+            f"all {idle['all_seconds']:.1f} s"
+        )
