@@ -63,7 +63,8 @@ def measure(place: Place, supervisor: Supervisor, meter: Meter, folder: Path) ->
         supervisor.stop("bare")
     size = place.size_bytes / MIB
     growth = (usage.web_rss_bytes - before) / MIB
-    return Transfer(round(size), *(size / seconds for seconds in best), growth)
+    up, bare_up, down, bare_down = (size / seconds for seconds in best)
+    return Transfer(round(size), up, bare_up, down, bare_down, growth)
 
 
 async def _best(place: Place, bare_url: str, slug: str) -> list[float]:
