@@ -53,7 +53,7 @@ PLAN_VERSION: Final = 1
 class Training(Part):
     """What each agent does in one round."""
 
-    later = frozenset({"proximal_mu"})
+    later = frozenset({"proximal_mu", "gradient_checkpointing", "base_weights"})
 
     epochs: Annotated[
         float,
@@ -77,11 +77,12 @@ class Training(Part):
     weight_decay: Annotated[float, Field(ge=0, le=1, strict=False, title="Weight decay")] = 0.01
     clip_norm: Annotated[float, Field(gt=0, strict=False, title="Gradient clip")] = 1.0
     precision: Annotated[
-        Literal["fp32", "bf16"],
+        Literal["fp32", "bf16", "fp16"],
         Field(
             title="Precision",
             description="bf16: matrix products with 8 bits of mantissa, two to three times faster "
-            "on hardware that has them. Adapters stay in fp32.",
+            "on hardware that has them; fp16: for older NVIDIA cards, with scaled losses. A site "
+            "whose device lacks it refuses the task. Adapters stay in fp32.",
         ),
     ] = "fp32"
     proximal_mu: Annotated[
@@ -95,6 +96,22 @@ class Training(Part):
             "0.001 to 1 are usual where data differ much.",
         ),
     ] = 0.0
+    gradient_checkpointing: Annotated[
+        bool,
+        Field(
+            title="Gradient checkpointing",
+            description="Computes activations twice rather than keeping them: about a third "
+            "slower, with far less memory.",
+        ),
+    ] = False
+    base_weights: Annotated[
+        Literal["fp32", "nf4"],
+        Field(
+            title="Base weights",
+            description="nf4: the frozen base in 4 bits, which needs an NVIDIA card and the "
+            "package bitsandbytes; a site without them refuses the task.",
+        ),
+    ] = "fp32"
 
 
 class Aggregation(Part):
@@ -211,6 +228,8 @@ class Plan(Part):
                 f"stack_svd stacks the factors of LoRA, and {adapter.type} has none: "
                 "choose fedavg, which averages the change"
             )
+        if isinstance(adapter, FullWeights) and self.training.base_weights == "nf4":
+            yield "all weights cannot be trained where the base is held in 4 bits"
         if isinstance(adapter, PromptTuning):
             yield from _conflicts_of_prompts(task)
 

@@ -148,6 +148,8 @@ class Progress(Message):
     loss: Finite | None = None
     learning_rate: Finite | None = None
     examples_per_second: Finite | None = None
+    tokens_per_second: Finite | None = None
+    device_memory_bytes: Count | None = None  # the most that the work has held
 
 
 class HeartbeatIn(Message):

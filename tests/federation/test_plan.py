@@ -36,7 +36,14 @@ def test_an_old_document_is_read_written_and_hashed_as_ever() -> None:
     assert plan.digest() == DIGEST
 
 
-@pytest.mark.parametrize(("part", "name", "value"), [("training", "proximal_mu", 0.01)])
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("training", "proximal_mu", 0.01),
+        ("training", "gradient_checkpointing", True),
+        ("training", "base_weights", "nf4"),
+    ],
+)
 def test_a_later_field_is_written_once_it_is_used(part: str, name: str, value: object) -> None:
     plan = plan_with(**{part: {**OLD[part], name: value}})
     document = plan.model_dump(mode="json")

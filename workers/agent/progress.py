@@ -46,6 +46,8 @@ class Reporter:
                 loss=_finite(step.loss),
                 learning_rate=_finite(step.learning_rate),
                 examples_per_second=_finite(step.examples_per_second),
+                tokens_per_second=_finite(step.tokens_per_second),
+                device_memory_bytes=step.memory_bytes,
             )
         )
 

@@ -49,6 +49,21 @@ class Adapted:
         return [p for name, p in self.parameters.items() if _is_head(name)]
 
 
+def set_gradient_checkpointing(model: Adapted, *, on: bool) -> None:
+    """As the plan says, whatever an earlier one said of a base that was kept."""
+    base = model.model.get_base_model()
+    if base.is_activation_checkpointing:
+        base.activation_checkpointing_disable()
+    if not on:
+        return
+    if not base.supports_gradient_checkpointing:
+        raise ModellingRefused(
+            "gradient_checkpointing_unsupported", "the base model cannot compute activations twice"
+        )
+    base.activation_checkpointing_enable({"use_reentrant": False})
+    base.disable_input_require_grads()  # which only the reentrant way needs
+
+
 def _is_head(name: str) -> bool:
     return bool(set(HEADS).intersection(name.split(".")))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,6 +55,18 @@ def choose_device(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def device_for(plan: Plan, name: str) -> torch.device:
+    """The device of this name. Raises `ModellingRefused` if it lacks the plan's precision."""
+    device, precision = choose_device(name), plan.training.precision
+    is_cuda = device.type == "cuda"
+    lacks_bf16 = precision == "bf16" and is_cuda and not torch.cuda.is_bf16_supported()
+    if lacks_bf16 or (precision == "fp16" and not is_cuda):
+        raise ModellingRefused(
+            "precision_unsupported", f"this site's device ({device.type}) has no {precision}"
+        )
+    return device
+
+
 @contextmanager
 def forked_random(device: torch.device) -> Iterator[None]:
     """The caller's random state comes back untouched."""
@@ -66,7 +78,8 @@ def forked_random(device: torch.device) -> Iterator[None]:
 
 def kept_base(folder: Path, plan: Plan, device: torch.device) -> Base:
     """The base for this plan's task, loaded only if the process does not hold it already."""
-    return _kept(_Wanted(folder.resolve(), _stamp(folder), needs_of(plan), device))
+    needs = replace(needs_of(plan), is_quantised=plan.training.base_weights == "nf4")
+    return _kept(_Wanted(folder.resolve(), _stamp(folder), needs, device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +90,11 @@ class Needs:
     processor: str
     labels: int
     adapter: str
+    is_quantised: bool = False
 
 
 def needs_of(plan: Plan) -> Needs:
-    """Raises `ModellingRefused` where this place lacks what the plan needs."""
+    """In full precision. Raises `ModellingRefused` where this place lacks what the plan needs."""
     task = plan.task
     if task.processor == "AutoImageProcessor":
         _require_pillow()
@@ -120,7 +134,9 @@ def _stamp(folder: Path) -> tuple[object, ...]:
 
 def load_base(folder: Path, needs: Needs, device: torch.device) -> Base:
     """Load safetensors only; refuse a base whose weights for this task are not all there."""
-    options = {"num_labels": needs.labels, "ignore_mismatched_sizes": True} if needs.labels else {}
+    options: dict[str, Any] = _quantised(device) if needs.is_quantised else {}
+    if needs.labels:
+        options |= {"num_labels": needs.labels, "ignore_mismatched_sizes": True}
     try:
         processor = getattr(transformers, needs.processor).from_pretrained(folder, **_LOCAL)
         model, report = getattr(transformers, needs.model).from_pretrained(
@@ -137,7 +153,24 @@ def load_base(folder: Path, needs: Needs, device: torch.device) -> Base:
     model.requires_grad_(False)
     if needs.processor == "AutoTokenizer" and getattr(model.config, "pad_token_id", None) is None:
         model.config.pad_token_id = pad_token(processor)
-    return Base(str(folder), model.to(device), processor, device, _layers(model))
+    placed = model if needs.is_quantised else model.to(device)
+    return Base(str(folder), placed, processor, device, _layers(model))
+
+
+def _quantised(device: torch.device) -> dict[str, Any]:
+    """QLoRA's way to hold a base (Dettmers et al. 2023, arXiv:2305.14314)."""
+    if device.type != "cuda" or find_spec("bitsandbytes") is None:
+        raise ModellingRefused(
+            "quantisation_unsupported",
+            "a base in 4 bits needs an NVIDIA card and bitsandbytes: pip install bitsandbytes",
+        )
+    config = transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def _layers(model: nn.Module) -> tuple[str, ...]:

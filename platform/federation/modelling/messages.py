@@ -16,7 +16,8 @@ class ModellingRefused(ValueError):
     no_chat_template, chat_template_unsuitable, no_mask_token, packing_unsupported. Of the
     adapter: adapter_mismatch. Of the data: no_examples, labels_missing, unknown_label,
     messages_missing, chat_refused, images_missing, image_unreadable. Of the place:
-    images_unsupported. Of the training: diverged. `detail` never quotes an example.
+    images_unsupported, precision_unsupported, quantisation_unsupported. Of the training:
+    diverged, gradient_checkpointing_unsupported. `detail` never quotes an example.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -65,7 +66,8 @@ class Examples:
 class Step:
     """Where the work stands before its next micro-batch; `step` counts the finished ones.
 
-    `loss` is that of the last batch in training, the mean so far in evaluation.
+    `loss` is that of the last batch in training, the mean so far in evaluation. `memory_bytes`:
+    the most that the work has held on its device.
     """
 
     step: int
@@ -73,6 +75,8 @@ class Step:
     loss: float | None
     learning_rate: float
     examples_per_second: float | None
+    tokens_per_second: float | None = None
+    memory_bytes: int | None = None
 
 
 def _stamped(file: Path) -> list[str | int]:

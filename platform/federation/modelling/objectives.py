@@ -12,7 +12,7 @@ from federation.modelling.kinds import kind_of
 from federation.plan import Plan
 
 _BY_TOKEN = 3  # dimensions: examples, tokens, values
-_DTYPES = {"bf16": torch.bfloat16}
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def outcome(model: Any, batch: Batch, plan: Plan) -> Outcome:

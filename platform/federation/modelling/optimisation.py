@@ -73,7 +73,7 @@ def optimisation_of(model: Adapted, training: Training, steps: int) -> Optimisat
     optimizer.zero_grad()
     parameters = [*factors, *head]
     origin = [p.detach().clone() for p in parameters] if training.proximal_mu else []
-    scaler = GradScaler(model.device.type, enabled=False)
+    scaler = GradScaler(model.device.type, enabled=training.precision == "fp16")
     return Optimisation(training, steps, optimizer, parameters, origin, scaler)
 
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import torch
 
-from federation.modelling.adapting import Adapted, adapted, keep
+from federation.modelling.adapting import Adapted, adapted, keep, set_gradient_checkpointing
 from federation.modelling.batches import encode, round_of_batches
 from federation.modelling.checkpoints import Checkpoints, Trainee, identity_of
 from federation.modelling.examples import Example
 from federation.modelling.kinds import kind_of
-from federation.modelling.loading import choose_device, forked_random, kept_base
+from federation.modelling.loading import device_for, forked_random, kept_base
 from federation.modelling.messages import Checkpointing, Examples, OnStep, Trained
 from federation.modelling.objectives import outcome
 from federation.modelling.optimisation import optimisation_of
 from federation.modelling.packing import require_positions
-from federation.modelling.progress import Progress, device_clock
+from federation.modelling.progress import Progress, device_clock, tokens_of
 from federation.plan import Plan
 
 
@@ -42,7 +42,7 @@ def train(
     Where there is one of the same training, it goes on from there, to the same bytes.
     Raises `ModellingRefused`.
     """
-    chosen = choose_device(device)
+    chosen = device_for(plan, device)
     began = device_clock(chosen)
     with forked_random(chosen):
         model = adapted(kept_base(base, plan, chosen), plan, rank=rank, file=start)
@@ -81,7 +81,7 @@ class _Lesson:
         began: float,
     ) -> None:
         self.groups = _grouped(batches, plan.training.accumulation)
-        self.progress = Progress(steps=len(batches))
+        self.progress = Progress(steps=len(batches), device=model.device)
         self._model, self._plan, self._encoded = model, plan, encoded
         self._kind = kind_of(plan)
         self._optimisation = optimisation_of(model, plan.training, len(self.groups))
@@ -97,6 +97,7 @@ class _Lesson:
         trainee = self._trainee()
         done = self._resumed(checkpoints, trainee)
         self._model.model.train()
+        set_gradient_checkpointing(self._model, on=self._plan.training.gradient_checkpointing)
         for number in range(done, len(self.groups)):
             if checkpoints and number > done:
                 checkpoints.offer(trainee, steps=number, seconds=self.seconds)
@@ -133,7 +134,9 @@ class _Lesson:
             batch = self._kind.batch(chosen, model, self._plan, None)
             result = outcome(model.model, batch, self._plan)
             optimisation.backward(result.loss / terms)
-            progress.add(result, sum(one.members for one in chosen))
+            progress.add(
+                result, examples=sum(one.members for one in chosen), tokens=tokens_of(chosen)
+            )
         optimisation.step()
 
 

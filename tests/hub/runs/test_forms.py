@@ -172,7 +172,9 @@ def test_advanced_settings_are_folded_away():
     for task, adapter in KINDS:
         form = PlanForm(task=task, adapter=adapter)
         shown = {s.field.name for part in form.sections for s in part.main}
-        assert not {"training-proximal_mu", "adapter-dora", "adapter-rslora"} & shown
+        advanced = ("proximal_mu", "gradient_checkpointing", "base_weights", "precision")
+        assert not {f"training-{name}" for name in advanced} & shown
+        assert not {"adapter-dora", "adapter-rslora", "task-packing"} & shown
 
 
 # ------------------------------------------------------------------ the page
