@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from federation.codecs import Feedback, codecs, decode_update, encode_update
 from federation.coded import (
     CODED_ITEM_BYTES,
     FORMS,
@@ -26,6 +25,7 @@ from federation.coded import (
     check_update,
     coded_bytes,
 )
+from federation.codings import Feedback, codecs, decode_update, encode_update
 from federation.layout import LayoutRefused, expected_shapes, read_layout
 from federation.plan import Plan, Transfer
 from federation.strategies import keeps_basis, strategies
@@ -343,7 +343,7 @@ PROGRAM = """
 import json, resource, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
-from federation.codecs import Feedback, decode_update, encode_update
+from federation.codings import Feedback, decode_update, encode_update
 
 def peak_of(folder):
     start, update, coded, left = (folder / name for name in ("start", "update", "coded", "left"))

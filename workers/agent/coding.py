@@ -35,7 +35,7 @@ def encode(home: Home, entry: Entry, spec: TrainSpec, start: Path) -> None:
     """
     trained, codec = trained_file(entry), spec.plan.transfer.codec
     if codec != PLAIN:
-        from federation.codecs import Feedback, encode_update
+        from federation.codings import Feedback, encode_update
         from federation.strategies import keeps_basis
 
         feedback = None

@@ -32,7 +32,7 @@ def plain_update(update: Update, plan: Plan, folder: Path) -> Path:
     Raises:
         LayoutRefused: the file is not what the plan's codec makes of an update.
     """
-    from federation.codecs import decode_update
+    from federation.codings import decode_update
 
     path = store().local_path(update.artifact_id)
     if plan.transfer.codec == PLAIN:

@@ -133,7 +133,7 @@ def rank(request: HttpRequest, participation_id: UUID) -> HttpResponse:
             participation_id=place.pk,
             rank=sent(RankForm(request.POST), "rank"),
         )
-        messages.success(request, f"Kept for {place.organisation}, from the next run on.")
+        messages.success(request, f"Saved for {place.organisation}, from the next run on.")
     return redirect(_address(place.federation))
 
 

@@ -254,7 +254,7 @@ def test_the_rank_is_kept_or_refused_in_words(ada: Person, blaise: Person, feder
     place = federation.participations.get(organisation=blaise.organisation)
     url = f"/participations/{place.pk}/rank"
     client = browser(blaise.user)
-    assert "Kept for Blaise Bank" in words(client.post(url, {"rank": 4}, follow=True))
+    assert "Saved for Blaise Bank" in words(client.post(url, {"rank": 4}, follow=True))
     told = words(client.post(url, {"rank": 300}, follow=True))
     assert "less than or equal to 256" in told
     place.refresh_from_db()

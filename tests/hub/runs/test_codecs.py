@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from federation.codecs import codecs, encode_update
+from federation.codings import codecs, encode_update
 from federation.plan import Evaluation, Plan, Transfer
 from federation.protocol import TaskOffer
 from federation.tensors import cut_rank

@@ -5,9 +5,9 @@ everything behind it is the same for all codecs. A new one is a file here, its i
 in `federation.coded`.
 """
 
-from federation.codecs import bf16, int8, nf4
-from federation.codecs.base import Codec, Coded, codecs
-from federation.codecs.files import Feedback, decode_update, encode_update
+from federation.codings import bf16, int8, nf4
+from federation.codings.base import Codec, Coded, codecs
+from federation.codings.files import Feedback, decode_update, encode_update
 
 __all__ = [
     "Codec",

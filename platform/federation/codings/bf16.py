@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from federation.codecs.base import Coded, codecs
+from federation.codings.base import Coded, codecs
 
 
 @codecs.register("bf16")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from federation.codecs.base import Coded, codecs, in_blocks
+from federation.codings.base import Coded, codecs, in_blocks
 
 _LARGEST = 127
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from federation.codecs.base import Coded, codecs, in_blocks
+from federation.codings.base import Coded, codecs, in_blocks
 
 # NormalFloat4 (Dettmers et al. 2023, arXiv:2305.14314, appendix E), rounded to fp32.
 LEVELS = (

@@ -14,7 +14,6 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from federation.codecs.base import Coded, codecs
 from federation.coded import (
     BLOCK,
     CODED_ITEM_BYTES,
@@ -25,6 +24,7 @@ from federation.coded import (
     coded_bytes,
     coded_header,
 )
+from federation.codings.base import Coded, codecs
 from federation.layout import (
     Layout,
     LayoutRefused,
