@@ -210,7 +210,7 @@ def expire_leases(*, limit: int = 200) -> int:
             if task.attempts < _attempts(task):
                 _requeue(task, actor=HUB, reason="the agent fell silent")
             else:
-                _give_up(task, actor=HUB, code="lease_expired", detail="the agent fell silent")
+                _give_up(task, actor=HUB, code="lease_expired", detail="")
     return len(overdue)
 
 
