@@ -127,16 +127,23 @@ class Meter:
     entry: Entry
     today: Callable[[], date]
     _pending: float = field(default=0.0, init=False)  # seconds not written down yet
+    _is_seen: bool = field(default=False, init=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Count for as long as the block runs; how it ends makes no difference."""
+        """Count for as long as the block runs; how it ends makes no difference.
+
+        Work that was over between two looks counts as long as one.
+        """
+        was_over = self.entry.outcome is not None
         watching = asyncio.create_task(self._watch())
         try:
             yield
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+            if self.entry.outcome and not (was_over or self._is_seen):
+                self._pending += LOOK_SECONDS
             self._write()
 
     async def _watch(self) -> None:
@@ -146,6 +153,7 @@ class Meter:
             now = time.monotonic()
             if self.entry.is_worked_on:
                 self._pending += now - looked_at
+                self._is_seen = True
             looked_at = now
             if now - written_at > KEEP_SECONDS:
                 self._write()
