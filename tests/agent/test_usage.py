@@ -17,9 +17,8 @@ from agent import usage
 from agent.files import write_whole
 from agent.home import Home
 from agent.journal import Entry, Journal, Outcome
-from agent.policy import Policy
-from agent.policy_rules import Use
-from agent.policy_site import Standing
+from agent.policy import Policy, Use
+from agent.policy.standing import Standing
 from federation.protocol import FailureIn, TaskOffer
 from tests.agent.conftest import Spec, common
 from tests.agent.fake_hub import FakeHub

@@ -26,7 +26,7 @@ from agent.errors import AgentFault, Paused, Refused, TaskGone
 from agent.home import Home
 from agent.journal import Entry, Journal, Outcome
 from agent.leases import Lease
-from agent.policy_site import Site
+from agent.policy.standing import Site
 from agent.retries import pauses
 from agent.tasks import Delivery, task_types
 from federation.failpoints import failpoint

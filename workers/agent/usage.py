@@ -21,8 +21,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from agent.files import write_whole
 from agent.home import Home
 from agent.journal import Entry
-from agent.policy import PolicyFault
-from agent.policy_rules import Use
+from agent.policy import PolicyFault, Use
 from federation.protocol import ArtifactRef, BaseModelRef, TrainSpec
 
 logger = logging.getLogger(__name__)

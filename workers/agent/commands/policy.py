@@ -12,13 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent import policy, policy_cases, policy_consents
+from agent import policy
 from agent.commands.shared import Exit, HomeOption, JsonOption, answer, say
 from agent.datasets import registered
 from agent.home import Home
-from agent.policy_rules import figure
-from agent.policy_site import Standing, declines
-from agent.policy_words import described, meanings, not_before, used
+from agent.policy import cases, consents
+from agent.policy.rules import figure
+from agent.policy.standing import Standing, declines
+from agent.policy.words import described, meanings, not_before, used
 
 app = typer.Typer(no_args_is_help=True, help="What this site allows; the rules are in policy.toml.")
 
@@ -44,12 +45,12 @@ def check(
     if plan is None:
         _explain(standing, as_json=as_json)
         return
-    case = policy_cases.read(plan, federation=federation, base=base)
+    case = cases.read(plan, federation=federation, base=base)
     declined = standing.declined(case)
     document = {
         "accepted": not declined,
         "declined_by": described(declined),
-        "not_judged": list(policy_cases.unjudged(standing.policy, case)),
+        "not_judged": list(cases.unjudged(standing.policy, case)),
         "closed_now": described(standing.closed(case.federation) if case.federation else []),
     }
     answer(document, _judged(document), as_json=as_json)
@@ -71,7 +72,7 @@ def show(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
         ],
         "consents": {
             str(run): ends_at.isoformat(timespec="seconds")
-            for run, ends_at in policy_consents.valid(standing.consents, standing.now).items()
+            for run, ends_at in consents.valid(standing.consents, standing.now).items()
         },
         "declined": [decline.model_dump(mode="json") for decline in declines(found)],
     }
@@ -89,7 +90,7 @@ def consent(
     """Consent to a run, where the policy requires it; again, for a new end."""
     now = datetime.now(UTC)
     ends_at = now + timedelta(days=days)
-    policy_consents.give(_consents(home), run, ends_at=ends_at, now=now)
+    consents.give(_consents(home), run, ends_at=ends_at, now=now)
     document = {"run": str(run), "ends_at": ends_at.isoformat(timespec="seconds")}
     answer(document, f"Consented to {run} until {ends_at:%Y-%m-%d %H:%M} UTC.", as_json=as_json)
 
@@ -97,7 +98,7 @@ def consent(
 @app.command("revoke")
 def revoke(run: RunArgument, *, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Take a consent back: no further task of the run is accepted."""
-    was_given = policy_consents.revoke(_consents(home), run, now=datetime.now(UTC))
+    was_given = consents.revoke(_consents(home), run, now=datetime.now(UTC))
     told = f"No consent to {run} any more." if was_given else f"There was no consent to {run}."
     answer({"run": str(run), "was_given": was_given}, told, as_json=as_json)
 
@@ -107,7 +108,7 @@ def _standing(home: Home) -> Standing:
 
 
 def _consents(home: Path | None) -> Path:
-    return Home.found(home).folder / policy_consents.FILE
+    return Home.found(home).folder / consents.FILE
 
 
 def _explain(standing: Standing, *, as_json: bool) -> None:

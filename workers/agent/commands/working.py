@@ -17,7 +17,7 @@ from agent.enrolment import checked_url
 from agent.errors import Away, Refused
 from agent.home import Home
 from agent.journal import Entry, Journal
-from agent.policy_words import in_short
+from agent.policy.words import in_short
 
 
 def run(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from agent import policy
 from agent.home import Home
-from agent.policy import Budget, Policy, PolicyFault, Rules, rules_in
-from agent.policy_rules import HOUR, MEGABYTE, Refusal, Use, figure
-from agent.policy_site import Standing
-from agent.policy_windows import DAYS, Window, opens_next
+from agent.policy import document
+from agent.policy.document import Budget, Policy, PolicyFault, Rules, rules_in
+from agent.policy.rules import HOUR, MEGABYTE, Refusal, Use, figure
+from agent.policy.standing import Standing
+from agent.policy.windows import DAYS, Window, opens_next
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def meanings(found: Policy) -> list[Meaning]:
 def in_short(home: Home) -> str:
     """The state of the policy in a line, for `status`."""
     try:
-        names = policy.read(home.folder / policy.FILE).rule_names()
+        names = document.read(home.folder / document.FILE).rule_names()
     except PolicyFault as fault:
         return f"unreadable, no work is taken: {fault}"
     return ", ".join(names) if names else "none: everything is allowed"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import policy_consents
-from agent.policy import Limits, Policy, PolicyFault, Rules, read
-from agent.policy_rules import Case, Facts, Use, lasting
-from agent.policy_site import Standing
+from agent.policy import Case, Facts, Limits, Policy, PolicyFault, Rules, Use, consents, read
+from agent.policy.consents import Consents
+from agent.policy.rules import lasting
+from agent.policy.standing import Standing
 from agent.usage import Book, Record
 from federation.plan import CausalLanguageModelling, Plan
 from federation.protocol import TaskType
@@ -64,8 +64,8 @@ def policy(text: str) -> Policy:
     return Policy.model_validate(tomllib.loads(text))
 
 
-def standing(text: str, consents: policy_consents.Consents | None = None) -> Standing:
-    return Standing(policy(text), consents or {}, Book(), NOW)
+def standing(text: str, given: Consents | None = None) -> Standing:
+    return Standing(policy(text), given or {}, Book(), NOW)
 
 
 def in_section(text: str) -> str:
@@ -136,16 +136,16 @@ def test_consent_ends_at_its_hour(seconds: int) -> None:
 
 
 def test_consent_is_for_one_run(tmp_path: Path) -> None:
-    file = tmp_path / policy_consents.FILE
-    policy_consents.give(file, OTHER, ends_at=NOW + timedelta(days=1), now=NOW)
-    policy_consents.give(file, RUN, ends_at=NOW + timedelta(days=1), now=NOW)
-    assert set(policy_consents.read(file)) == {RUN, OTHER}
-    revoked = [policy_consents.revoke(file, RUN, now=NOW) for _ in range(2)]
+    file = tmp_path / consents.FILE
+    consents.give(file, OTHER, ends_at=NOW + timedelta(days=1), now=NOW)
+    consents.give(file, RUN, ends_at=NOW + timedelta(days=1), now=NOW)
+    assert set(consents.read(file)) == {RUN, OTHER}
+    revoked = [consents.revoke(file, RUN, now=NOW) for _ in range(2)]
     assert revoked == [True, False]
-    assert set(policy_consents.read(file)) == {OTHER}
+    assert set(consents.read(file)) == {OTHER}
     later = NOW + timedelta(days=2)
-    policy_consents.give(file, RUN, ends_at=later + timedelta(days=1), now=later)
-    assert set(policy_consents.read(file)) == {RUN}
+    consents.give(file, RUN, ends_at=later + timedelta(days=1), now=later)
+    assert set(consents.read(file)) == {RUN}
 
 
 # Deny is monotone.
@@ -224,10 +224,10 @@ def added(known: dict[str, object], more: dict[str, object]) -> dict[str, object
 @given(known=policies, more=policies, case=cases, book=books, when=st.integers(0, 14 * 24 * 60))
 def test_adding_a_rule_never_allows_more(known, more, case, book, when) -> None:
     now = NOW + timedelta(minutes=when)
-    consents = {RUN: NOW + timedelta(days=7)}
+    given = {RUN: NOW + timedelta(days=7)}
 
     def allows(document: dict[str, object]) -> bool:
-        found = Standing(Policy.model_validate(document), consents, book, now)
+        found = Standing(Policy.model_validate(document), given, book, now)
         return not found.closed(case.federation) and not found.declined(case)
 
     if allows(added(known, more)):

@@ -12,13 +12,15 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
-from agent import policy, policy_consents, usage
+from agent import usage
 from agent.errors import TaskGone
 from agent.files import write_whole
 from agent.home import Home
 from agent.journal import Entry, Outcome
-from agent.policy import Policy, PolicyFault, Rules
-from agent.policy_rules import Case, Facts, Refusal, lasting, passing, unlisted
+from agent.policy import consents, document
+from agent.policy.consents import Consents
+from agent.policy.document import Policy, PolicyFault, Rules
+from agent.policy.rules import Case, Facts, Refusal, lasting, passing, unlisted
 from federation.protocol import (
     DECLINED_BY_POLICY,
     ClosedFederation,
@@ -53,7 +55,7 @@ class Standing:
     """The policy with all that its rules look at, at one moment."""
 
     policy: Policy
-    consents: policy_consents.Consents
+    consents: Consents
     book: usage.Book
     now: datetime
 
@@ -61,8 +63,8 @@ class Standing:
     def read(cls, home: Home, now: datetime) -> Self:
         """Raises PolicyFault where any of it cannot be read."""
         return cls(
-            policy.read(home.folder / policy.FILE),
-            policy_consents.read(home.folder / policy_consents.FILE),
+            document.read(home.folder / document.FILE),
+            consents.read(home.folder / consents.FILE),
             usage.read(home),
             now,
         )
@@ -85,13 +87,13 @@ class Standing:
     def _sections(
         self, federation: str | None, *, run: UUID | None
     ) -> Iterator[tuple[str | None, Rules, Facts]]:
-        consents = policy_consents.valid(self.consents, self.now)
+        given = consents.valid(self.consents, self.now)
         for scope, rules in self.policy.sections(federation):
             facts = Facts(
                 local=self.local,
                 today=self.book.today(self.local.date(), scope),
                 total=self.book.total(scope),
-                has_consent=run in consents,
+                has_consent=run in given,
             )
             yield scope, rules, facts
 
@@ -153,7 +155,9 @@ class Site:
         """The day at the site; in UTC while the policy does not say where that is."""
         try:
             return (
-                self._clock().astimezone(policy.read(self._home.folder / policy.FILE).zone).date()
+                self._clock()
+                .astimezone(document.read(self._home.folder / document.FILE).zone)
+                .date()
             )
         except PolicyFault:
             return self._clock().date()
@@ -207,7 +211,7 @@ def _summary(standing: Standing, closed: tuple[ClosedFederation, ...]) -> Policy
         state="set",
         rules=rules,
         sections=len(standing.policy.federation),
-        consents=len(policy_consents.valid(standing.consents, standing.now)),
+        consents=len(consents.valid(standing.consents, standing.now)),
         closed=closed,
         device_seconds_today=round(today.device_seconds),
         sent_bytes_today=today.sent_bytes,

@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from agent import policy_consents, usage
+from agent import usage
 from agent.datasets import DataSet, register
 from agent.errors import TaskGone
 from agent.home import Home
 from agent.journal import Entry
-from agent.policy_site import DECLINES_KEPT, Site, declines
+from agent.policy import consents
+from agent.policy.standing import DECLINES_KEPT, Site, declines
 from federation.protocol import LeaseRequest, PolicySummary
 from tests.agent.conftest import Spec, training
 from tests.agent.fake_hub import FakeHub, Task
@@ -64,9 +65,9 @@ def test_a_declined_task_is_told_with_its_rule_and_never_begun(
 def test_what_the_policy_allows_is_begun(quiet_hub: FakeHub, home: Home, spec: Spec) -> None:
     rule(home, "limits.rank = 2\nrequire_consent = true")
     task = quiet_hub.offer(spec)
-    file = home.folder / policy_consents.FILE
+    file = home.folder / consents.FILE
     now = datetime.now(UTC)
-    policy_consents.give(file, task.offer.run, ends_at=now + timedelta(hours=1), now=now)
+    consents.give(file, task.offer.run, ends_at=now + timedelta(hours=1), now=now)
     poll(home, quiet_hub, until=lambda: task.failures)
     assert task.failures[0].code == "worker_absent"  # nobody is there to do it in this test
     start = usage.read(home).tasks[task.offer.id].fetches_bytes
@@ -193,8 +194,8 @@ def test_the_summary_has_names_and_counts_only(home: Home, entry: Entry) -> None
         '[federation."coast"]\nper_day.upload_mb = 5\n[federation."zanzibarine"]\n',
     )
     usage.begin(home, entry, NOON.date())
-    file = home.folder / policy_consents.FILE
-    policy_consents.give(file, uuid4(), ends_at=NOON + timedelta(days=1), now=NOON)
+    file = home.folder / consents.FILE
+    consents.give(file, uuid4(), ends_at=NOON + timedelta(days=1), now=NOON)
     _, summary = site(home).open(["coast", "hills"])
     assert summary == PolicySummary(
         state="set",

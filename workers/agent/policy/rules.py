@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from agent.policy import PROFILES, Budget, Limits, Policy, Rules
-from agent.policy_windows import is_open
+from agent.policy.document import PROFILES, Budget, Limits, Policy, Rules
+from agent.policy.windows import is_open
 from federation.plan import Plan
 from federation.protocol import TaskOffer, TaskType, TrainSpec
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from agent.files import write_whole
-from agent.policy import PolicyFault
+from agent.policy.document import PolicyFault
 
 FILE = "consents.json"
 

@@ -11,8 +11,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from agent.errors import AgentFault
-from agent.policy import Policy, wrongs
-from agent.policy_rules import Case
+from agent.policy.document import Policy, wrongs
+from agent.policy.rules import Case
 from federation.plan import Plan
 
 UNKNOWN: Mapping[str, Callable[[Case], object]] = {  # what each of these rules needs to know

@@ -10,20 +10,20 @@ from uuid import uuid4
 
 import pytest
 
-from agent import policy_consents, usage
+from agent import usage
 from agent.commands.shared import Exit
 from agent.home import Home
 from agent.journal import Entry
-from agent.policy import Policy, rules_in
-from agent.policy_rules import Case
-from agent.policy_site import Site, Standing
-from agent.policy_words import WORDS
+from agent.policy import Case, Policy, consents
+from agent.policy.document import rules_in
+from agent.policy.standing import Site, Standing
+from agent.policy.words import WORDS
 from federation.plan import Plan
 from tests.agent import tiny
+from tests.agent.policy.test_rules import CLOSING, RULES, policy
 from tests.agent.test_cli import left_with, run
-from tests.agent.test_policy_rules import CLOSING, RULES, policy
 
-HANDBOOK = Path(__file__).parents[2] / "docs" / "agent.md"
+HANDBOOK = Path(__file__).parents[3] / "docs" / "agent.md"
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_what_is_no_plan_is_a_fault(
 def test_consent_is_given_shown_and_revoked(home: Home) -> None:
     run_id = str(uuid4())
     assert run_id in run(home, "policy", "consent", run_id, "--days", "2")
-    (kept,) = policy_consents.read(home.folder / policy_consents.FILE).items()
+    (kept,) = consents.read(home.folder / consents.FILE).items()
     assert str(kept[0]) == run_id
     assert abs(kept[1] - datetime.now(UTC) - timedelta(days=2)) < timedelta(minutes=1)
     assert f"Consent to {run_id}" in run(home, "policy", "show")

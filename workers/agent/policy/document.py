@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from agent.errors import AgentFault
-from agent.policy_windows import Window, zone_of
+from agent.policy.windows import Window, zone_of
 from federation.plan import Plan
 
 FILE = "policy.toml"

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.policy_windows import DAYS, Window, is_open, opens_next
+from agent.policy.windows import DAYS, Window, is_open, opens_next
 
 OSLO = ZoneInfo("Europe/Oslo")
 SPRING, AUTUMN = datetime(2026, 3, 29, tzinfo=OSLO), datetime(2026, 10, 25, tzinfo=OSLO)
