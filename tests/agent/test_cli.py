@@ -61,6 +61,8 @@ def test_a_missing_column_is_named_here_where_it_may_be(
     code, told = left_with(capsys, *words, "--home", str(home.folder))
     assert code == Exit.FAULT
     assert "utterance" in told
+    code, told = left_with(capsys, *words[:-2], "--label", "tag", "--home", str(home.folder))
+    assert (code, "no column 'tag'" in told, "--label" in told) == (Exit.FAULT, True, True)
 
 
 def test_an_agent_without_identity_is_told_to_enrol(
@@ -110,6 +112,27 @@ def test_data_are_previewed_on_this_screen(home: Home, tmp_path: Path) -> None:
     said = json.loads(run(home, "data", "preview", "coast", "--json"))["train"]
     assert (said["columns"], said["labels"]) == (["text", "label"], {"sea": 2, "sky": 1})
     assert said["sample"][0] == {"text": "[b]wave", "label": "sea"}
+
+
+def test_conversations_and_images_have_columns_of_their_own(home: Home, tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": "hello"}]
+    rows = [{"talk": talk, "text": "is not read"}, {"talk": "hello"}, {"talk": None}]
+    file = tmp_path / "talks.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert "1 train" in run(home, "data", "add", "coast", str(file), "--messages", "talk")
+    said = json.loads(run(home, "data", "preview", "coast", "--json"))["train"]
+    assert (said["main"], said["usable"], said["unreadable"], said["empty"]) == (
+        "messages",
+        1,
+        1,
+        1,
+    )
+    assert "1 are no lists of messages" in run(home, "data", "preview", "coast")
+    (tmp_path / "wave.png").write_bytes(b"")
+    file.write_text('{"file": "wave.png", "label": "sea"}\n{"file": "gone.png", "label": "sea"}')
+    added = run(home, "data", "add", "hills", str(file), "--image", "file", "--json")
+    assert json.loads(added)["examples"] == {"train": 1}
+    assert json.loads(run(home, "data", "list", "--json"))["hills"]["image"] == "file"
 
 
 def test_data_are_removed_from_the_mapping_alone(home: Home, tmp_path: Path) -> None:

@@ -62,14 +62,14 @@ def _prompts(rows: Sequence[Row], column: str) -> list[str] | None:
 
 
 def _talks(rows: Sequence[Row], column: str) -> list[Talk]:
-    talks = [talk for row in rows if (talk := _talk(row[column]))]
+    talks = [talk for row in rows if (talk := talk_of(row[column]))]
     if odd := len(rows) - len(talks):
         told = f"{odd} of {len(rows)} examples are no lists of messages with role and content"
         raise DataRefused("messages_malformed", told)
     return talks
 
 
-def _talk(value: object) -> Talk:
+def talk_of(value: object) -> Talk:
     """A conversation, from JSON where a table holds it as text; empty where it is none."""
     try:
         messages = json.loads(value) if isinstance(value, str) else value
@@ -89,9 +89,13 @@ def _is_message(value: object) -> bool:
 
 
 def _images(rows: Sequence[Row], data: DataSet) -> list[Path]:
-    """Files beside the data's own, or anywhere if their paths are whole."""
-    files = [data.folder / str(row[data.image]) for row in rows]
+    files = [image_of(row[data.image], data) for row in rows]
     missing = sum(not file.is_file() for file in files)
     if missing:
         raise DataRefused("images_missing", f"{missing} of {len(files)} images are not there")
     return files
+
+
+def image_of(value: object, data: DataSet) -> Path:
+    """A file beside the data's own, or anywhere if its path is whole."""
+    return data.folder / str(value)

@@ -75,13 +75,11 @@ def unregister(file: Path, federation: str) -> None:
     write_whole(file, HEADING + "".join(_section(*item) for item in sorted(sections.items())))
 
 
-def found_in(
-    path: Path, *, text: str, label: str, prompt: str, test: Path | None = None
-) -> DataSet:
+def found_in(path: Path, *, test: Path | None = None, **columns: str) -> DataSet:
     """The data set at a path: a folder with train and test files, or the train file itself.
 
-    `test`: the test file, where it is not beside the other. Raises AgentFault if there is no
-    train file, or no such test file.
+    `test`: the test file, where it is not beside the other. `columns`: names of the columns that
+    are not called what they are. Raises AgentFault if there is no train file, or no such test file.
     """
     path = path.expanduser().resolve()
     folder, train = (path.parent, path.name) if path.is_file() else (path, _first(path, "train"))
@@ -90,7 +88,7 @@ def found_in(
         raise AgentFault(f"{path} has none of {wanted}, and no folder saved by `datasets`")
     beside = _first(folder, "test") or f"test{Path(train).suffix}"
     chosen = str(_existing(test)) if test else beside
-    return DataSet(folder, train, chosen, text=text, label=label, prompt=prompt)
+    return DataSet(folder, train, chosen, **columns)
 
 
 def _existing(file: Path) -> Path:

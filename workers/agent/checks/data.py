@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.census import Census, census
+from agent.census import UNREADABLE, Census, census
 from agent.checks.base import Finding, Site, checks, ok, problem, warning
 from agent.datasets import DataSet, Part
 from agent.errors import Away, DataRefused, Refused
-from federation.plan import Plan, SequenceClassification
+from federation.plan import Plan
+from federation.plan_tasks import Labelled
 
 ADD = "foedus-agent data add"
+NOUNS = {"text": "text", "messages": "conversation", "image": "image"}
 
 
 @checks.register("data")
@@ -44,7 +46,7 @@ def _part(slug: str, found: DataSet, part: Part, plan: Plan | None) -> Iterator[
         yield warning(f"{told}: there is none, so evaluations fail here.", "Put a test file there.")
         return
     try:
-        counts = census(found, part)
+        counts = census(found, part, plan.task.columns[0] if plan else None)
     except DataRefused as refused:
         yield problem(f"{told}: {refused.detail}.", f"Correct it, or {ADD} {slug} PATH")
         return
@@ -56,15 +58,24 @@ def _part(slug: str, found: DataSet, part: Part, plan: Plan | None) -> Iterator[
 
 
 def _wrong(told: str, found: DataSet, counts: Census, plan: Plan | None) -> Iterator[Finding]:
-    if counts.rows and found.text not in counts.columns:
-        yield problem(f"{told}: there is no column {found.text!r}.", f"{ADD} … --text COLUMN")
+    main = getattr(found, counts.main)
+    if counts.rows and main not in counts.columns:
+        yield problem(f"{told}: there is no column {main!r}.", f"{ADD} … --{counts.main} COLUMN")
         return
-    if not counts.usable:
-        yield problem(f"{told}: there is not one text.", "Put examples there.")
+    if counts.unreadable:
+        yield problem(
+            f"{told}: {counts.unreadable} of {counts.rows} rows {UNREADABLE[counts.main]}.",
+            "Correct them, or take them out.",
+        )
+    elif not counts.usable:
+        yield problem(f"{told}: there is not one {NOUNS[counts.main]}.", "Put examples there.")
         return
     if counts.empty:
-        yield warning(f"{told}: {counts.empty} of {counts.rows} rows have no text.", "Nothing.")
-    if plan and isinstance(plan.task, SequenceClassification):
+        yield warning(
+            f"{told}: {counts.empty} of {counts.rows} rows have no {NOUNS[counts.main]}.",
+            "Nothing.",
+        )
+    if plan and isinstance(plan.task, Labelled):
         yield from _labels(told, found, counts, plan)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from agent.census import Census, census, sample
+from agent.census import UNREADABLE, Census, census, sample
 from agent.commands.shared import FederationArgument, HomeOption, JsonOption, answer, say
 from agent.datasets import PARTS, DataSet, Row, found_in, register, registered, unregister
 from agent.errors import AgentFault
@@ -22,7 +22,7 @@ from agent.home import Home
 
 LONGEST_CELL = 60  # characters of a value that a preview shows
 MOST_LABELS = 20
-COUNTS = ("rows", "usable", "empty", "prompted", "unlabelled")
+COUNTS = ("main", "rows", "usable", "empty", "unreadable", "prompted", "unlabelled")
 
 app = typer.Typer(no_args_is_help=True, help="Which local data each federation may use.")
 
@@ -35,26 +35,35 @@ def add(
     test: Annotated[
         Path | None, typer.Option(help="The test file, where it is not beside the other.")
     ] = None,
-    text: Annotated[str, typer.Option(help="Column of the texts or answers.")] = "text",
-    label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
-    prompt: Annotated[str, typer.Option(help="Column of the prompts, if there is one.")] = "prompt",
+    text: Annotated[str | None, typer.Option(help="Column of the texts or answers.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Column of the prompts.")] = None,
+    messages: Annotated[str | None, typer.Option(help="Column of the conversations.")] = None,
+    image: Annotated[str | None, typer.Option(help="Column of the images' files.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a federation train on local data; the mapping stays on this machine."""
-    chosen = found_in(path, test=test, text=text, label=label, prompt=prompt)
+    """Let a federation train on local data; the mapping stays on this machine.
+
+    A column that is not named is called what it is: text, label, prompt, messages, image.
+    """
+    asked = {"text": text, "label": label, "prompt": prompt, "messages": messages, "image": image}
+    named = {role: column for role, column in asked.items() if column is not None}
+    chosen = found_in(path, test=test, **named)
     there = [part for part in PARTS if chosen.file(part).exists()]
-    counts = {part: _checked(chosen, census(chosen, part)) for part in there}
+    counts = {part: _checked(chosen, census(chosen, part), named) for part in there}
     register(Home.found(home).data_file, federation, chosen)
     told = ", ".join(f"{count} {part}" for part, count in counts.items())
     document = {"federation": federation, **asdict(chosen), "examples": counts}
     answer(document, f"{federation}: {told} examples in {chosen.folder}", as_json=as_json)
 
 
-def _checked(chosen: DataSet, found: Census) -> int:
-    if found.rows and chosen.text not in found.columns:
-        columns = ", ".join(found.columns)
-        raise AgentFault(f"There is no column {chosen.text!r}, but {columns}: use --text.")
+def _checked(chosen: DataSet, found: Census, named: Mapping[str, str]) -> int:
+    needed = {found.main: getattr(chosen, found.main), **named}
+    for role, column in needed.items():
+        if found.rows and column not in found.columns:
+            columns = ", ".join(found.columns)
+            raise AgentFault(f"There is no column {column!r}, but {columns}: use --{role}.")
     return found.usable
 
 
@@ -65,7 +74,7 @@ def listed(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         say(json.dumps({slug: asdict(found) for slug, found in known.items()}, default=str))
         return
-    table = Table("federation", "folder", "train", "test", "text", "label", "prompt")
+    table = Table("federation", *(field.name for field in fields(DataSet)))
     for slug, found in sorted(known.items()):
         table.add_row(slug, *map(str, asdict(found).values()))
     Console().print(table if known else "None yet: foedus-agent data add FEDERATION PATH")
@@ -99,7 +108,9 @@ def _document(first: Sequence[Row], found: Census) -> dict[str, Any]:
 
 def _show(title: str, first: Sequence[Row], found: Census) -> None:
     say(f"{title}: {found.usable} examples in {found.rows} rows, {found.prompted} with a prompt")
-    say(f"  {found.empty} without text, {found.unlabelled} without label")
+    say(f"  {found.empty} without {found.main}, {found.unlabelled} without label")
+    if found.unreadable:
+        say(f"  {found.unreadable} {UNREADABLE[found.main]}")
     for label, count in found.labels.most_common(MOST_LABELS):
         say(f"  {count:>8} {label}")
     if len(found.labels) > MOST_LABELS:
