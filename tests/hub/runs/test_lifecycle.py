@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from federation.plan import Plan, SequenceClassification
+from federation.plan import Aggregation, Plan, PromptTuning, SequenceClassification
 from hub.catalogue.artifacts import adopt_bytes
 from hub.common.errors import IllegalTransition, NotFound
 from hub.common.models import Event, OutboxMessage
@@ -11,6 +11,7 @@ from hub.ledger.models import ContributionFact
 from hub.runs import services
 from hub.runs.errors import PlanRefused, RoundFrozen
 from hub.runs.models import Round, Run, Task, Update
+from hub.runs.services.lifecycle import check_fit
 from tests.factories.accounts import UserFactory
 from tests.hub.runs.world import World, plan_of
 
@@ -93,6 +94,20 @@ def test_texts_longer_than_the_base_model_reads_are_refused(world: World) -> Non
     with pytest.raises(PlanRefused, match="reads 128 tokens at most, not 200"):
         world.start_run(Plan(task=SequenceClassification(labels=("a", "b"), max_tokens=200)))
     assert world.start_run(Plan(task=SequenceClassification(labels=("a", "b"), max_tokens=128)))
+
+
+def test_learnt_tokens_take_room_of_the_text(world: World) -> None:
+    config = adopt_bytes(content=b'{"max_position_embeddings": 128}')
+    world.federation.base_model.files.create(path="config.json", artifact=config)
+    parts = {
+        "adapter": PromptTuning(virtual_tokens=16),
+        "aggregation": Aggregation(strategy="fedavg"),
+    }
+    task = SequenceClassification(labels=("a", "b"), max_tokens=112)
+    longer = task.model_copy(update={"max_tokens": 113})
+    with pytest.raises(PlanRefused, match=r"128 tokens at most, not 129 \(16 learnt and 113 of"):
+        check_fit(Plan(task=longer, **parts), world.federation.base_model)
+    check_fit(Plan(task=task, **parts), world.federation.base_model)
 
 
 def test_a_stranger_can_neither_see_nor_touch_a_run(world: World) -> None:

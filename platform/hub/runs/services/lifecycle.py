@@ -226,10 +226,14 @@ def check_plan(plan: Plan, training: Sequence[Participation]) -> None:
 
 
 def check_fit(plan: Plan, base_model: BaseModel) -> None:
-    """Refuse texts that are longer than the base model can read."""
-    wanted, most = getattr(plan.task, "max_tokens", 0), most_tokens(base_model)
-    if most is not None and wanted > most:
-        raise PlanRefused(f"{base_model.name} reads {most} tokens at most, not {wanted}")
+    """Refuse texts that, behind the learnt tokens, are longer than the base model can read."""
+    text = getattr(plan.task, "max_tokens", 0)
+    learnt = getattr(plan.adapter, "virtual_tokens", 0)
+    most = most_tokens(base_model)
+    if most is None or text + learnt <= most:
+        return
+    wanted = f"{text + learnt} ({learnt} learnt and {text} of a text)" if learnt else str(text)
+    raise PlanRefused(f"{base_model.name} reads {most} tokens at most, not {wanted}")
 
 
 def effective_rank(plan: Plan, participation: Participation) -> int:
