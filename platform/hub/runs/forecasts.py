@@ -10,6 +10,7 @@ from math import ceil
 from statistics import fmean
 from uuid import UUID
 
+from federation.coded import PLAIN, bits_per_value
 from federation.plan import Plan
 from hub.federations.places import Place
 from hub.runs.models import Update, UpdateState
@@ -32,11 +33,17 @@ class Past:
     batch_size: int
     accumulation: int
     adapter: str | None  # None: LoRA, as long as there was nothing else
+    codec: str | None  # None: as it is, likewise
 
     @property
     def seconds_per_example(self) -> float:
         """Of each time that an example was looked at."""
         return self.seconds / (self.steps * self.batch_size * self.accumulation)
+
+    def bytes_up_as(self, rank: int, codec: str) -> float:
+        """What the update would have been at another rank and in another codec's form."""
+        coding = bits_per_value(codec) / bits_per_value(self.codec or PLAIN)
+        return self.bytes_up * coding * rank / self.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class Forecast:
 
 
 def forecast(plan: Plan, places: Iterable[Place], past: Mapping[UUID, Sequence[Past]]) -> Forecast:
-    """Scale what was by rank, by examples looked at, and by rounds."""
+    """Scale what was by rank, by the updates' codec, by examples looked at, and by rounds."""
     costs = [_cost(plan, place, past.get(place.id, ())) for place in places]
     return Forecast(costs, plan.rounds.count)
 
@@ -91,7 +98,7 @@ def _cost(plan: Plan, place: Place, past: Sequence[Past]) -> Cost:
     return Cost(
         place,
         rank,
-        bytes_up=rounds * fmean(one.bytes_up * rank / one.rank for one in past),
+        bytes_up=rounds * fmean(one.bytes_up_as(rank, plan.transfer.codec) for one in past),
         bytes_down=rounds
         * fmean(one.bytes_down * plan.adapter.rank / (one.plan_rank or 1) for one in past),
         seconds=fmean(one.seconds_per_example * _looked_at(plan, one.examples) for one in past),
@@ -125,6 +132,7 @@ def past_of(federation_id: UUID) -> Mapping[UUID, Sequence[Past]]:
             "round__run__plan__training__batch_size",
             "round__run__plan__training__accumulation",
             "round__run__plan__adapter__type",
+            "round__run__plan__transfer__codec",
         )[:LOOKED_AT]
     )
     found: dict[UUID, list[Past]] = defaultdict(list)
