@@ -1,11 +1,11 @@
 """Named points at which a test may have a process killed, to prove that nothing is lost.
 
 Every durable write of a round is enclosed by `failpoint("W09", "before")` and
-`failpoint("W09", "after")`. In production both do nothing. With FOEDUS_FAILPOINT set to
-"W09:before", or to "W09:before:3" for the third passage of this process, the process sends
-itself SIGKILL there, as a power cut would: no handler, no flush, no goodbye. "W09:before:1:STOP"
-freezes it instead. It happens once for all processes that share FOEDUS_FAILPOINT_MARK, a path
-that is created just before.
+`failpoint("W09", "after")`, every step of a key's rotation likewise, as K01 to K03. In production
+they do nothing. With FOEDUS_FAILPOINT set to "W09:before", or to "W09:before:3" for the third
+passage of this process, the process sends itself SIGKILL there, as a power cut would: no handler,
+no flush, no goodbye. "W09:before:1:STOP" freezes it instead. It happens once for all processes
+that share FOEDUS_FAILPOINT_MARK, a path that is created just before.
 
 "@PATH" names a file that says such a thing, or nothing for the time being: so a test arms a
 process that runs already.

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agent.errors import AgentFault, AlreadyRunning, NotEnrolled
 from agent.files import lock, made, settle, write_whole
+from federation.failpoints import failpoint
 from federation.keys import generate_private_key, key_id, public_key_of
 
 VARIABLE = "FOEDUS_AGENT_HOME"
@@ -134,7 +135,9 @@ class Home:
 
     def adopt_next_key(self) -> Identity:
         """Put the next key in the present one's place, for good."""
+        failpoint("K03", "before")
         settle(self.next_key_file, self.key_file)
+        failpoint("K03", "after")
         return self.name_key()
 
     def name_key(self) -> Identity:

@@ -22,6 +22,7 @@ from agent.errors import AgentFault, Away, Refused
 from agent.files import lock
 from agent.home import Home, Identity
 from agent.retries import FOR_EVER
+from federation.failpoints import failpoint
 from federation.protocol import KeyIn, KeyOut
 from federation.signatures import key_id, public_key_of, sign_bytes
 
@@ -82,7 +83,9 @@ def key_age_days(home: Home) -> float:
 
 async def _asked(home: Home, patience: float) -> KeyOut:
     """Ask with the old key; once that is no longer good, the new one must have been accepted."""
+    failpoint("K01", "before")
     old, new = home.private_key(), home.next_key()
+    failpoint("K01", "after")
     message = _message(home.identity(), old, new)
     try:
         return await _posted(home, old, message, patience)
@@ -93,8 +96,10 @@ async def _asked(home: Home, patience: float) -> KeyOut:
 
 
 async def _posted(home: Home, key: bytes, message: KeyIn, patience: float) -> KeyOut:
+    failpoint("K02", "before")
     async with HubClient(home.identity().hub, key) as hub:
         response = await hub.post(KEYS, message, patience=patience)
+    failpoint("K02", "after")
     return message_of(KeyOut, response)
 
 
