@@ -29,6 +29,7 @@ STATEMENT_TYPE: Final = "application/vnd.foedus.update-statement.v1+json"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+Share = Annotated[float, Field(ge=0, le=1, strict=False)]
 RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], Finite], Field(max_length=64)]
 
@@ -132,6 +133,8 @@ class LeaseRequest(Message):
     device: Annotated[str, Field(max_length=120)] = "cpu"
     busy: bool = False  # true: only reports presence, takes no task
     policy: PolicySummary | None = None
+    # What it has been given and is not done with: what else the hub offered it never arrived.
+    held: Annotated[tuple[UUID, ...], Field(max_length=200)] | None = None
 
     @model_serializer(mode="wrap")
     def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -150,6 +153,7 @@ class Progress(Message):
     examples_per_second: Finite | None = None
     tokens_per_second: Finite | None = None
     device_memory_bytes: Count | None = None  # the most that the work has held
+    device_utilisation: Share | None = None
 
 
 class HeartbeatIn(Message):

@@ -57,6 +57,11 @@ def test_heartbeats_carry_progress(hub: FakeHub, place: Place, long_spec: Spec) 
     assert first.phase == "training"
     assert first.step < last.step < last.steps
     assert last.loss is not None
+    assert last.learning_rate is not None
+    assert last.examples_per_second > 0
+    assert last.tokens_per_second > last.examples_per_second
+    assert last.device_memory_bytes > 1 << 20
+    assert 0 < last.device_utilisation <= 1
 
 
 def test_a_cancelled_task_stops_and_is_handed_back(

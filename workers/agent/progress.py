@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from agent.errors import Cancelled
+from agent.load import Load
 from federation.protocol import Progress
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Reporter:
     def __init__(self, entry: Entry) -> None:
         self._entry = entry
         self._written_at = -math.inf
+        self._load = Load()
 
     def check(self) -> None:
         """Raise Cancelled if the task is no longer wanted."""
@@ -48,6 +50,7 @@ class Reporter:
                 examples_per_second=_finite(step.examples_per_second),
                 tokens_per_second=_finite(step.tokens_per_second),
                 device_memory_bytes=step.memory_bytes,
+                device_utilisation=self._load.share(),
             )
         )
 

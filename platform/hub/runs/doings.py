@@ -102,6 +102,28 @@ class Doing:
         return self._told("examples_per_second")
 
     @property
+    def tokens_pace(self) -> float | None:
+        """Tokens a second, likewise."""
+        if self.update is not None:
+            seconds = self.update.device_seconds
+            return self.update.tokens / seconds if seconds and self.update.tokens else None
+        return self._told("tokens_per_second")
+
+    @property
+    def learning_rate(self) -> float | None:
+        return self._told("learning_rate")
+
+    @property
+    def memory_bytes(self) -> float | None:
+        """The most that the work has held on its device."""
+        return self._told("device_memory_bytes")
+
+    @property
+    def utilisation(self) -> float | None:
+        """How busy the device is, from 0 to 1."""
+        return self._told("device_utilisation")
+
+    @property
     def times_usual(self) -> float | None:
         """How far the update moves the model, in terms of what is usual in the run."""
         usual = self.update.evidence.get("usual_norm") if self.update else None

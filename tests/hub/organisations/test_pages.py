@@ -215,13 +215,26 @@ def test_the_list_says_who_is_there_and_what_each_does(ada: Person, agent: Agent
         agent=agent,
         participation__organisation=ada.organisation,
         round__run__name="Autumn",
-        progress={"phase": "training", "step": 120, "steps": 400},
+        progress={
+            "phase": "training",
+            "step": 120,
+            "steps": 400,
+            "learning_rate": 5e-4,
+            "examples_per_second": 9.5,
+            "tokens_per_second": 1200.4,
+            "device_memory_bytes": 3 << 30,
+            "device_utilisation": 0.875,
+        },
     )
     quiet = timezone.now() - timedelta(minutes=3)
     AgentFactory(organisation=ada.organisation, name="ward-2", last_seen_at=quiet)
     AgentFactory(organisation=ada.organisation, name="ward-3")
     told = words(browser(ada.user).get("/agents/"))
     assert f"ward-1 working Training, round {task.round.number} 120 of 400" in told
+    how = "Speed 9.5 examples, 1,200 tokens a second Memory 3.0 GiB Device busy 88%"
+    assert how in told.replace("\xa0", " ")
+    page = words(browser(ada.user).get(f"/agents/{agent.pk}")).replace("\xa0", " ")
+    assert f"Learning rate 5.00e-04 {how}" in page
     assert "Device NVIDIA L4 Version 0.1.0 Has data for nordic-hospitals" in told
     assert "ward-2 silent No work at present" in told
     assert "ward-3 never seen No work at present" in told

@@ -171,6 +171,17 @@ def test_the_page_says_who_does_what(world: World) -> None:
     assert "Closed with 3 of 3." in page
 
 
+def test_the_page_says_how_the_work_goes_on(world: World) -> None:
+    run = world.start_run()
+    offer = world.lease(world.sites[0])
+    told = {"loss": 1.25, "learning_rate": 5e-4, "examples_per_second": 9.5}
+    device = {"device_memory_bytes": 3 << 30, "device_utilisation": 0.875}
+    more = {"step": 2, "steps": 8, "tokens_per_second": 1200.4}
+    beat(world, world.sites[0], offer, **told, **device, **more)
+    page = words(browser(world.lead).get(page_of(run))).replace("\xa0", " ")
+    assert "1.250 at 5.00e-04 9.5 1,200 3.0 GiB 88% busy" in page
+
+
 def test_who_is_out_is_named_with_the_reason(world: World) -> None:
     run = failed(world)
     page = words(browser(world.lead).get(reverse("runs:detail", args=[run.pk])))
