@@ -99,12 +99,12 @@ def coded_bytes(expected: Expected, codec: str) -> int:
     return len(coded_header(expected, codec)) + values
 
 
-def check_update(path: Path, *, start: Path, rank: int, codec: str) -> Layout:
+def check_update(path: Path, *, start: Layout, rank: int, codec: str) -> Layout:
     """The layout of an update trained from `start` at `rank`, in the codec's form.
 
     Raises LayoutRefused for any difference from what it must be. The values are not read.
     """
-    expected = expected_shapes(read_layout(start), rank)
+    expected = expected_shapes(start, rank)
     if codec == PLAIN:
         layout = read_layout(path)
         check_layout(layout, expected)

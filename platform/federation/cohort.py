@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from math import fsum, isfinite
 from pathlib import Path
 
+from federation.coded import PLAIN
 from federation.layout import (
     A_SUFFIX,
     B_SUFFIX,
@@ -18,8 +19,8 @@ from federation.layout import (
     lora_factor,
     modules_of,
     ranks_of,
-    read_layout,
 )
+from federation.sources import Source, open_update
 from federation.strategies import AggregationRefused
 from federation.tensors import TensorFile
 
@@ -28,22 +29,43 @@ MAGNITUDE = ".lora_magnitude_vector"  # of DoRA; one value for each output, aver
 
 @dataclass(frozen=True, slots=True)
 class WeightedUpdate:
-    """An accepted update: its file, its weight (examples), the rank it was trained at."""
+    """An accepted update: its file, its weight (examples), the rank it was trained at.
+
+    `codec`: the form it came in. `start`: the adapter it was trained from, where that is not the
+    round's. `norm`: how far it moves the model, where that was measured (`engine.change_norm`).
+    `is_root`: it was trained on data that all trust, and only serves to judge the others.
+    """
 
     path: Path
     weight: float
     rank: int
     digest: str
+    codec: str = PLAIN
+    start: Path | None = None
+    norm: float | None = None
+    is_root: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Open files of a round. Updates, files and shares are in the order of the digests."""
+    """Open files of a round. Updates, files, starts and shares are in the order of the digests.
+
+    `starts`: what each update was trained from; mostly `start` itself.
+    """
 
     start: TensorFile
     updates: tuple[WeightedUpdate, ...]
-    files: tuple[TensorFile, ...]
+    files: tuple[Source, ...]
+    starts: tuple[TensorFile, ...]
     shares: tuple[float, ...]  # weights over their sum
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        return tuple(update.digest for update in self.updates)
+
+    def is_stale(self, one: int) -> bool:
+        """Whether an update was trained from something else than the round's start."""
+        return self.starts[one] is not self.start
 
 
 def open_cohort(files: ExitStack, start: Path, updates: Sequence[WeightedUpdate]) -> Cohort:
@@ -52,9 +74,28 @@ def open_cohort(files: ExitStack, start: Path, updates: Sequence[WeightedUpdate]
     ordered = tuple(sorted(updates, key=lambda update: (update.digest, update.weight)))
     base = files.enter_context(TensorFile(start))
     _check_start(base.layout)
-    opened = tuple(files.enter_context(_checked(base.layout, update)) for update in ordered)
+    starts = tuple(_start_of(files, base, update) for update in ordered)
+    opened = tuple(
+        files.enter_context(closing(_checked(own, update)))
+        for own, update in zip(starts, ordered, strict=True)
+    )
     total = fsum(update.weight for update in ordered)
-    return Cohort(base, ordered, opened, tuple(update.weight / total for update in ordered))
+    shares = tuple(update.weight / total for update in ordered)
+    return Cohort(base, ordered, opened, starts, shares)
+
+
+def _start_of(files: ExitStack, base: TensorFile, update: WeightedUpdate) -> TensorFile:
+    """What an update was trained from, which is of the same layout as the round's start."""
+    if update.start is None:
+        return base
+    own = files.enter_context(TensorFile(update.start))
+    _check_start(own.layout)
+    rank = max(ranks_of(base.layout), default=1)
+    try:
+        check_layout(own.layout, expected_shapes(base.layout, rank))
+    except LayoutRefused as error:
+        raise AggregationRefused(error.code, f"an earlier start: {error.detail}") from error
+    return own
 
 
 def _check_updates(updates: Sequence[WeightedUpdate]) -> None:
@@ -79,12 +120,10 @@ def _check_start(layout: Layout) -> None:
         raise AggregationRefused("unequal_ranks", f"the start has ranks {sorted(ranks)}")
 
 
-def _checked(start: Layout, update: WeightedUpdate) -> TensorFile:
-    if update.rank > min(ranks_of(start), default=update.rank):
+def _checked(start: TensorFile, update: WeightedUpdate) -> Source:
+    if update.rank > min(ranks_of(start.layout), default=update.rank):
         raise AggregationRefused("rank_too_large", f"{update.digest}: rank {update.rank}")
     try:
-        layout = read_layout(update.path)
-        check_layout(layout, expected_shapes(start, update.rank))
+        return open_update(update.path, start=start, rank=update.rank, codec=update.codec)
     except LayoutRefused as error:
         raise AggregationRefused(error.code, f"{update.digest}: {error.detail}") from error
-    return TensorFile(update.path, layout)

@@ -2,34 +2,55 @@
 
 What is aggregated is the change of the model,
 
-    ΔW' = ΔW₀ + Σ pᵢ (s·BᵢAᵢ − s·cut_rᵢ(B₀A₀)),    pᵢ = weightᵢ / Σ weight,
+    ΔW' = ΔW₀ + Σ wᵢ (s·BᵢAᵢ − s·cut_rᵢ(B₀A₀)),
 
 where cut_r keeps the leading r components, those that the participation started from. Tensors that
-are no LoRA factors move by Σ pᵢ (xᵢ − x₀). Modules are walked one by one, plain tensors in blocks:
-memory holds a few of the largest pair, and does not grow with the number of updates or modules.
+are no LoRA factors move by Σ wᵢ (xᵢ − x₀). The weights come from the shares of the examples, from
+the bound on the norm of each change, and from a rule that judges the evidence; a combination other
+than the mean takes the changes piece by piece instead.
+
+Modules are walked one by one, plain tensors in pieces, each read once in a pass: one pass for the
+evidence where it is needed and not yet there, one for the result. Memory holds a few of the
+largest pair for each core, and does not grow with the number of updates or modules.
 
 The same inputs give the same bytes on the same kind of processor, in whatever order they come and
-whatever number of threads torch has: updates are sorted by digest, sums run in float64 in a fixed
-order, and one thread does the work.
+however many cores there are: updates are sorted by digest, sums run in float64 in a fixed order,
+and each part of the model is computed by one thread.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from math import isfinite, sqrt
+from math import sqrt
 from pathlib import Path
 
-import torch
+from federation.cohort import Cohort, WeightedUpdate, open_cohort
+from federation.cores import in_order
+from federation.judging import weights_of
+from federation.layout import modules_of, ranks_of
+from federation.measuring import measure
+from federation.method import Method
+from federation.reading import Module, members_of, parts_of, read_pair
+from federation.rules import Evidence, Weights
+from federation.strategies import AggregationRefused
+from federation.strategies.base import error_of, ideal
+from federation.tensors import BLOCK_VALUES, TensorFile
+from federation.walk import Walk
 
-from federation.cohort import WeightedUpdate, open_cohort
-from federation.strategies import AggregationRefused, configured
-from federation.transforms import NormClip
-from federation.walk import Recipe, Walk, norm_of_change
+__all__ = [
+    "AggregationRefused",
+    "AggregationReport",
+    "Method",
+    "WeightedUpdate",
+    "aggregate",
+    "change_norm",
+    "evidence_of",
+]
 
-__all__ = ["AggregationRefused", "AggregationReport", "WeightedUpdate", "aggregate", "change_norm"]
+MOST_COSINES = 100  # updates up to which the report holds all of their cosines
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +58,11 @@ class AggregationReport:
     """What the engine did.
 
     `digest` names the written bytes. `relative_error` is ‖ΔW' − exact ΔW'‖ / ‖exact ΔW'‖ over all
-    modules, where clipping counts as exact; `discarded_energy` the share of the squared singular
-    values cut away; `ranks` the components in use by module; `norms` how far each update moved the
-    model, by its digest; `bound` the norm bound in force; `clipped` whom it scaled down.
+    modules, where what rule and bound make of the weights counts as exact; `discarded_energy` the
+    share of the squared singular values cut away; `ranks` the components in use by module; by
+    digest: `norms`, how far each update moved the model, and `weights`, what it counted; `bound`
+    the norm bound in force; `clipped` whom it scaled down; `cosines` between the updates in the
+    order of `norms`, where evidence was taken.
     """
 
     digest: str
@@ -47,8 +70,10 @@ class AggregationReport:
     discarded_energy: float
     ranks: dict[str, int]
     norms: dict[str, float]
+    weights: dict[str, float]
     bound: float | None
     clipped: tuple[str, ...]
+    cosines: list[list[float]] | None
     seconds: float
 
     def as_dict(self) -> dict[str, object]:
@@ -60,76 +85,97 @@ def aggregate(
     *,
     start: Path,
     updates: Sequence[WeightedUpdate],
-    strategy: str,
-    scale: float,
-    rank: int,
-    energy: float,
-    clip: float | None,
+    method: Method,
     target: Path,
+    evidence: Evidence | None = None,
 ) -> AggregationReport:
     """Write the adapter that follows from `start` and its updates to `target`.
 
-    `scale` is the LoRA scale s, one for all; `rank` is the result's. Files are checked against the
-    layout of `start`; their digests are taken as given. One walk yields norms and result together;
-    a second one follows only where a norm exceeds the bound. Called again, it writes the same
-    bytes. Raises AggregationRefused, and then leaves no usable target.
+    Files are checked against the layout of `start`; their digests are taken as given, and so are
+    norms and `evidence` where they are there: what is missing of what the method needs is measured
+    first. Called again, it writes the same bytes. Raises AggregationRefused, and then leaves no
+    usable target.
     """
     began = time.perf_counter()
-    _check_request(scale, rank)
-    recipe, clipping = Recipe(configured(strategy, energy=energy), scale, rank), NormClip(clip)
-    with _one_thread(), ExitStack() as files:
+    with ExitStack() as files:
         cohort = open_cohort(files, start, updates)
-        walk = Walk(cohort, recipe, cohort.shares)
+        _check_ranks(cohort, method)
+        evidence = _evidence(cohort, method, evidence)
+        judged = weights_of(cohort, method, evidence)
+        walk = Walk(cohort, method, judged.weights)
         digest = walk.write(target)
-        norms, factors = walk.norms, clipping.factors(walk.norms)
-        if min(factors) < 1.0:
-            walk = Walk(
-                cohort, recipe, [s * f for s, f in zip(cohort.shares, factors, strict=True)]
-            )
-            digest = walk.write(target)
-    names = [update.digest for update in cohort.updates]
+        if method.strategy.averages_factors:
+            _measure_error(walk, cohort, judged.weights, target)
+    few = evidence is not None and len(evidence) <= MOST_COSINES
     return AggregationReport(
         digest=digest,
         relative_error=sqrt(_share(walk.error, walk.ideal)),
         discarded_energy=_share(walk.discarded, walk.ideal),
         ranks=walk.ranks,
-        norms=dict(zip(names, norms, strict=True)),
-        bound=clipping.limit(norms),
-        clipped=tuple(n for n, factor in zip(names, factors, strict=True) if factor < 1.0),
+        norms=dict(zip(cohort.digests, judged.norms, strict=True)),
+        weights=dict(zip(cohort.digests, judged.weights.products, strict=True)),
+        bound=judged.bound,
+        clipped=judged.clipped,
+        cosines=evidence.cosines if evidence and few else None,
         seconds=time.perf_counter() - began,
     )
 
 
-def change_norm(*, start: Path, update: Path, rank: int, scale: float) -> float:
-    """How far an update trained at `rank` moves the model: the same figure as in `norms`.
+def evidence_of(*, start: Path, updates: Sequence[WeightedUpdate], scale: float) -> Evidence:
+    """Inner products of what the updates do to the model; the same whenever it is asked.
+
+    Raises AggregationRefused where an update does not fit `start` or holds NaN or infinity.
+    """
+    with ExitStack() as files:
+        return measure(open_cohort(files, start, updates), scale)
+
+
+def change_norm(
+    *, start: Path, update: Path, rank: int, scale: float, codec: str = "fp32"
+) -> float:
+    """How far an update trained at `rank` moves the model.
 
     Raises AggregationRefused where the update does not fit `start` or holds NaN or infinity.
     """
-    with _one_thread(), ExitStack() as files:
-        cohort = open_cohort(files, start, [WeightedUpdate(update, 1.0, rank, "the update")])
-        moved = norm_of_change(cohort.start, cohort.files[0], scale)
-    if not isfinite(moved):
-        raise AggregationRefused("non_finite", "the update holds NaN or infinity")
-    return moved
+    one = WeightedUpdate(update, 1.0, rank, "the update", codec)
+    return evidence_of(start=start, updates=[one], scale=scale).norm(0)
 
 
-def _check_request(scale: float, rank: int) -> None:
-    if rank < 1:
-        raise AggregationRefused("rank_zero", "the rank of an adapter is at least 1")
-    if not (isfinite(scale) and scale > 0):
-        raise AggregationRefused("scale", f"{scale} is no LoRA scale")
+def _check_ranks(cohort: Cohort, method: Method) -> None:
+    """Averaged factors are averaged value by value, so all of them have one shape."""
+    ranks = {method.rank, *ranks_of(cohort.start.layout)}
+    if method.strategy.averages_factors and modules_of(cohort.start.layout):
+        ranks |= {update.rank for update in cohort.updates}
+        if len(ranks) > 1:
+            raise AggregationRefused("unequal_ranks", f"ranks {sorted(ranks)} cannot be averaged")
+
+
+def _evidence(cohort: Cohort, method: Method, given: Evidence | None) -> Evidence | None:
+    if given is not None:
+        return given.of(cohort.digests)
+    is_measured = all(update.norm is not None for update in cohort.updates)
+    if is_measured and not method.rule.needs_evidence:
+        return None
+    return measure(cohort, method.scale)
+
+
+def _measure_error(walk: Walk, cohort: Cohort, weights: Weights, target: Path) -> None:
+    """How far what was written is from the exact change, for a strategy that does not say."""
+    with TensorFile(target) as written:
+
+        def compared(module: Module) -> tuple[str, int, float, float]:
+            start = read_pair(cohort.start, module.name)
+            exact = ideal(start, members_of(cohort, module.name, weights.products))
+            published = read_pair(written, module.name)
+            return module.name, published.rank, *error_of(published, exact)
+
+        parts = parts_of(cohort, values=BLOCK_VALUES)
+        modules = (part for part in parts if isinstance(part, Module))
+        for name, rank, total, error in in_order(compared, modules):
+            walk.ranks[name] = rank
+            walk.ideal += total
+            walk.error += error
 
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """LAPACK and BLAS round differently with every number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -28,7 +28,7 @@ from federation.layout import (
     read_layout,
 )
 
-BLOCK_VALUES = 128 << 10  # of one block: half a megabyte of fp32 stays in the processor's cache
+BLOCK_VALUES = 64 << 10  # of one block: a quarter of a megabyte of fp32 stays in a core's cache
 DTYPES = MappingProxyType(
     {
         "F32": torch.float32,

@@ -2,121 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import hypot, isfinite, prod
+from math import isfinite
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from federation.cohort import Cohort
-from federation.layout import A_SUFFIX, B_SUFFIX, expected_shapes, lora_factor
-from federation.pairs import Pair, change, norm
-from federation.strategies import AggregationRefused, Strategy
-from federation.tensors import TensorFile, blocks_of, norm_of, stream_adapter
+from federation.cores import in_order
+from federation.layout import A_SUFFIX, B_SUFFIX, expected_shapes
+from federation.measuring import dense_rows
+from federation.method import Method
+from federation.reading import (
+    Module,
+    Piece,
+    changes_of,
+    check_finite,
+    members_of,
+    parts_of,
+    read_pair,
+    values_beside,
+)
+from federation.rules import Weights
+from federation.strategies import AggregationRefused, ChangeStrategy, Combined
+from federation.tensors import BLOCK_VALUES, norm_of, stream_adapter
+
+Blocks = tuple[tuple[str, Tensor], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """What is the same in every walk: the strategy, the LoRA scale, the rank of the result."""
+class Done:
+    """What became of one part of the model; `module` says what a strategy did to a pair."""
 
-    strategy: Strategy
-    scale: float
-    rank: int
+    part: Module | Piece
+    blocks: Blocks
+    module: Combined | None = None
 
 
 class Walk:
-    """Combines a cohort under fixed weights, and keeps what it saw on the way.
+    """Combines a cohort under fixed weights, and keeps what strategies said on the way.
 
-    After `write`: `norms` says how far each update moved the model, `ranks` the components in use
-    by module; `ideal`, `error` and `discarded` are sums of the strategy's squares.
+    After `write`: `ranks` has the components in use by module; `ideal`, `error` and `discarded`
+    are sums of the strategy's squares.
     """
 
-    def __init__(self, cohort: Cohort, recipe: Recipe, weights: Sequence[float]) -> None:
-        self.norms = [0.0] * len(cohort.files)
+    def __init__(self, cohort: Cohort, method: Method, weights: Weights) -> None:
         self.ranks: dict[str, int] = {}
         self.ideal = self.error = self.discarded = 0.0
         self._cohort = cohort
-        self._recipe = recipe
+        self._method = method
         self._weights = weights
+        self._products = weights.products
+        stale = (cohort.is_stale(one) for one in range(len(cohort.files)))
+        fresh = [0.0 if is_stale else p for is_stale, p in zip(stale, self._products, strict=True)]
+        self._left = 1.0 - sum(fresh)
 
     def write(self, target: Path) -> str:
         """Write the combined adapter; returns its SHA-256."""
-        expected = expected_shapes(self._cohort.start.layout, self._recipe.rank)
+        expected = expected_shapes(self._cohort.start.layout, self._method.rank)
         shapes = {name: shape for name, (_, shape) in expected.items()}
         return stream_adapter(target, shapes, self._blocks())
 
     def _blocks(self) -> Iterator[tuple[str, Tensor]]:
-        for name in sorted(self._cohort.start.layout.tensors):
-            match lora_factor(name):
-                case "A":  # the name of its B is the next
-                    yield from self._pair(name.removesuffix(A_SUFFIX))
-                case None:
-                    yield from self._plain(name)
+        for done in in_order(self._combined, self._parts()):
+            if done.module and isinstance(done.part, Module):
+                self.ranks[done.part.name] = done.module.rank
+                self.ideal += done.module.ideal_square
+                self.error += done.module.error_square
+                self.discarded += done.module.discarded_square
+            yield from done.blocks
 
-    def _pair(self, module: str) -> Iterator[tuple[str, Tensor]]:
-        start = read_pair(self._cohort.start, module)
-        updates = self._updates(module, start)
-        combined = self._recipe.strategy.combine_pair(start, updates, self._recipe.rank)
-        self.ranks[module] = combined.rank
-        self.ideal += combined.ideal_square
-        self.error += combined.error_square
-        self.discarded += combined.discarded_square
-        yield module + A_SUFFIX, _checked(combined.pair.a)
-        yield module + B_SUFFIX, _checked(combined.pair.b)
+    def _parts(self) -> Iterator[Module | Piece]:
+        is_streamed = self._method.combination.is_linear
+        values = BLOCK_VALUES if is_streamed else values_beside(len(self._cohort.files))
+        by_module = not self._method.strategy.averages_factors
+        return parts_of(self._cohort, values=values, by_module=by_module)
 
-    def _updates(self, module: str, start: Pair) -> Iterator[tuple[float, Pair]]:
-        for index, file in enumerate(self._cohort.files):
-            pair = read_pair(file, module)
-            self._measure(index, self._recipe.scale * _moved(start, pair))
-            yield self._weights[index], pair
+    def _combined(self, part: Module | Piece) -> Done:
+        if isinstance(part, Module):
+            return self._module(part)
+        is_linear = self._method.combination.is_linear
+        found = self._mean(part) if is_linear else self._coordinates(part)
+        return Done(part, ((part.name, self._checked(part, found)),))
 
-    def _plain(self, name: str) -> Iterator[tuple[str, Tensor]]:
-        for first, last in blocks_of(prod(self._cohort.start.layout.tensors[name].shape)):
-            start = self._cohort.start.values(name, first, last).double()
-            total = torch.zeros_like(start)
-            for index, file in enumerate(self._cohort.files):
-                moved = file.values(name, first, last) - start
-                self._measure(index, norm_of(moved))
-                total.add_(moved, alpha=self._weights[index])
-            yield name, _checked(total.add_(start))
+    def _mean(self, piece: Piece) -> Tensor:
+        """The sum start + Σ wᵢ (xᵢ − startᵢ), each value read once and added to one running sum."""
+        cohort, place = self._cohort, (piece.name, piece.first, piece.last)
+        total = cohort.start.values(*place).double().mul_(self._left)
+        for one, (file, weight) in enumerate(zip(cohort.files, self._products, strict=True)):
+            total.add_(file.values(*place), alpha=weight)
+            if cohort.is_stale(one):
+                total.add_(cohort.starts[one].values(*place), alpha=-weight)
+        return total
 
-    def _measure(self, index: int, moved: float) -> None:
-        if not isfinite(moved):
-            digest = self._cohort.updates[index].digest
-            raise AggregationRefused("non_finite", f"{digest} holds NaN or infinity")
-        self.norms[index] = hypot(self.norms[index], moved)
+    def _coordinates(self, piece: Piece) -> Tensor:
+        changes = changes_of(self._cohort, piece, self._weights.factors)
+        moved = self._counted(changes)
+        return moved + self._cohort.start.values(piece.name, piece.first, piece.last)
 
+    def _counted(self, changes: Tensor) -> Tensor:
+        """The combination of those changes that have a share."""
+        shares = torch.tensor(self._weights.shares, dtype=torch.float64)
+        counts = shares > 0
+        if not bool(counts.all()):
+            changes, shares = changes[counts], shares[counts]
+        return self._method.combination.combine(changes, shares)
 
-def norm_of_change(start: TensorFile, update: TensorFile, scale: float) -> float:
-    """How far one update moves the model: the norm that a walk would measure."""
-    total = 0.0
-    for name, info in sorted(start.layout.tensors.items()):
-        match lora_factor(name):
-            case "A":
-                pairs = (read_pair(file, name.removesuffix(A_SUFFIX)) for file in (start, update))
-                total = hypot(total, scale * _moved(*pairs))
-            case None:
-                for first, last in blocks_of(prod(info.shape)):
-                    values = update.values(name, first, last).double()
-                    total = hypot(total, norm_of(values - start.values(name, first, last)))
-    return total
+    def _module(self, module: Module) -> Done:
+        strategy, rank = self._method.strategy, self._method.rank
+        assert isinstance(strategy, ChangeStrategy)
+        start = read_pair(self._cohort.start, module.name)
+        if self._method.combination.is_linear:
+            members = members_of(self._cohort, module.name, self._products)
+            combined = strategy.combine(start, members, rank)
+        else:
+            combined = strategy.approximate(start, self._dense(module, start.size), rank)
+        pair = combined.pair
+        blocks = (
+            (module.name + A_SUFFIX, self._checked(module, pair.a)),
+            (module.name + B_SUFFIX, self._checked(module, pair.b)),
+        )
+        return Done(module, blocks, combined)
 
+    def _dense(self, module: Module, size: tuple[int, int]) -> Tensor:
+        """What the combination makes of the matrices of a module's changes, row by row."""
+        change = torch.empty(size, dtype=torch.float64)
+        for rows, changes in dense_rows(self._cohort, module, self._weights.factors):
+            change[rows] = self._counted(changes).reshape(-1, size[1])
+        return change
 
-def _moved(start: Pair, update: Pair) -> float:
-    return norm(change(start.leading(update.rank), update))
-
-
-def read_pair(file: TensorFile, module: str) -> Pair:
-    """Both factors in float64; those of convolutions as the matrices they stand for."""
-    b, a = file.tensor(module + B_SUFFIX), file.tensor(module + A_SUFFIX)
-    return Pair(b.flatten(1).double(), a.flatten(1).double())
-
-
-def _checked(block: Tensor) -> Tensor:
-    """The block as it will be stored, refused where fp32 cannot hold it."""
-    stored = block.float()
-    if not isfinite(norm_of(stored)):
-        raise AggregationRefused("non_finite", "the result is too large for fp32")
-    return stored
+    def _checked(self, part: Module | Piece, block: Tensor) -> Tensor:
+        """The block as it will be stored, refused where fp32 cannot hold it."""
+        stored = block.float()
+        if not isfinite(norm_of(stored)):
+            check_finite(self._cohort, part)
+            raise AggregationRefused("non_finite", "the result is too large for fp32")
+        return stored

@@ -8,9 +8,11 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
-from federation.engine import AggregationReport, WeightedUpdate, aggregate
+from federation.engine import AggregationReport, Method, WeightedUpdate, aggregate
 from federation.pairs import Pair
+from federation.strategies import configured
 from federation.tensors import write_adapter
+from federation.transforms import NormClip
 
 MODULE = "base_model.model.encoder.query"
 HEAD = "base_model.model.classifier.weight"
@@ -22,6 +24,25 @@ def adapter(pair: Pair | None = None, **plain: Tensor) -> dict[str, Tensor]:
     if pair is not None:
         tensors |= {f"{MODULE}.lora_A.weight": pair.a, f"{MODULE}.lora_B.weight": pair.b}
     return tensors
+
+
+def method(
+    strategy: str = "stack_svd",
+    *,
+    scale: float = 1.0,
+    rank: int = 1,
+    energy: float = 1.0,
+    clip: float | None = None,
+    **parts: object,
+) -> Method:
+    """A method with the least to say."""
+    return Method(
+        strategy=configured(strategy, energy=energy),
+        scale=scale,
+        rank=rank,
+        clip=NormClip(clip),
+        **parts,  # type: ignore[arg-type]
+    )
 
 
 class Workshop:
@@ -43,17 +64,12 @@ class Workshop:
         return digest
 
     def aggregate(self, strategy: str = "stack_svd", **changed: object) -> AggregationReport:
-        settings: dict[str, object] = {
-            "start": self.start,
-            "updates": self.updates,
-            "strategy": strategy,
-            "scale": 1.0,
-            "rank": 1,
-            "energy": 1.0,
-            "clip": None,
-            "target": self.target,
-        }
-        return aggregate(**(settings | changed))  # type: ignore[arg-type]
+        given: dict[str, object] = {"start": self.start, "updates": self.updates}
+        for name in ("start", "updates", "target", "evidence"):
+            if name in changed:
+                given[name] = changed.pop(name)
+        given.setdefault("target", self.target)
+        return aggregate(method=method(strategy, **changed), **given)  # type: ignore[arg-type]
 
     def result(self) -> dict[str, Tensor]:
         return load_file(self.target)

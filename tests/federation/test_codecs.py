@@ -25,9 +25,10 @@ from federation.coded import (
     check_update,
     coded_bytes,
 )
-from federation.codings import Feedback, codecs, decode_update, encode_update
+from federation.codings import Feedback, codecs, encode_update
 from federation.layout import LayoutRefused, expected_shapes, read_layout
 from federation.plan import Plan, Transfer
+from federation.sources import decode_update
 from federation.strategies import keeps_basis, strategies
 from federation.tensors import BLOCK_VALUES, check_values, sha256_of, write_adapter
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
@@ -320,17 +321,17 @@ def test_a_file_that_differs_in_anything_is_refused(wire, how):
     wire.encode("int8")
     spoilt(wire, how)
     with pytest.raises(LayoutRefused) as refused:
-        check_update(wire.coded, start=wire.start, rank=3, codec="int8")
+        check_update(wire.coded, start=read_layout(wire.start), rank=3, codec="int8")
     assert refused.value.code == how
 
 
 def test_weights_do_not_pass_for_a_change_nor_a_change_for_weights(wire):
     wire.encode("bf16")
     with pytest.raises(LayoutRefused, match="dtype_mismatch"):
-        check_update(wire.coded, start=wire.start, rank=3, codec=PLAIN)
+        check_update(wire.coded, start=read_layout(wire.start), rank=3, codec=PLAIN)
     with pytest.raises(LayoutRefused, match="codec_mismatch"):
-        check_update(wire.update, start=wire.start, rank=3, codec="bf16")
-    check_update(wire.update, start=wire.start, rank=3, codec=PLAIN)
+        check_update(wire.update, start=read_layout(wire.start), rank=3, codec="bf16")
+    check_update(wire.update, start=read_layout(wire.start), rank=3, codec=PLAIN)
 
 
 def test_scales_may_not_take_a_tensors_place(tmp_path):
@@ -343,7 +344,8 @@ PROGRAM = """
 import json, resource, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
-from federation.codings import Feedback, decode_update, encode_update
+from federation.codings import Feedback, encode_update
+from federation.sources import decode_update
 
 def peak_of(folder):
     start, update, coded, left = (folder / name for name in ("start", "update", "coded", "left"))

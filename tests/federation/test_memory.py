@@ -20,7 +20,8 @@ PROGRAM = """
 import json, resource, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
-from federation.engine import WeightedUpdate, aggregate
+from federation.engine import Method, WeightedUpdate, aggregate
+from federation.strategies import configured
 
 folder, strategy = Path(sys.argv[2]), sys.argv[3]
 
@@ -28,10 +29,8 @@ def peak_of(count):
     updates = [
         WeightedUpdate(folder / f"{i % 3}", 1.0 + i, 8, f"{i:064x}") for i in range(count)
     ]
-    aggregate(
-        start=folder / "start", updates=updates, strategy=strategy, scale=2.0, rank=8,
-        energy=1.0, clip=None, target=folder / "target",
-    )
+    method = Method(strategy=configured(strategy), scale=2.0, rank=8)
+    aggregate(start=folder / "start", updates=updates, method=method, target=folder / "target")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 print(json.dumps([peak_of(3), peak_of(48)]))

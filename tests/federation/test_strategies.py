@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from federation.combinations import combinations
 from federation.pairs import Pair, norm
 from federation.registry import UnknownName
-from federation.strategies import AggregationRefused, Combined, configured, strategies
+from federation.strategies import ChangeStrategy, Combined, Member, configured, strategies
+from federation.strategies.base import error_of, ideal
 from federation.strategies.stack_svd import core_svd
 from tests.federation.reference import dense_change, distance, truncated
 from tests.strategies import Round, moved, random_pair, regauged, rounds, seeded
 
 # What averages factors is not exact and says so; whatever else is registered has to be.
-FACTOR_WISE = {"fedavg"}
 ALL = sorted(strategies)
+FACTOR_WISE = {name for name in ALL if configured(name).averages_factors}
 EXACT = sorted(set(strategies) - FACTOR_WISE)
 
 
 def combine(name: str, case: Round, rank: int | None = None, **settings: float) -> Combined:
     strategy = configured(name, **settings)
-    return strategy.combine_pair(case.start, case.updates, rank or roomy(name, case))
+    if isinstance(strategy, ChangeStrategy):
+        return strategy.combine(case.start, members(case), rank or case.width)
+    pair = Pair(mean(case, lambda p: p.b), mean(case, lambda p: p.a))
+    total, error = error_of(pair, ideal(case.start, members(case)))
+    return Combined(pair, pair.rank, total, error, 0.0)
 
 
-def roomy(name: str, case: Round) -> int:
-    """A rank at which the strategy cuts nothing away."""
-    return case.start.rank if name in FACTOR_WISE else case.width
+def mean(case: Round, factor: Callable[[Pair], Tensor]) -> Tensor:
+    """One factor as the engine averages it: like any tensor."""
+    start = factor(case.start)
+    changes = torch.stack([(factor(pair) - start).flatten() for _, pair in case.updates])
+    shares = torch.tensor([weight for weight, _ in case.updates], dtype=torch.float64)
+    return start + combinations["mean"]().combine(changes, shares).reshape(start.shape)
+
+
+def members(case: Round) -> list[Member]:
+    return [Member(weight, pair) for weight, pair in case.updates]
 
 
 def having_weight(case: Round, weights: list[float]) -> Round:
@@ -229,18 +245,9 @@ def test_many_updates_of_a_small_module_stay_exact():
 @pytest.mark.parametrize("name", ALL)
 def test_a_round_that_did_nothing_to_nothing_is_no_error(name):
     start = Pair(torch.zeros(4, 2).double(), random_pair(seeded(0), 4, 5, 2).a)
-    combined = configured(name, energy=0.9).combine_pair(start, [(1.0, start)], 2)
+    combined = combine(name, Round(start, [(1.0, start)]), 2, energy=0.9)
     assert norm(combined.pair) == 0
     assert combined.ideal_square == combined.error_square == 0
-
-
-def test_averaging_factors_needs_equal_ranks():
-    generator = seeded(2)
-    start = random_pair(generator, 5, 5, 3)
-    case = Round(start, [(0.5, moved(generator, start.leading(r))) for r in (2, 3)])
-    with pytest.raises(AggregationRefused) as refused:
-        combine("fedavg", case, 3)
-    assert refused.value.code == "unequal_ranks"
 
 
 @pytest.mark.parametrize("energy", [0.0, -1.0, 1.5, float("nan")])

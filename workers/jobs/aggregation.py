@@ -21,10 +21,12 @@ from hub.catalogue.storage import store
 from hub.ledger.services import publish_and_meter
 from hub.runs import services
 from hub.runs.services import Claim
-from jobs.folders import plain_update, scratch
+from jobs.folders import scratch
 
 if TYPE_CHECKING:
-    from federation.engine import AggregationReport
+    from federation.engine import AggregationReport, WeightedUpdate
+    from federation.plan import Plan
+    from hub.runs.models import Update
 
 
 def aggregate_claimed(claim: Claim) -> None:
@@ -56,27 +58,27 @@ def aggregate_claimed(claim: Claim) -> None:
 
 
 def compute(claim: Claim, target: Path) -> AggregationReport:
-    """Run the engine over the claim's inputs, decoded beside `target`, which it writes."""
-    from federation.engine import WeightedUpdate, aggregate
+    """Run the engine over the claim's inputs, and write what comes of them to `target`."""
+    from federation.engine import Method, aggregate
 
-    plan = claim.plan
     return aggregate(
         start=store().local_path(claim.start),
-        updates=[
-            WeightedUpdate(
-                path=plain_update(u, plan, target.parent),
-                weight=float(u.examples),
-                rank=u.rank,
-                digest=u.artifact_id,
-            )
-            for u in claim.updates
-        ],
-        strategy=plan.aggregation.strategy,
-        scale=plan.adapter.scale,
-        rank=plan.adapter.rank,
-        energy=plan.aggregation.energy,
-        clip=plan.aggregation.clip,
+        updates=[weighted(update, claim.plan) for update in claim.updates],
+        method=Method.of(claim.plan),
         target=target,
+    )
+
+
+def weighted(update: Update, plan: Plan) -> WeightedUpdate:
+    """An update as the engine takes it."""
+    from federation.engine import WeightedUpdate
+
+    return WeightedUpdate(
+        path=store().local_path(update.artifact_id),
+        weight=float(update.examples),
+        rank=update.rank,
+        digest=update.artifact_id,
+        codec=plan.transfer.codec,
     )
 
 

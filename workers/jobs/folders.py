@@ -1,4 +1,4 @@
-"""Where jobs put files while they work: decoded updates, base models as folders."""
+"""Where jobs put files while they work, and base models as folders."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from federation.coded import PLAIN
-from federation.plan import Plan
 from hub.catalogue.models import BaseModel
 from hub.catalogue.storage import store
-from hub.runs.models import Update
 
 
 @contextmanager
@@ -24,28 +21,6 @@ def scratch() -> Iterator[Path]:
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as folder:
         yield Path(folder)
-
-
-def plain_update(update: Update, plan: Plan, folder: Path) -> Path:
-    """The weights that an update stands for; those of a coded one are written to the folder.
-
-    Raises:
-        LayoutRefused: the file is not what the plan's codec makes of an update.
-    """
-    from federation.codings import decode_update
-
-    path = store().local_path(update.artifact_id)
-    if plan.transfer.codec == PLAIN:
-        return path
-    target = folder / f"{update.artifact_id}.safetensors"
-    decode_update(
-        start=store().local_path(update.round.start_id),
-        update=path,
-        rank=update.rank,
-        codec=plan.transfer.codec,
-        target=target,
-    )
-    return target
 
 
 def base_folder(base_model: BaseModel) -> Path:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from federation.coded import check_update
-from federation.layout import LayoutRefused, read_layout
-from federation.plan import Plan
 from hub.catalogue.storage import store
 from hub.runs.models import Update, UpdateState
-from jobs.folders import plain_update, scratch
 
 SUSPICIOUS = 20.0  # times the median norm of the run's accepted updates
 ENOUGH = 3  # accepted updates before norms are compared
@@ -27,25 +22,21 @@ class Finding:
 
 
 def examine(update: Update) -> Finding:
-    """Check layout, values and norm, decoded. Examined twice, the finding is the same."""
-    plan, start = update.round.run.typed_plan, store().local_path(update.round.start_id)
-    path = store().local_path(update.artifact_id)
-    with scratch() as folder:
-        try:
-            check_update(path, start=start, rank=update.rank, codec=plan.transfer.codec)
-            norm = _norm(plain_update(update, plan, folder), start, update.rank, plan)
-        except LayoutRefused as refused:
-            return Finding(UpdateState.REJECTED, refused.code, evidence={"detail": refused.detail})
+    """Check layout, values and norm in one pass. Examined twice, the finding is the same."""
+    from federation.engine import AggregationRefused, change_norm
+
+    plan = update.round.run.typed_plan
+    try:
+        norm = change_norm(
+            start=store().local_path(update.round.start_id),
+            update=store().local_path(update.artifact_id),
+            rank=update.rank,
+            scale=plan.adapter.scale,
+            codec=plan.transfer.codec,
+        )
+    except AggregationRefused as refused:
+        return Finding(UpdateState.REJECTED, refused.code, evidence={"detail": refused.detail})
     return weigh(norm, earlier_norms(update))
-
-
-def _norm(path: Path, start: Path, rank: int, plan: Plan) -> float:
-    """How far the update moves the model; raises LayoutRefused where a value is not finite."""
-    from federation.engine import change_norm
-    from federation.tensors import check_values
-
-    check_values(path, read_layout(path))
-    return change_norm(start=start, update=path, rank=rank, scale=plan.adapter.scale)
 
 
 def weigh(norm: float, earlier: list[float]) -> Finding:

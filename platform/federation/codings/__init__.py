@@ -7,7 +7,7 @@ in `federation.coded`.
 
 from federation.codings import bf16, int8, nf4
 from federation.codings.base import Codec, Coded, codecs
-from federation.codings.files import Feedback, decode_update, encode_update
+from federation.codings.files import Feedback, decoded, encode_update
 
 __all__ = [
     "Codec",
@@ -15,7 +15,7 @@ __all__ = [
     "Feedback",
     "bf16",
     "codecs",
-    "decode_update",
+    "decoded",
     "encode_update",
     "int8",
     "nf4",

@@ -20,7 +20,6 @@ from federation.coded import (
     FORMS,
     SCALES,
     Expected,
-    check_update,
     coded_bytes,
     coded_header,
 )
@@ -33,7 +32,7 @@ from federation.layout import (
     parse_header,
     read_layout,
 )
-from federation.tensors import TensorFile, blocks_of, cut_rank, norm_of, stream_adapter
+from federation.tensors import TensorFile, blocks_of, norm_of, stream_adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +73,6 @@ def encode_update(
             return
         shapes = {name: s for name, (_, s) in expected.items() if feedback.holds(name)}
         stream_adapter(feedback.left, shapes, (one for one in lost if one[0] in shapes))
-
-
-def decode_update(*, start: Path, update: Path, rank: int, codec: str, target: Path) -> str:
-    """Write the adapter that a coded update stands for; returns its SHA-256.
-
-    `start` is the round's, at its full rank. Raises LayoutRefused where the update is not exactly
-    what the codec makes of one trained at `rank`; its values are not looked at.
-    """
-    layout = check_update(update, start=start, rank=rank, codec=codec)
-    cut = target.with_name(f"{target.name}.start")
-    try:
-        cut_rank(start, rank, cut)
-        with TensorFile(cut) as base, TensorFile(update, layout) as coded:
-            shapes = {name: info.shape for name, info in base.layout.tensors.items()}
-            return stream_adapter(target, shapes, _decoded(base, coded, codec))
-    finally:
-        cut.unlink(missing_ok=True)
 
 
 def _fitting(path: Path, expected: Expected) -> TensorFile:
@@ -156,13 +138,9 @@ def _encoded(change: _Change, codec: str, writer: _Writer) -> Iterator[tuple[str
             yield name, values - coder.decode(coded, last - first)
 
 
-def _decoded(start: TensorFile, coded: TensorFile, codec: str) -> Iterator[tuple[str, Tensor]]:
-    coder = codecs[codec]()
-    for name in sorted(start.layout.tensors):
-        count = prod(start.layout.tensors[name].shape)
-        for first, last in blocks_of(count):
-            change = coder.decode(_piece(coded, name, first, last, codec), last - first)
-            yield name, start.values(name, first, last).double() + change
+def decoded(file: TensorFile, name: str, first: int, last: int, codec: str) -> Tensor:
+    """The change of the values [first, last) of a tensor; `first` is where a block begins."""
+    return codecs[codec]().decode(_piece(file, name, first, last, codec), last - first)
 
 
 def _piece(file: TensorFile, name: str, first: int, last: int, codec: str) -> Coded:

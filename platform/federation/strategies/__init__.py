@@ -1,15 +1,16 @@
 """Aggregation strategies: how the updates of a round become the next adapter.
 
-A round composes three things that vary on their own: weights from evidence (the shares of the
-participations, lowered by clipping), the combination of one module's factor pairs (a strategy),
-and the step of the server (the combination is taken as it is). A strategy is a frozen dataclass
-whose fields are its hyperparameters; a new one is one file and one import here.
+A strategy is the algebra of LoRA pairs; what each update counts is a rule's, and how the values of
+plain tensors are combined a combination's. It is a frozen dataclass whose fields are its
+hyperparameters; a new one is one file and one import here.
 """
 
 from federation.strategies import fedavg, stack_svd
 from federation.strategies.base import (
     AggregationRefused,
+    ChangeStrategy,
     Combined,
+    Member,
     Strategy,
     configured,
     keeps_basis,
@@ -18,7 +19,9 @@ from federation.strategies.base import (
 
 __all__ = [
     "AggregationRefused",
+    "ChangeStrategy",
     "Combined",
+    "Member",
     "Strategy",
     "configured",
     "fedavg",

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
-from federation.pairs import Pair, Stack, remainder
+import torch
+from torch import Tensor
+
+from federation.pairs import Pair, Stack, beside, change, remainder, squares
 from federation.registry import Registry
+
+# Squares closer than this, relative to the result's, are equal to float64.
+_EQUAL = 1e-14
 
 
 class AggregationRefused(ValueError):
@@ -39,24 +45,48 @@ class Combined:
     discarded_square: float
 
 
-class Strategy(Protocol):
-    """Combines one module at a time, so memory does not grow with the model.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One update's pair of a module, and what its change is multiplied by.
 
-    `keeps_basis`: the components of the result are those of the start, moved; otherwise they are
-    new ones in every round.
+    `start`: what it was trained from, where that is not the leading part of the round's start.
     """
 
+    weight: float
+    pair: Pair
+    start: Pair | None = None
+
+    def change(self, start: Pair) -> Pair:
+        """How it moved the module, without its weight; `start` is the round's."""
+        return change(self.start or start.leading(self.pair.rank), self.pair)
+
+
+class Strategy(Protocol):
+    """The algebra of LoRA pairs.
+
+    `averages_factors`: A and B are tensors like any other, each combined by itself; else `combine`
+    is asked for each module. `keeps_basis`: the components of the result are those of the start,
+    moved; otherwise they are new ones in every round.
+    """
+
+    averages_factors: ClassVar[bool]
     keeps_basis: ClassVar[bool]
 
-    def combine_pair(
-        self, start: Pair, updates: Iterable[tuple[float, Pair]], rank: int
-    ) -> Combined:
+
+@runtime_checkable
+class ChangeStrategy(Strategy, Protocol):
+    """Works on what pairs do to the model, one module at a time."""
+
+    def combine(self, start: Pair, members: Iterable[Member], rank: int) -> Combined:
         """The next pair of one module, at exactly `rank` components.
 
-        `updates` are (weight, pair), read once and in order; weights are at least 0 and their sum
-        at most 1. Each pair was trained from the leading components of `start` of its own rank.
-        Raises AggregationRefused.
+        Members are read once and in order; their weights are at least 0. Raises
+        AggregationRefused.
         """
+        ...
+
+    def approximate(self, start: Pair, change: Tensor, rank: int) -> Combined:
+        """The next pair of a module that moves by `change`, a matrix of the module's size."""
         ...
 
 
@@ -75,14 +105,26 @@ def keeps_basis(name: str) -> bool:
     return configured(name).keeps_basis
 
 
-def ideal(start: Pair, updates: Iterable[tuple[float, Pair]]) -> Pair:
-    """The exact result as one wide pair: start + Σ wᵢ (updateᵢ − start cut to its rank)."""
+def ideal(start: Pair, members: Iterable[Member]) -> Pair:
+    """The exact result as one wide pair: start + Σ wᵢ (updateᵢ − what it was trained from)."""
     stack = Stack(start.size)
     parts = []
-    for weight, pair in updates:
-        stack.add(pair, weight)
-        parts.append((pair.rank, weight))
+    for member in members:
+        stack.add(member.pair, member.weight)
+        if member.start is None:
+            parts.append((member.pair.rank, member.weight))
+        else:
+            stack.add(member.start, -member.weight)
     left = remainder(start.rank, parts)
     if bool(left.any()) or stack.rank < start.rank:
         stack.add(start, left)
     return stack.pair()
+
+
+def error_of(published: Pair, exact: Pair) -> tuple[float, float]:
+    """Squared norms, without the LoRA scale: of `exact`, and of what `published` is off by."""
+    both = beside(exact, published)
+    kept = torch.ones(both.rank, dtype=torch.float64)
+    kept[exact.rank :] = 0.0
+    total, error = squares(both, kept, 2 * kept - 1)
+    return total, error if error > _EQUAL * total else 0.0

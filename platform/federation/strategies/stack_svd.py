@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
 from federation.pairs import Pair
-from federation.strategies.base import Combined, ideal, strategies
+from federation.strategies.base import Combined, Member, ideal, strategies
+
+Svd: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
 @strategies.register("stack_svd")
@@ -27,6 +29,7 @@ class StackSvd:
     training can still move it.
     """
 
+    averages_factors: ClassVar[bool] = False
     keeps_basis: ClassVar[bool] = False
 
     energy: float = 1.0  # share of the squared singular values kept, in (0, 1]
@@ -35,10 +38,15 @@ class StackSvd:
         if not 0 < self.energy <= 1:
             raise ValueError(f"energy {self.energy} is not in (0, 1]")
 
-    def combine_pair(
-        self, start: Pair, updates: Iterable[tuple[float, Pair]], rank: int
-    ) -> Combined:
-        u, singular, v = core_svd(ideal(start, updates), rank)
+    def combine(self, start: Pair, members: Iterable[Member], rank: int) -> Combined:
+        return self._cut(start, core_svd(ideal(start, members), rank), rank)
+
+    def approximate(self, start: Pair, change: Tensor, rank: int) -> Combined:
+        u, singular, v = torch.linalg.svd(start.dense() + change, full_matrices=False)
+        return self._cut(start, (u[:, :rank], singular, v[:rank]), rank)
+
+    def _cut(self, start: Pair, found: Svd, rank: int) -> Combined:
+        u, singular, v = found
         squares = singular.square()
         kept = min(rank, len(squares), self._needed(squares))
         root = singular[:kept].sqrt()
@@ -56,7 +64,7 @@ class StackSvd:
         return int((held < self.energy * held[-1:]).sum()) + 1
 
 
-def core_svd(pair: Pair, most: int) -> tuple[Tensor, Tensor, Tensor]:
+def core_svd(pair: Pair, most: int) -> Svd:
     """All singular values of pair.dense() above rounding, and the leading singular vectors.
 
     Returns u (out, up to most), the singular values, and v (up to most, in). Where v has more rows

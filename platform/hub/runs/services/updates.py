@@ -11,7 +11,7 @@ from django.db import transaction
 
 from federation.coded import check_update
 from federation.failpoints import failpoint
-from federation.layout import LayoutRefused
+from federation.layout import LayoutRefused, read_layout
 from federation.plan import canonical
 from federation.protocol import (
     EvaluationIn,
@@ -168,7 +168,7 @@ def check_bytes(task: Task, artifact: Artifact) -> None:
     try:
         check_update(
             store().local_path(artifact.pk),
-            start=store().local_path(task.round.start_id),
+            start=read_layout(store().local_path(task.round.start_id)),
             rank=effective_rank(plan, task.participation),
             codec=plan.transfer.codec,
         )

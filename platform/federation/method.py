@@ -1,0 +1,46 @@
+"""How a round is aggregated: what the plan says, as the parts that do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+from federation.combinations import Combination, combinations
+from federation.plan import Plan
+from federation.rules import Rule, rules
+from federation.strategies import AggregationRefused, Strategy, configured
+from federation.transforms import NormClip
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Three things that vary on their own, and the space in which they work.
+
+    `strategy`: the algebra of LoRA pairs; `rule`: what each update counts; `combination`: how the
+    changes of one tensor become one; `clip`: the bound on the norm of each change. `scale` is the
+    LoRA scale s, one for all; `rank` is the result's.
+    """
+
+    strategy: Strategy
+    scale: float
+    rank: int
+    rule: Rule = field(default_factory=rules["shares"])
+    combination: Combination = field(default_factory=combinations["mean"])
+    clip: NormClip = field(default_factory=NormClip)
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise AggregationRefused("rank_zero", "the rank of an adapter is at least 1")
+        if not (isfinite(self.scale) and self.scale > 0):
+            raise AggregationRefused("scale", f"{self.scale} is no LoRA scale")
+
+    @classmethod
+    def of(cls, plan: Plan) -> Method:
+        """What the plan asks for."""
+        chosen = plan.aggregation
+        return cls(
+            strategy=configured(chosen.strategy, energy=chosen.energy),
+            scale=plan.adapter.scale,
+            rank=plan.adapter.rank,
+            clip=NormClip(chosen.clip),
+        )

@@ -1,0 +1,125 @@
+"""What every rule is, and the evidence it judges by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import fsum, sqrt
+from typing import ClassVar, Protocol
+
+from federation.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the updates of a round say of each other: inner products of their changes.
+
+    `products[i][j]` = ⟨Δᵢ, Δⱼ⟩ over the whole model, the LoRA scale included, in the order of
+    `digests`. It is the same for every pair of factors that makes the same change. `root`: which
+    one was trained on data that all trust, if any.
+    """
+
+    digests: tuple[str, ...]
+    products: tuple[tuple[float, ...], ...]
+    root: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def norm(self, one: int) -> float:
+        return sqrt(max(self.products[one][one], 0.0))
+
+    @property
+    def norms(self) -> list[float]:
+        return [self.norm(one) for one in range(len(self))]
+
+    def cosine(self, one: int, other: int) -> float:
+        """Between −1 and 1; 0 where one of the two did not move."""
+        return _cosine(self.products[one][other], self.norm(one) * self.norm(other))
+
+    @property
+    def cosines(self) -> list[list[float]]:
+        return [[self.cosine(i, j) for j in range(len(self))] for i in range(len(self))]
+
+    def distance_square(self, one: int, other: int) -> float:
+        p = self.products
+        return max(p[one][one] + p[other][other] - 2 * p[one][other], 0.0)
+
+    def cosine_to_others(self, one: int, shares: Sequence[float]) -> float:
+        """The cosine of one change to the mean of all others (leave-one-out)."""
+        left = [0.0 if i == one else share for i, share in enumerate(shares)]
+        towards = fsum(share * value for share, value in zip(left, self.products[one], strict=True))
+        return _cosine(towards, self.norm(one) * sqrt(max(self._square(left), 0.0)))
+
+    def nearest(self, one: int) -> tuple[int, float] | None:
+        """Which other update is most like it, and their cosine; None where there is no other."""
+        others = ((self.cosine(one, other), other) for other in range(len(self)) if other != one)
+        cosine, other = max(others, default=(0.0, None))
+        return None if other is None else (other, cosine)
+
+    def scaled(self, factors: Sequence[float]) -> Evidence:
+        """The evidence of the changes multiplied by `factors`."""
+        rows = (
+            tuple(c * d * value for d, value in zip(factors, row, strict=True))
+            for c, row in zip(factors, self.products, strict=True)
+        )
+        return replace(self, products=tuple(rows))
+
+    def of(self, digests: Iterable[str]) -> Evidence:
+        """The evidence of some of the updates, in the order of `digests`."""
+        places = [self.digests.index(digest) for digest in digests]
+        rows = tuple(tuple(self.products[i][j] for j in places) for i in places)
+        root = places.index(self.root) if self.root in places else None
+        return Evidence(tuple(self.digests[i] for i in places), rows, root)
+
+    def _square(self, weights: Sequence[float]) -> float:
+        """‖Σ wᵢ Δᵢ‖²."""
+        return fsum(
+            v * w * value
+            for v, row in zip(weights, self.products, strict=True)
+            for w, value in zip(weights, row, strict=True)
+        )
+
+
+def _cosine(product: float, lengths: float) -> float:
+    return max(-1.0, min(1.0, product / lengths)) if lengths > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each update counts: its share of the mean, and what its change is multiplied by.
+
+    They are apart because a method that takes no mean, such as the median, has use for the factor
+    and not for the share; an update of share 0 is left out of both.
+    """
+
+    shares: tuple[float, ...]
+    factors: tuple[float, ...]
+
+    @property
+    def products(self) -> list[float]:
+        return [share * factor for share, factor in zip(self.shares, self.factors, strict=True)]
+
+
+class Rule(Protocol):
+    """Says what each update of a round counts.
+
+    `needs_evidence`: whether `weigh` looks at more than the shares.
+    """
+
+    needs_evidence: ClassVar[bool]
+
+    def weigh(self, evidence: Evidence | None, shares: Sequence[float]) -> Weights:
+        """`shares` add up to one, in the order of the evidence. Deterministic."""
+        ...
+
+    def fewest(self) -> int:
+        """The fewest updates for which the rule keeps what it promises."""
+        ...
+
+    def survives(self, updates: int) -> int:
+        """How many of so many updates may be lies without ruining the result (its breakdown)."""
+        ...
+
+
+rules: Registry[Callable[..., Rule]] = Registry("rule")

@@ -1,0 +1,107 @@
+"""Updates open for reading as the weights they stand for, whatever form they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from math import prod
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from federation.coded import PLAIN, check_update
+from federation.codings import decoded
+from federation.layout import Layout, Shape, expected_shapes, lora_factor
+from federation.tensors import TensorFile, blocks_of, stream_adapter
+
+
+class Source(Protocol):
+    """Named tensors that are read in pieces; `TensorFile` is the plainest."""
+
+    def close(self) -> None: ...
+
+    def tensor(self, name: str) -> Tensor:
+        """A whole tensor in its shape."""
+        ...
+
+    def values(self, name: str, first: int, last: int) -> Tensor:
+        """The values [first, last) of a tensor in the order of its rows, flat."""
+        ...
+
+
+class CodedFile:
+    """A coded change over the start it was trained from: decoded as it is read, in fp32.
+
+    `start` belongs to somebody else and stays open. Pieces begin at a multiple of the codec's
+    block.
+    """
+
+    def __init__(
+        self, path: Path, layout: Layout, *, start: TensorFile, rank: int, codec: str
+    ) -> None:
+        self._coded = TensorFile(path, layout)
+        self._start = start
+        self._rank = rank
+        self._codec = codec
+
+    def close(self) -> None:
+        self._coded.close()
+
+    def tensor(self, name: str) -> Tensor:
+        before = self._before(name)
+        return self._changed(name, before.reshape(-1), 0, before.numel()).reshape(before.shape)
+
+    def values(self, name: str, first: int, last: int) -> Tensor:
+        if lora_factor(name):  # it may be cut, and then its values lie elsewhere
+            before = self._before(name).reshape(-1)[first:last]
+        else:
+            before = self._start.values(name, first, last)
+        return self._changed(name, before, first, last)
+
+    def _before(self, name: str) -> Tensor:
+        """The start's tensor at the rank of the update."""
+        whole = self._start.tensor(name)
+        match lora_factor(name):
+            case "A":
+                return whole[: self._rank]
+            case "B":
+                return whole[:, : self._rank]
+            case _:
+                return whole
+
+    def _changed(self, name: str, before: Tensor, first: int, last: int) -> Tensor:
+        change = decoded(self._coded, name, first, last, self._codec)
+        return (before.double() + change).float()
+
+
+def open_update(path: Path, *, start: TensorFile, rank: int, codec: str) -> Source:
+    """Check the layout of an update and open it; raises LayoutRefused."""
+    layout = check_update(path, start=start.layout, rank=rank, codec=codec)
+    if codec == PLAIN:
+        return TensorFile(path, layout)
+    return CodedFile(path, layout, start=start, rank=rank, codec=codec)
+
+
+def decode_update(*, start: Path, update: Path, rank: int, codec: str, target: Path) -> str:
+    """Write the adapter that an update stands for; returns its SHA-256.
+
+    `start` is the round's, at its full rank. Raises LayoutRefused where the update is not exactly
+    what the codec makes of one trained at `rank`; its values are not looked at.
+    """
+    with (
+        TensorFile(start) as base,
+        closing(open_update(update, start=base, rank=rank, codec=codec)) as source,
+    ):
+        expected = expected_shapes(base.layout, rank)
+        shapes = {name: shape for name, (_, shape) in expected.items()}
+        return stream_adapter(target, shapes, _pieces(source, shapes))
+
+
+def _pieces(source: Source, shapes: Mapping[str, Shape]) -> Iterator[tuple[str, Tensor]]:
+    for name in sorted(shapes):
+        if lora_factor(name):
+            yield name, source.tensor(name)
+            continue
+        for first, last in blocks_of(prod(shapes[name])):
+            yield name, source.values(name, first, last)
