@@ -15,6 +15,7 @@ import rfc8785
 from pydantic import Field, model_validator
 
 from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, PromptTuning
+from federation.plan_aggregation import Aggregation
 from federation.plan_parts import Part
 from federation.plan_tasks import (
     CausalLanguageModelling,
@@ -112,39 +113,6 @@ class Training(Part):
             "package bitsandbytes; a site without them refuses the task.",
         ),
     ] = "fp32"
-
-
-class Aggregation(Part):
-    """How the updates of a round become the next adapter."""
-
-    strategy: Annotated[
-        Literal["stack_svd", "fedavg"],
-        Field(
-            title="Strategy",
-            description="stack_svd: exact for any mix of ranks, for LoRA; fedavg: averages the "
-            "weights that travel, needs equal ranks.",
-        ),
-    ] = "stack_svd"
-    energy: Annotated[
-        float,
-        Field(
-            gt=0,
-            le=1,
-            strict=False,
-            title="Energy kept",
-            description="Share of the squared singular values kept before the cut to the rank.",
-        ),
-    ] = 1.0
-    clip: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            strict=False,
-            title="Norm bound",
-            description="Updates with a larger norm are scaled down to it. Empty: four times "
-            "the median of the round.",
-        ),
-    ] = None
 
 
 class Rounds(Part):
