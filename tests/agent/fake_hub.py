@@ -113,6 +113,12 @@ class FakeHub(FakeIdentity, FaultyServer):
             self.changed.notify_all()
         return task
 
+    def requeue(self, task: Task) -> None:
+        """Offer a task again that was handed back."""
+        with self.changed:
+            task.state = "queued"
+            self.changed.notify_all()
+
     def forget(self) -> None:
         """End what a test has left, so that the next begins with an idle agent."""
         with self.changed:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -32,6 +33,31 @@ def test_what_a_crash_left_half_closed_is_swept(home: Home, entry: Entry) -> Non
     assert entry.folder.exists()
     journal.sweep()
     assert list(home.tasks.iterdir()) == []
+
+
+def test_of_a_task_that_was_handed_back_the_checkpoint_stays_for_a_day(
+    home: Home, entry: Entry
+) -> None:
+    journal = Journal(home.tasks)
+    entry.checkpoint_file.write_bytes(b"half way")
+    entry.cancel()
+    journal.set_aside(entry)
+    journal.sweep()
+    assert journal.entries() == []
+    again = journal.open(entry.offer)
+    assert (again.checkpoint_file.read_bytes(), again.is_cancelled) == (b"half way", False)
+    journal.set_aside(again)
+    (kept,) = (home.tasks / ".aside").iterdir()
+    os.utime(kept, (0, 0))
+    journal.sweep()
+    assert not journal.open(entry.offer).checkpoint_file.exists()
+
+
+def test_what_was_handed_back_before_its_first_checkpoint_leaves_nothing(
+    home: Home, entry: Entry
+) -> None:
+    Journal(home.tasks).set_aside(entry)
+    assert not [path for path in home.tasks.rglob("*") if path.is_file()]
 
 
 def test_one_worker_at_a_time_is_on_a_task(entry: Entry) -> None:

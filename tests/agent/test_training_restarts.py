@@ -58,7 +58,7 @@ def test_when_the_task_is_over_its_checkpoint_is_gone(
     task.cancel = "the run was cancelled"
     hub.wait_for(lambda: task.releases)
     place.wait_until_idle()
-    assert not list(place.home.folder.rglob("*checkpoint*"))
+    place.wait_until(lambda: not list(place.home.folder.rglob("*checkpoint*")))
     place.stop()
 
 
@@ -106,6 +106,27 @@ def test_told_to_stop_it_hands_its_task_back_and_leaves_nothing(
     assert place.stop() == 0
     assert task.releases == 1
     assert place.entries() == []
+
+
+def test_a_task_that_comes_again_after_a_stop_goes_on_from_its_checkpoint(
+    hub: FakeHub, place: Place, adapter: bytes
+) -> None:
+    spec = long_training(hub, adapter)
+    place.stop()
+    place.start(EVERY_STEP)
+    task = hub.offer(spec)
+    place.wait_until(lambda: place.step_of(task) > STEPS / 2)
+    assert place.stop() == 0
+    assert task.releases == 1
+    hub.requeue(task)
+    place.start(EVERY_STEP)
+    steps: set[int] = set()
+    place.wait_until(lambda: steps.add(place.step_of(task)) or task.receipt)
+    place.wait_until_idle()
+    assert not steps & set(range(1, STEPS // 2))
+    assert task.updates[0].fence == 2
+    assert sent_bytes(hub, task) == sent_bytes(hub, undisturbed(hub, place, spec))
+    place.wait_until(lambda: not list(place.home.folder.rglob("*checkpoint*")))
 
 
 def test_told_to_stop_while_sending_it_sends_first(

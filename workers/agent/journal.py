@@ -3,7 +3,8 @@
 offer.json      the leased task, on disk before anything else is done about it
 attempts        how often a worker has begun it since it last got on
 lock            held by the worker that is on it
-checkpoint.safetensors   how far its training is, for whoever takes it up after a crash
+checkpoint.safetensors   how far its training is, for whoever takes it up after a crash; of a task
+                that was handed back it stays for a day, in `.aside`, in case the task comes again
 progress.json   where it stands; numbers only
 cancel          while it exists, the worker stops at its next micro-batch
 update.safetensors, outcome.json   what came of it
@@ -13,6 +14,7 @@ upload.json     the hub's upload session
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from agent.files import lock, made, sync_file, write_whole
 from federation.protocol import FailureIn, Progress, TaskOffer, UploadOut
 
 LOCK_SECONDS = 1.0
+ASIDE_SECONDS = 86_400.0
 
 
 class Outcome(BaseModel):
@@ -158,12 +161,31 @@ class Journal:
     def sweep(self) -> None:
         """Remove what a crash left half-opened or half-closed; for the poller, at its start."""
         for folder in self.folder.iterdir():
-            if Entry.read(folder) is None:
+            if folder != self._aside and Entry.read(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
+        for file in self._aside.glob("*"):
+            if time.time() - file.stat().st_mtime > ASIDE_SECONDS:
+                file.unlink()
 
     def open(self, offer: TaskOffer) -> Entry:
         """Write a fresh offer down, before anything else is done about it."""
         entry = Entry(made(self.folder / str(offer.id)), offer)
+        with suppress(FileNotFoundError):
+            self._checkpoint_aside(entry).replace(entry.checkpoint_file)
         entry._write("offer.json", offer.model_dump_json())  # noqa: SLF001 (its own module)
         sync_file(self.folder)
         return entry
+
+    def set_aside(self, entry: Entry) -> None:
+        """Forget a task that was handed back, except for how far it is: it may come again."""
+        made(self._aside)
+        with suppress(FileNotFoundError):
+            entry.checkpoint_file.replace(self._checkpoint_aside(entry))
+        entry.close()
+
+    def _checkpoint_aside(self, entry: Entry) -> Path:
+        return self._aside / f"{entry.offer.id}.safetensors"
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder / ".aside"

@@ -222,7 +222,7 @@ class Poller:
             lease = Lease(self._hub, entry)
             if await lease.give_back():
                 logger.info("task handed back", extra=lease.facts)
-                entry.close()
+                self._journal.set_aside(entry)
 
 
 async def _refused(lease: Lease, refusal: Refused) -> None:
