@@ -8,6 +8,7 @@ import platform
 import shutil
 import tempfile
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.embedded.supervisor import Supervisor
-from hub.operations.bench import polls, rounds, transfers, waiting
+from hub.operations.bench import engine, polls, rounds, transfers, waiting
 from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import make_place
 from hub.operations.processes import start_hub
@@ -43,20 +44,38 @@ class Command(BaseCommand):
         )
         parser.add_argument("--strategy", default="stack_svd", choices=["stack_svd", "fedavg"])
         parser.add_argument("--megabytes", type=int, default=256, help="size of the transfers")
+        parser.add_argument(
+            "--engine",
+            default=",".join(engine.USUAL),
+            help=f"of {', '.join(engine.ROWS)}; all, or none (default {','.join(engine.USUAL)})",
+        )
         parser.add_argument("--waiting", type=int, default=1000, help="agents that wait; 0: none")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        names = {"all": list(ROWS), "none": []}.get(options["rows"], options["rows"].split(","))
-        if unknown := set(names) - set(ROWS):
-            raise CommandError(f"{unknown.pop()!r} is none of {', '.join(ROWS)}.")
+        names = _chosen(options["rows"], ROWS)
+        engine_names = _chosen(options["engine"], engine.ROWS)
         call_command("migrate", verbosity=0)
         if Run.objects.exclude(federation__name__startswith="bench-").exists():
             raise CommandError("This hub is in use; measure in a FOEDUS_HOME of its own.")
         with Supervisor() as supervisor, tempfile.TemporaryDirectory() as folder:
             found = _measured(supervisor, Path(folder), names, options)
+        found["engine"] = _engine(engine_names)
         _clear()
         _show(Console(highlight=False), found)
         print(f"Written to {_written(found)}")
+
+
+def _chosen(text: str, known: Mapping[str, object]) -> list[str]:
+    names = {"all": list(known), "none": []}.get(text, text.split(","))
+    if unknown := set(names) - set(known):
+        raise CommandError(f"{unknown.pop()!r} is none of {', '.join(known)}.")
+    return names
+
+
+def _engine(names: list[str]) -> list[dict[str, Any]]:
+    """The engine by itself, when the hub is gone."""
+    with tempfile.TemporaryDirectory(dir=settings.HOME) as folder:
+        return [asdict(engine.measure(name, Path(folder))) for name in names]
 
 
 def _measured(
@@ -150,3 +169,23 @@ def _show(console: Console, found: dict[str, Any]) -> None:
             f"A run's tasks reach half    {idle['median_seconds']:.1f} s, "
             f"all {idle['all_seconds']:.1f} s"
         )
+    console.print(_engine_table(found["engine"]))
+
+
+def _engine_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="The aggregation engine", title_justify="left")
+    for name in ("method", "input", "evidence", "result", "GB/s", "limit", "share", "gate", "RSS"):
+        table.add_column(name, justify="left" if name == "method" else "right")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            f"{row['gigabytes']:.2f} GB",
+            f"{row['evidence_seconds']:.2f} s",
+            f"{row['seconds']:.2f} s",
+            f"{row['gigabytes_per_second']:.2f}",
+            f"{row['limit']:.2f}",
+            f"{row['share']:.0%}",
+            engine.gate(row["name"]),
+            f"+{row['peak_bytes'] / 1e6:.0f} MB",
+        )
+    return table
