@@ -15,6 +15,7 @@ from federation.modelling.messages import (
     Evaluated,
     Examples,
     ModellingRefused,
+    Seat,
     Step,
     Trained,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Evaluated",
     "Examples",
     "ModellingRefused",
+    "Seat",
     "Step",
     "Trained",
     "adapter_config",

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,12 +22,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
-from federation.modelling.messages import Checkpointing, Examples
+from federation.modelling.messages import Checkpointing, Examples, Seat
 from federation.modelling.progress import Progress
+from federation.modelling.teams import Alone, Team, parted, whole
 from federation.plan import Plan, canonical
 from federation.tensors import sha256_of
 
-_VERSION = 1
+_VERSION = 2
 _KEY = "checkpoint"
 _PARAMETER, _MOMENT, _RANDOM = "parameter.", "optimizer.", "random."
 
@@ -54,10 +56,14 @@ class Trainee:
 
 @dataclass(slots=True)
 class Checkpoints:
-    """The checkpoint of one training; `identity` tells it from every other."""
+    """The checkpoint of one training; `identity` tells it from every other.
+
+    Of a team each process reads it, and the first one writes.
+    """
 
     how: Checkpointing
     identity: str
+    team: Team = field(default_factory=Alone)
     _saved_at: float = field(default_factory=time.monotonic)
 
     def restore(self, trainee: Trainee) -> Position | None:
@@ -74,23 +80,55 @@ class Checkpoints:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (FileNotFoundError, SafetensorError):
             return None
-        _restore(trainee, tensors, position)
+        self._restore(trainee, tensors, position)
         return position
 
     def offer(self, trainee: Trainee, *, steps: int, seconds: float) -> None:
         """Write the present state down if the last time is long enough ago."""
-        if time.monotonic() - self._saved_at < self.how.every_seconds:
+        is_first = self.team.index == 0
+        is_due = time.monotonic() - self._saved_at >= self.how.every_seconds
+        if not self.team.agree(mine=is_first and is_due):
             return
         scale = trainee.scaler.state_dict()
-        position = Position(steps, trainee.progress.seen(), seconds, scale)
+        position = Position(steps, trainee.progress.seen(), self.team.sum(seconds), scale)
         about = {"version": _VERSION, "identity": self.identity, **asdict(position)}
-        _write(self.how.file, _tensors(trainee), {_KEY: json.dumps(about)})
+        tensors = self._tensors(trainee)
+        if is_first:
+            _write(self.how.file, tensors, {_KEY: json.dumps(about)})
+            self.how.on_saved()
         self._saved_at = time.monotonic()
-        self.how.on_saved()
+
+    def _tensors(self, trainee: Trainee) -> dict[str, Tensor]:
+        found = {f"{_PARAMETER}{name}": whole(one) for name, one in trainee.parameters.items()}
+        for number, state in trainee.optimizer.state_dict()["state"].items():
+            found |= {f"{_MOMENT}{number}.{name}": whole(one) for name, one in state.items()}
+        for name, generator in _generators(trainee.device).items():
+            states = self.team.gathered(generator.get_rng_state())
+            found |= {f"{_RANDOM}{name}.{index}": state for index, state in enumerate(states)}
+        return {name: value.detach().cpu().contiguous() for name, value in found.items()}
+
+    @torch.no_grad()
+    def _restore(self, trainee: Trainee, tensors: Mapping[str, Tensor], position: Position) -> None:
+        for name, parameter in trainee.parameters.items():
+            parameter.copy_(parted(tensors[f"{_PARAMETER}{name}"], parameter))
+        groups = trainee.optimizer.state_dict()["param_groups"]
+        state = _moments(trainee.optimizer, tensors)
+        trainee.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        trainee.scaler.load_state_dict(dict(position.scale))
+        trainee.progress.go_on_from(position.seen)
+        for name, generator in _generators(trainee.device).items():
+            generator.set_rng_state(tensors[f"{_RANDOM}{name}.{self.team.index}"])
 
 
 def identity_of(
-    *, plan: Plan, seed: int, rank: int, start: Path, examples: Examples, device: torch.device
+    *,
+    plan: Plan,
+    seed: int,
+    rank: int,
+    start: Path,
+    examples: Examples,
+    device: torch.device,
+    seat: Seat | None = None,
 ) -> str:
     """What has to be the same for a checkpoint to count, as one digest."""
     facts = {
@@ -100,6 +138,7 @@ def identity_of(
         "start": sha256_of(start),
         "examples": examples.fingerprint(),
         "device": device.type,
+        "team": [seat.size, seat.is_sharded] if seat else [1, False],
         "torch": torch.__version__,
     }
     return hashlib.sha256(canonical(facts)).hexdigest()
@@ -115,33 +154,23 @@ def _position(metadata: Mapping[str, str] | None, identity: str) -> Position | N
         return None
 
 
-def _tensors(trainee: Trainee) -> dict[str, Tensor]:
-    found = {f"{_PARAMETER}{name}": value for name, value in trainee.parameters.items()}
-    for number, state in trainee.optimizer.state_dict()["state"].items():
-        found |= {f"{_MOMENT}{number}.{name}": value for name, value in state.items()}
-    found[f"{_RANDOM}cpu"] = torch.get_rng_state()
-    if trainee.device.type != "cpu":
-        module = torch.get_device_module(trainee.device)
-        found[f"{_RANDOM}device"] = module.get_rng_state()
-    return {name: value.detach().cpu().contiguous() for name, value in found.items()}
-
-
-@torch.no_grad()
-def _restore(trainee: Trainee, tensors: Mapping[str, Tensor], position: Position) -> None:
-    for name, parameter in trainee.parameters.items():
-        parameter.copy_(tensors[f"{_PARAMETER}{name}"])
+def _moments(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The optimiser's state by the numbers of its parameters."""
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(_MOMENT):
             _, number, moment = name.split(".")
-            state.setdefault(int(number), {})[moment] = value
-    groups = trainee.optimizer.state_dict()["param_groups"]
-    trainee.optimizer.load_state_dict({"state": state, "param_groups": groups})
-    trainee.scaler.load_state_dict(dict(position.scale))
-    trainee.progress.go_on_from(position.seen)
-    torch.set_rng_state(tensors[f"{_RANDOM}cpu"])
-    if trainee.device.type != "cpu":
-        torch.get_device_module(trainee.device).set_rng_state(tensors[f"{_RANDOM}device"])
+            found = parted(value, parameters[int(number)])
+            state.setdefault(int(number), {})[moment] = found
+    return state
+
+
+def _generators(device: torch.device) -> dict[str, Any]:
+    """Where random numbers come from: torch, and the module of the device."""
+    if device.type == "cpu":
+        return {"cpu": torch}
+    return {"cpu": torch, "device": torch.get_device_module(device)}
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

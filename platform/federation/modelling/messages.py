@@ -16,8 +16,8 @@ class ModellingRefused(ValueError):
     no_chat_template, chat_template_unsuitable, no_mask_token, packing_unsupported. Of the
     adapter: adapter_mismatch. Of the data: no_examples, labels_missing, unknown_label,
     messages_missing, chat_refused, images_missing, image_unreadable. Of the place:
-    images_unsupported, precision_unsupported, quantisation_unsupported. Of the training:
-    diverged, gradient_checkpointing_unsupported. `detail` never quotes an example.
+    images_unsupported, precision_unsupported, quantisation_unsupported, sharding_unsupported. Of
+    the training: diverged, gradient_checkpointing_unsupported. `detail` never quotes an example.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -105,11 +105,25 @@ class Checkpointing:
 
 
 @dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of one process among those that share a training, counted from 0.
+
+    `meeting`: a file that does not exist yet, through which they find each other. `is_sharded`:
+    whether each holds a part of the model, rather than a copy of it.
+    """
+
+    index: int
+    size: int
+    meeting: Path
+    is_sharded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """What a round of training did: distinct examples, tokens read, optimiser steps, mean loss.
 
     `loss` is the mean over everything seen in the round. `device_seconds` are the seconds of
-    the processor on a CPU, and of the wall on an accelerator.
+    the processor on a CPU, and of the wall on an accelerator; of several devices their sum.
     """
 
     examples: int
