@@ -6,10 +6,14 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, ValidationError
 
 from agent.answers import message_of
 from agent.client import HubClient
-from agent.errors import Away, Refused, TaskGone
+from agent.errors import AgentFault, Away, Refused, TaskGone
 from agent.journal import Entry
 from agent.retries import FOR_EVER
 from federation.protocol import (
@@ -19,6 +23,7 @@ from federation.protocol import (
     Message,
     Progress,
     ReleaseIn,
+    TaskOffer,
     Verdict,
 )
 
@@ -26,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_BEAT_SECONDS = 1.0  # so that also a short task is seen to move
 RELEASE_SECONDS = 5.0
+NOT_UNDERSTOOD = "offer_not_understood"
 
 
 @dataclass(slots=True)
@@ -103,3 +109,30 @@ class Lease:
     @property
     def _path(self) -> str:
         return f"/api/v1/agent/tasks/{self.entry.offer.id}"
+
+
+class _Trace(BaseModel):
+    """What must be readable of an offer for its lease to be ended; anything else may be new."""
+
+    id: UUID
+    fence: int
+
+
+async def understood(hub: HubClient, response: httpx.Response) -> TaskOffer:
+    """The offer. Raises AgentFault where it is not understood, after its lease has been ended."""
+    try:
+        return message_of(TaskOffer, response)
+    except ValidationError as error:
+        fields = error.error_count()
+        await _refuse(hub, response, detail=f"{fields} fields are not understood")
+        told = f"The hub's offer is not understood ({fields} fields): upgrade the agent."
+        raise AgentFault(told) from error
+
+
+async def _refuse(hub: HubClient, response: httpx.Response, *, detail: str) -> None:
+    """Tell the hub at once, so that another agent may try it, as far as the offer says its name."""
+    with suppress(ValidationError, Refused, Away):
+        offer = _Trace.model_validate_json(response.content)
+        failure = FailureIn(fence=offer.fence, code=NOT_UNDERSTOOD, detail=detail)
+        path = f"/api/v1/agent/tasks/{offer.id}/failures"
+        await hub.post(path, failure, patience=RELEASE_SECONDS)

@@ -14,18 +14,14 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
-import httpx
-from pydantic import ValidationError
-
 from agent import __version__
-from agent.answers import message_of
 from agent.client import HubClient
 from agent.datasets import registered
 from agent.devices import described
 from agent.errors import AgentFault, Paused, Refused, TaskGone
 from agent.home import Home
 from agent.journal import Entry, Journal, Outcome
-from agent.leases import Lease
+from agent.leases import Lease, understood
 from agent.policy.standing import Site
 from agent.retries import pauses
 from agent.tasks import Delivery, task_types
@@ -115,7 +111,7 @@ class Poller:
             answer_seconds=2 * WAIT_SECONDS,
         )
         if response.status_code != HTTPStatus.NO_CONTENT:
-            return _understood(response)
+            return await understood(self._hub, response)
         await asyncio.sleep(max(0.0, began + 1.0 - time.monotonic()))
         return None
 
@@ -242,16 +238,6 @@ def _without_worker(entry: Entry) -> Outcome:
     told = "the agent's worker does not start"
     failure = FailureIn(fence=entry.offer.fence, code="worker_absent", detail=told)
     return Outcome(failure=failure)
-
-
-def _understood(response: httpx.Response) -> TaskOffer:
-    try:
-        return message_of(TaskOffer, response)
-    except ValidationError as error:
-        told = (
-            f"The hub's offer is not understood ({error.error_count()} fields): upgrade the agent."
-        )
-        raise AgentFault(told) from error
 
 
 async def _guarded(work: Coroutine[Any, Any, T], *, by: Coroutine[Any, Any, None]) -> T:
