@@ -45,7 +45,7 @@ up: install ## the hub alone, with its own database and broker
 test: tools ## the whole suite
 	@$(TESTS) -n $(JOBS) --dist worksteal $(ARGS)
 
-crash: tools ## kill every process at every named point
+crash: tools ## kill every process at every named point, cut a long upload
 	@FOEDUS_CRASH=all $(TESTS) -m crash $(ARGS)
 
 bench: tools ## measure the hub

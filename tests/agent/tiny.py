@@ -31,8 +31,11 @@ def plan(**training: object) -> Plan:
     )
 
 
-def make_base(folder: Path) -> Path:
-    """Write a two-layer BERT with a word-level tokenizer, as a base model's repository has it."""
+def make_base(folder: Path, *, layers: int = 2, width: int = 64) -> Path:
+    """Write a two-layer BERT with a word-level tokenizer, as a base model's repository has it.
+
+    `width` of what lies between a layer's two feed-forward matrices.
+    """
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -45,9 +48,9 @@ def make_base(folder: Path) -> Path:
     config = BertConfig(
         vocab_size=len(words),
         hidden_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
-        intermediate_size=64,
+        intermediate_size=width,
         max_position_embeddings=32,
     )
     BertModel(config).save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""python -m tests.system.seed BASE: the cast and its federation, made in the hub's database.
+"""python -m tests.system.seed BASE WIDE: the cast and its federations, in the hub's database.
 
 Prints as JSON what a person would read on pages: ids, API tokens and enrolment codes.
 """
@@ -29,21 +29,32 @@ MEMBERS = ("ada", "blaise", "grace")
 OUTSIDER = "carol"
 
 
-def main(base: str) -> None:
+def main(base: str, wide: str) -> None:
     operator = User.objects.create_user("olga@example.org", None, name="Olga", is_staff=True)
     users = {name: _user(name) for name in (*MEMBERS, OUTSIDER)}
     houses = {name: _organisation(user, operator) for name, user in users.items()}
-    federation = _federation(users["ada"], houses["ada"], base)
+    federation = _federation("Coast", users["ada"], houses["ada"], base)
+    estuary = _federation("Estuary", users["ada"], houses["ada"], wide)
     places = {name: _participation(federation, users, houses, name) for name in MEMBERS}
     people = {
         name: {
             "token": issue_token(user=user, name="tests", days=1)[1],
             "code": make_enrolment_code(organisation_id=houses[name], user=user)[1],
+            "organisation": str(houses[name]),
             "participation": places.get(name),
         }
         for name, user in users.items()
     }
-    facts = {"federation": str(federation.pk), "slug": federation.slug, "people": people}
+    facts = {
+        "federation": str(federation.pk),
+        "slug": federation.slug,
+        "people": people,
+        "wide": {
+            "federation": str(estuary.pk),
+            "slug": estuary.slug,
+            "participation": _participation(estuary, users, houses, "grace"),
+        },
+    }
     print(json.dumps(facts))
 
 
@@ -57,12 +68,15 @@ def _organisation(user: User, operator: User) -> UUID:
     return made.pk
 
 
-def _federation(lead: User, organisation: UUID, base: str) -> Federation:
-    model = register_base_model(folder=Path(base), slug="tiny", name="Tiny", licence="Apache-2.0")
+def _federation(name: str, lead: User, organisation: UUID, base: str) -> Federation:
+    folder = Path(base)
+    model = register_base_model(
+        folder=folder, slug=folder.name, name=folder.name.title(), licence="Apache-2.0"
+    )
     return create_federation(
         user=lead,
         organisation_id=organisation,
-        name="Coast",
+        name=name,
         purpose="To tell sea, sky and stone apart.",
         charter="What is ours stays with us.",
         base_model_id=model.pk,

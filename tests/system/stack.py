@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,6 +41,7 @@ QUICK = {
     "OMP_NUM_THREADS": "1",
 }
 ENDED = {"completed", "failed", "cancelled"}
+WIDTH = 125_000  # of the wide base model: each rank of an adapter of its one layer is a megabyte
 ROWS = {"ada": 16, "blaise": 24}  # who has an agent process, and training examples
 
 
@@ -67,6 +68,10 @@ class Stack:
     @cached_property
     def carol(self) -> Person:
         return self._person("carol")
+
+    @cached_property
+    def grace_herself(self) -> Person:
+        return self._person("grace")
 
     def _person(self, name: str) -> Person:
         person = Person(self.url, self.facts["people"][name]["token"])
@@ -173,12 +178,12 @@ def plan(
 
 
 @contextmanager
-def standing(folder: Path, base: Path) -> Iterator[Stack]:
-    """Have everything up, until the block ends."""
+def standing(folder: Path, base: Path, wide: Path) -> Iterator[Stack]:
+    """Have everything up, with a federation on each of two base models, until the block ends."""
     try:
         with services(folder / "hub") as urls, ArmedSupervisor(folder) as supervisor:
             environment = environment_of(folder / "hub", urls)
-            facts = prepared(base, environment)
+            facts = prepared([base, wide], environment)
             url = start_hub(supervisor, port=0, environment=environment)
             environment |= {"PUBLIC_URL": url, "PYTHONPATH": source_path()}
             stack = Stack(folder, supervisor, urls, environment, url, facts)
@@ -200,12 +205,12 @@ def environment_of(home: Path, urls: ServiceUrls) -> dict[str, str]:
     }
 
 
-def prepared(base: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+def prepared(bases: Sequence[Path], environment: Mapping[str, str]) -> dict[str, Any]:
     """Make the tables and the cast."""
     env = {**without_our_services(), **environment, "DJANGO_SETTINGS_MODULE": "hub.settings"}
     env["PYTHONPATH"] = source_path()
     done(["-m", "django", "migrate", "-v", "0"], env)
-    facts: dict[str, Any] = json.loads(done(["-m", "tests.system.seed", str(base)], env))
+    facts: dict[str, Any] = json.loads(done(["-m", "tests.system.seed", *map(str, bases)], env))
     return facts
 
 
