@@ -2,18 +2,19 @@
 
 Every request of an agent says its version, every answer the hub's. A minor version adds: fields
 with defaults, messages, values. Two sides understand each other if their major versions are equal
-and their minor ones differ by one at most. The side that is behind passes over the fields that it
-does not know; what must not be passed over is hashed or signed, and so is found out: a plan by its
-digest, a statement by its signature (its fields change with its type alone).
+and their minor ones differ by one at most. An agent leaves out what a hub of before does not know;
+otherwise the side that is behind passes over such fields. What must not be passed over is hashed
+or signed, and so is found out: a plan by its digest, a statement by its signature (its fields
+change with its type alone).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from federation.protocol import PROTOCOL_VERSION
+from federation.protocol import PROTOCOL_VERSION, Message
 
 SKEW: Final = 1  # minor versions
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})", re.ASCII)
@@ -61,6 +62,22 @@ def understood(theirs: str | None) -> Peer:
     if version.major != ours.major or abs(version.minor - ours.minor) > SKEW:
         raise NotUnderstood(f"it speaks version {version} of the protocol; {_ours_in_words()}")
     return Peer(version)
+
+
+def told_to(message: Message, version: Version) -> dict[str, object]:
+    """The message as JSON takes it, without the fields that came after that version."""
+    return message.model_dump(mode="json", exclude=_later(message, version))
+
+
+def _later(message: Message, version: Version) -> dict[str, Any]:
+    """What to leave out of a message, and of those in its fields, as pydantic takes it."""
+    found: dict[str, Any] = {}
+    for name, value in message:
+        if message.since.get(name, 0) > version.minor:
+            found[name] = True
+        elif isinstance(value, Message) and (inner := _later(value, version)):
+            found[name] = inner
+    return found
 
 
 def _ours_in_words() -> str:

@@ -6,9 +6,10 @@ beside the messages as artifacts named by their SHA-256. Nothing here imports to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -35,9 +36,13 @@ Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], Finite], Field(ma
 
 
 class Message(BaseModel):
-    """A frozen message; unknown fields are refused."""
+    """A frozen message; unknown fields are refused.
+
+    `since`: fields that came with a later minor version than the first; all have defaults.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    since: ClassVar[Mapping[str, int]] = {}
 
 
 class TaskType(StrEnum):
@@ -128,6 +133,7 @@ class PolicySummary(Message):
 class LeaseRequest(Message):
     """What the agent says when it asks for work."""
 
+    since = {"policy": 1, "held": 1}
     agent_version: Annotated[str, Field(max_length=32)]
     federations: Annotated[tuple[Annotated[str, Field(max_length=80)], ...], Field(max_length=200)]
     device: Annotated[str, Field(max_length=120)] = "cpu"
@@ -145,6 +151,7 @@ class LeaseRequest(Message):
 class Progress(Message):
     """Where a task stands; numbers only, never a text."""
 
+    since = {"tokens_per_second": 1, "device_memory_bytes": 1, "device_utilisation": 1}
     phase: Literal["fetching", "training", "evaluating", "uploading"]
     step: Count = 0
     steps: Count = 0

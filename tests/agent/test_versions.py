@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+from uuid import UUID
 
 import pytest
 
@@ -11,12 +14,39 @@ from agent.client import HubClient
 from agent.errors import Refused
 from agent.home import Home
 from federation.negotiation import Version
-from federation.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION, HeartbeatOut
+from federation.protocol import (
+    PROTOCOL_HEADER,
+    PROTOCOL_VERSION,
+    HeartbeatIn,
+    HeartbeatOut,
+    LeaseRequest,
+    PolicySummary,
+    Progress,
+)
+from tests.agent.fake_http import Answer, FaultyServer, Seen
 from tests.agent.fake_hub import FakeHub
 
 OURS = Version.of(PROTOCOL_VERSION)
 NEXT, FAR = f"{OURS.major}.{OURS.minor + 1}", f"{OURS.major}.{OURS.minor + 2}"
 BEFORE = f"{OURS.major}.{OURS.minor - 1}"
+TOLD = {
+    "leases?wait=0": LeaseRequest(
+        agent_version="1",
+        federations=("coast",),
+        policy=PolicySummary(state="set", rules=("paused",)),
+        held=(UUID(int=1),),
+    ),
+    "tasks/x/heartbeats": HeartbeatIn(
+        fence=1,
+        progress=Progress(
+            phase="training",
+            loss=0.5,
+            tokens_per_second=3.0,
+            device_memory_bytes=4,
+            device_utilisation=0.5,
+        ),
+    ),
+}
 NEWS = {"verdict": "continue", "reason": "", "lease_expires_at": None, "mood": "good"}
 
 
@@ -50,6 +80,46 @@ def test_what_a_newer_hub_says_beyond_our_knowledge_is_passed_over(
 ) -> None:
     quiet_hub.fail_next("heartbeats", answer=NEWS, headers={PROTOCOL_HEADER: NEXT})
     assert asked(home).verdict == "continue"
+
+
+class Elder(FaultyServer):
+    """A hub of the first version: it says so, and refuses what came later."""
+
+    def answer(self, seen: Seen) -> Answer:
+        known = set(re.findall(r'"(\w+)":', seen.body.decode()))
+        status = 422 if known & LATER else 200
+        return status, {PROTOCOL_HEADER: "1.0"}, b"{}"
+
+
+LATER = {*LeaseRequest.since, *Progress.since}
+
+
+@pytest.mark.parametrize("path", TOLD)
+def test_a_hub_that_is_behind_is_told_what_it_knows(path: str) -> None:
+    async def ask(url: str) -> None:
+        async with HubClient(url) as client:
+            for _ in range(2):
+                await client.post(f"/api/v1/agent/{path}", TOLD[path])
+
+    with Elder().serving() as hub:
+        asyncio.run(ask(hub.url))
+    first, *later = (json.loads(seen.body) for seen in hub.seen)
+    assert first == TOLD[path].model_dump(mode="json")  # nobody had said the version yet
+    assert len(later) == 2
+    assert later[0] == later[1] != first
+
+
+def test_a_refusal_of_what_a_hub_knows_is_not_repeated() -> None:
+    with Elder().serving() as hub:
+        hub.fail_next("heartbeats", status=422, headers={PROTOCOL_HEADER: PROTOCOL_VERSION})
+
+        async def ask() -> None:
+            async with HubClient(hub.url) as client:
+                await client.post("/heartbeats", TOLD["tasks/x/heartbeats"])
+
+        with pytest.raises(Refused):
+            asyncio.run(ask())
+    assert len(hub.seen) == 1
 
 
 def test_a_hub_of_our_own_version_says_nothing_that_we_do_not_know(

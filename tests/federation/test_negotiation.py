@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from federation import negotiation
+from federation import negotiation, protocol
 from federation.negotiation import NotUnderstood, Version, understood
 from federation.protocol import PROTOCOL_VERSION
 
@@ -34,6 +34,14 @@ def test_the_first_minor_version_has_none_before_it(monkeypatch):
     monkeypatch.setattr(negotiation, "PROTOCOL_VERSION", "1.0")
     with pytest.raises(NotUnderstood, match=r"1\.0 to 1\.1"):
         understood("1.2")
+
+
+def test_every_later_field_is_one_that_may_be_left_out():
+    kinds = [kind for kind in vars(protocol).values() if isinstance(kind, type)]
+    messages = [kind for kind in kinds if issubclass(kind, protocol.Message) and kind.since]
+    assert messages
+    for kind in messages:
+        assert not any(kind.model_fields[name].is_required() for name in kind.since)
 
 
 def test_ours_is_a_version():

@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 import httpx
-from pydantic import BaseModel
 
 from agent import __version__
 from agent.answers import peer_of
 from agent.bandwidth import pacing
 from agent.errors import AgentFault, Away, ClockDiffers, Refused
 from agent.retries import FOR_EVER, persistently
-from federation.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION, ArtifactRef
+from federation.negotiation import Version, told_to
+from federation.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION, ArtifactRef, Message
 from federation.signatures import key_id, new_nonce, public_key_of, sign_request
 
 PASSING: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -42,6 +42,7 @@ class HubClient:
         """`key` signs; a function is asked for it at every try, since keys are rotated."""
         self.hub = hub.rstrip("/")
         self._key = key
+        self._version = Version.of(PROTOCOL_VERSION)  # the hub's, as far as it has said it
         try:
             self._http = self._made()
         except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -72,25 +73,38 @@ class HubClient:
     async def post(
         self,
         path: str,
-        message: BaseModel | Mapping[str, object],
+        message: Message | Mapping[str, object],
         *,
         key: str | None = None,
         patience: float = FOR_EVER,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> httpx.Response:
-        """Send a message as JSON; `key` is the same in every try, so the hub acts once."""
-        document = message.model_dump(mode="json") if isinstance(message, BaseModel) else message
+        """Send a message as JSON; `key` is the same in every try, so the hub acts once.
+
+        A hub that turns out to be a version behind is told again, what it knows alone.
+        """
         headers = {"Content-Type": "application/json"}
         if key:
             headers["Idempotency-Key"] = key
-        return await self.request(
+        send = partial(
+            self.request,
             "POST",
             path,
-            content=json.dumps(document, allow_nan=False).encode(),
             headers=headers,
             patience=patience,
             answer_seconds=answer_seconds,
         )
+        version = self._version
+        try:
+            return await send(content=self._written(message))
+        except Refused:
+            if self._version >= version:
+                raise
+        return await send(content=self._written(message))
+
+    def _written(self, message: Message | Mapping[str, object]) -> bytes:
+        document = message if isinstance(message, Mapping) else told_to(message, self._version)
+        return json.dumps(document, allow_nan=False).encode()
 
     async def request(
         self,
@@ -174,7 +188,9 @@ class HubClient:
             response = await self._http.send(self._signed(request, sha256))
         except httpx.TransportError as error:
             raise Away(type(error).__name__) from error
-        peer_of(response)
+        peer = peer_of(response)
+        if PROTOCOL_HEADER in response.headers:  # what stands between us and the hub says none
+            self._version = peer.version
         if response.is_error or response.is_redirect:
             _raise_refusal(response)
         return response
