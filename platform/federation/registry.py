@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -48,3 +49,10 @@ class Registry(Mapping[str, T]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def configured(registry: Registry[Callable[..., T]], name: str, **settings: object) -> T:
+    """What is registered under this name, with those of the settings that are fields of it."""
+    kind = registry[name]
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in settings.items() if key in known})

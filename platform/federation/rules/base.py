@@ -104,10 +104,13 @@ class Weights:
 class Rule(Protocol):
     """Says what each update of a round counts.
 
-    `needs_evidence`: whether `weigh` looks at more than the shares.
+    `needs_evidence`: whether `weigh` looks at more than the shares; then each update counts as
+    one, whatever number of examples it claims. `needs_root`: whether one update has to be the root
+    of trust.
     """
 
     needs_evidence: ClassVar[bool]
+    needs_root: ClassVar[bool]
 
     def weigh(self, evidence: Evidence | None, shares: Sequence[float]) -> Weights:
         """`shares` add up to one, in the order of the evidence. Deterministic."""
@@ -123,3 +126,21 @@ class Rule(Protocol):
 
 
 rules: Registry[Callable[..., Rule]] = Registry("rule")
+
+
+def counted(shares: Sequence[float]) -> list[int]:
+    """The places of the updates that count: those with a share."""
+    return [place for place, share in enumerate(shares) if share > 0]
+
+
+def among(places: Iterable[int], shares: Sequence[float]) -> Weights:
+    """Those at `places` count by their shares, all others not at all."""
+    kept = set(places)
+    left = [share if place in kept else 0.0 for place, share in enumerate(shares)]
+    return Weights(in_proportion(left), (1.0,) * len(shares))
+
+
+def in_proportion(amounts: Sequence[float]) -> tuple[float, ...]:
+    """Shares that add up to one; all 0 where there is nothing to share."""
+    total = fsum(amounts)
+    return tuple(amount / total if total > 0 else 0.0 for amount in amounts)

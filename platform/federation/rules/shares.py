@@ -15,6 +15,7 @@ class Shares:
     """The share of the examples; one lie within the norm bound moves the result by its share."""
 
     needs_evidence: ClassVar[bool] = False
+    needs_root: ClassVar[bool] = False
 
     def weigh(self, evidence: Evidence | None, shares: Sequence[float]) -> Weights:
         del evidence
