@@ -35,6 +35,7 @@ from federation.measuring import measure
 from federation.method import Method
 from federation.reading import Module, members_of, parts_of, read_pair
 from federation.rules import Evidence, Weights
+from federation.stepping import server_step
 from federation.strategies import AggregationRefused
 from federation.strategies.base import error_of, ideal
 from federation.tensors import BLOCK_VALUES, TensorFile
@@ -58,15 +59,17 @@ class AggregationReport:
     """What the engine did.
 
     `digest` names the written bytes. `relative_error` is ‖ΔW' − exact ΔW'‖ / ‖exact ΔW'‖ over all
-    modules, where what rule and bound make of the weights counts as exact; `discarded_energy` the
-    share of the squared singular values cut away; `ranks` the components in use by module; by
+    modules, where what rule and bound make of the weights counts as exact; none where the server's
+    optimiser stepped along averaged factors, which have no exact counterpart. `discarded_energy`:
+    the share of the squared singular values cut away; `ranks` the components in use by module; by
     digest: `norms`, how far each update moved the model, and `weights`, what it counted; `bound`
     the norm bound in force; `clipped` whom it scaled down; `cosines` between the updates in the
-    order of `norms`, where evidence was taken.
+    order of `norms`, where evidence was taken; `state` names what the server's optimiser
+    remembers, and `state_discarded` is the share of its velocities that had no room.
     """
 
     digest: str
-    relative_error: float
+    relative_error: float | None
     discarded_energy: float
     ranks: dict[str, int]
     norms: dict[str, float]
@@ -75,6 +78,8 @@ class AggregationReport:
     clipped: tuple[str, ...]
     cosines: list[list[float]] | None
     seconds: float
+    state: str | None = None
+    state_discarded: float = 0.0
 
     def as_dict(self) -> dict[str, object]:
         """The report as JSON takes it."""
@@ -88,13 +93,16 @@ def aggregate(
     method: Method,
     target: Path,
     evidence: Evidence | None = None,
+    state: Path | None = None,
+    state_target: Path | None = None,
 ) -> AggregationReport:
     """Write the adapter that follows from `start` and its updates to `target`.
 
     Files are checked against the layout of `start`; their digests are taken as given, and so are
     norms and `evidence` where they are there: what is missing of what the method needs is measured
     first. Called again, it writes the same bytes. Raises AggregationRefused, and then leaves no
-    usable target.
+    usable target. An optimiser that remembers something reads it from `state`, which the round
+    before has written, and writes it to `state_target`.
     """
     began = time.perf_counter()
     with ExitStack() as files:
@@ -102,14 +110,16 @@ def aggregate(
         _check_ranks(cohort, method)
         evidence = _evidence(cohort, method, evidence)
         judged = weights_of(cohort, method, evidence)
-        walk = Walk(cohort, method, judged.weights)
+        step = server_step(files, cohort, method, state, state_target)
+        walk = Walk(cohort, method, judged.weights, step)
         digest = walk.write(target)
         if method.strategy.averages_factors:
             _measure_error(walk, cohort, judged.weights, target)
+    is_known = not (step and method.strategy.averages_factors and walk.ranks)
     few = evidence is not None and len(evidence) <= MOST_COSINES
     return AggregationReport(
         digest=digest,
-        relative_error=sqrt(_share(walk.error, walk.ideal)),
+        relative_error=sqrt(_share(walk.error, walk.ideal)) if is_known else None,
         discarded_energy=_share(walk.discarded, walk.ideal),
         ranks=walk.ranks,
         norms=dict(zip(cohort.digests, judged.norms, strict=True)),
@@ -118,6 +128,8 @@ def aggregate(
         clipped=judged.clipped,
         cosines=evidence.cosines if evidence and few else None,
         seconds=time.perf_counter() - began,
+        state=step.digest() if step else None,
+        state_discarded=step.discarded() if step else 0.0,
     )
 
 

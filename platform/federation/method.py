@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from federation.combinations import Combination, combinations
+from federation.optimisers import LinearOptimiser, Optimiser, optimisers
 from federation.plan import Plan
 from federation.rules import Rule, rules
 from federation.strategies import AggregationRefused, Strategy, configured
@@ -17,8 +18,9 @@ class Method:
     """Three things that vary on their own, and the space in which they work.
 
     `strategy`: the algebra of LoRA pairs; `rule`: what each update counts; `combination`: how the
-    changes of one tensor become one; `clip`: the bound on the norm of each change. `scale` is the
-    LoRA scale s, one for all; `rank` is the result's.
+    changes of one tensor become one; `clip`: the bound on the norm of each change; `optimiser`: the
+    step of the server along what they become. `scale` is the LoRA scale s, one for all; `rank` is
+    the result's.
     """
 
     strategy: Strategy
@@ -27,12 +29,23 @@ class Method:
     rule: Rule = field(default_factory=rules["shares"])
     combination: Combination = field(default_factory=combinations["mean"])
     clip: NormClip = field(default_factory=NormClip)
+    optimiser: Optimiser = field(default_factory=optimisers["none"])
 
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise AggregationRefused("rank_zero", "the rank of an adapter is at least 1")
         if not (isfinite(self.scale) and self.scale > 0):
             raise AggregationRefused("scale", f"{self.scale} is no LoRA scale")
+        is_fitting = self.strategy.averages_factors or isinstance(self.optimiser, LinearOptimiser)
+        if self.remembers and not is_fitting:
+            raise AggregationRefused(
+                "optimiser", "moments of values need factors that mean the same in every round"
+            )
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the server's optimiser has a state from round to round."""
+        return bool(self.optimiser.slots)
 
     @classmethod
     def of(cls, plan: Plan) -> Method:

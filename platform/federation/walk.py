@@ -26,6 +26,7 @@ from federation.reading import (
     values_beside,
 )
 from federation.rules import Weights
+from federation.stepping import Memory, ServerStep
 from federation.strategies import AggregationRefused, ChangeStrategy, Combined
 from federation.tensors import BLOCK_VALUES, norm_of, stream_adapter
 
@@ -34,23 +35,31 @@ Blocks = tuple[tuple[str, Tensor], ...]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of one part of the model; `module` says what a strategy did to a pair."""
+    """What became of one part of the model; `module` says what a strategy did to a pair.
+
+    `memory`: what the server's optimiser is to remember of the part.
+    """
 
     part: Module | Piece
     blocks: Blocks
     module: Combined | None = None
+    memory: Memory | None = None
 
 
 class Walk:
     """Combines a cohort under fixed weights, and keeps what strategies said on the way.
 
-    After `write`: `ranks` has the components in use by module; `ideal`, `error` and `discarded`
-    are sums of the strategy's squares.
+    `step` is the server's, where its optimiser remembers something. After `write`: `ranks` has the
+    components in use by module; `ideal`, `error` and `discarded` are sums of the strategy's
+    squares.
     """
 
-    def __init__(self, cohort: Cohort, method: Method, weights: Weights) -> None:
+    def __init__(
+        self, cohort: Cohort, method: Method, weights: Weights, step: ServerStep | None = None
+    ) -> None:
         self.ranks: dict[str, int] = {}
         self.ideal = self.error = self.discarded = 0.0
+        self._step = step
         self._cohort = cohort
         self._method = method
         self._weights = weights
@@ -60,7 +69,7 @@ class Walk:
         self._left = 1.0 - sum(fresh)
 
     def write(self, target: Path) -> str:
-        """Write the combined adapter; returns its SHA-256."""
+        """Write the next adapter; returns its SHA-256."""
         expected = expected_shapes(self._cohort.start.layout, self._method.rank)
         shapes = {name: shape for name, (_, shape) in expected.items()}
         return stream_adapter(target, shapes, self._blocks())
@@ -72,6 +81,8 @@ class Walk:
                 self.ideal += done.module.ideal_square
                 self.error += done.module.error_square
                 self.discarded += done.module.discarded_square
+            if self._step and done.memory:
+                self._step.remember(done.memory)
             yield from done.blocks
 
     def _parts(self) -> Iterator[Module | Piece]:
@@ -84,6 +95,9 @@ class Walk:
         if isinstance(part, Module):
             return self._module(part)
         is_linear = self._method.combination.is_linear
+        if self._step is not None:
+            change = self._mean_change(part) if is_linear else self._moved(part)
+            return self._stepped(self._step, part, change)
         found = self._mean(part) if is_linear else self._coordinates(part)
         return Done(part, ((part.name, self._checked(part, found)),))
 
@@ -97,10 +111,27 @@ class Walk:
                 total.add_(cohort.starts[one].values(*place), alpha=-weight)
         return total
 
+    def _mean_change(self, piece: Piece) -> Tensor:
+        """The sum Σ wᵢ (xᵢ − startᵢ), exactly zero where nobody moved."""
+        cohort, place = self._cohort, (piece.name, piece.first, piece.last)
+        start = cohort.start.values(*place).double()
+        total = torch.zeros_like(start)
+        for one, (file, weight) in enumerate(zip(cohort.files, self._products, strict=True)):
+            before = cohort.starts[one].values(*place) if cohort.is_stale(one) else start
+            total.add_(file.values(*place).double().sub_(before), alpha=weight)
+        return total
+
     def _coordinates(self, piece: Piece) -> Tensor:
-        changes = changes_of(self._cohort, piece, self._weights.factors)
-        moved = self._counted(changes)
-        return moved + self._cohort.start.values(piece.name, piece.first, piece.last)
+        start = self._cohort.start.values(piece.name, piece.first, piece.last)
+        return self._moved(piece) + start
+
+    def _moved(self, piece: Piece) -> Tensor:
+        return self._counted(changes_of(self._cohort, piece, self._weights.factors))
+
+    def _stepped(self, server: ServerStep, piece: Piece, change: Tensor) -> Done:
+        step, memory = server.plain(piece, change)
+        found = step + self._cohort.start.values(piece.name, piece.first, piece.last)
+        return Done(piece, ((piece.name, self._checked(piece, found)),), memory=memory)
 
     def _counted(self, changes: Tensor) -> Tensor:
         """The combination of those changes that have a share."""
@@ -114,17 +145,25 @@ class Walk:
         strategy, rank = self._method.strategy, self._method.rank
         assert isinstance(strategy, ChangeStrategy)
         start = read_pair(self._cohort.start, module.name)
+        memory = None
         if self._method.combination.is_linear:
             members = members_of(self._cohort, module.name, self._products)
-            combined = strategy.combine(start, members, rank)
+            if self._step is not None:
+                combined, memory = self._step.members(module, start, list(members), rank)
+            else:
+                combined = strategy.combine(start, members, rank)
         else:
-            combined = strategy.approximate(start, self._dense(module, start.size), rank)
+            change = self._dense(module, start.size)
+            if self._step is not None:
+                combined, memory = self._step.dense(module, start, change, rank)
+            else:
+                combined = strategy.approximate(start, change, rank)
         pair = combined.pair
         blocks = (
             (module.name + A_SUFFIX, self._checked(module, pair.a)),
             (module.name + B_SUFFIX, self._checked(module, pair.b)),
         )
-        return Done(module, blocks, combined)
+        return Done(module, blocks, combined, memory)
 
     def _dense(self, module: Module, size: tuple[int, int]) -> Tensor:
         """What the combination makes of the matrices of a module's changes, row by row."""

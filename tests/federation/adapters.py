@@ -65,7 +65,7 @@ class Workshop:
 
     def aggregate(self, strategy: str = "stack_svd", **changed: object) -> AggregationReport:
         given: dict[str, object] = {"start": self.start, "updates": self.updates}
-        for name in ("start", "updates", "target", "evidence"):
+        for name in ("start", "updates", "target", "evidence", "state", "state_target"):
             if name in changed:
                 given[name] = changed.pop(name)
         given.setdefault("target", self.target)
