@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -13,10 +17,12 @@ import pytest
 from agent.bandwidth import VARIABLE, cap
 from agent.client import HubClient
 from agent.errors import AgentFault
+from agent.files import made
 from agent.home import Home
 from agent.hugging_face import _Slow
 from federation.protocol import ArtifactRef
 from tests.agent.fake_hub import FakeHub
+from tests.agent.place import ROOTS
 
 SPEED = 2_000_000
 CONTENT = bytes(range(256)) * 16_000  # two seconds
@@ -84,6 +90,41 @@ def test_all_connections_share_the_cap(quiet_hub: FakeHub, home: Home, capped: N
     began = time.monotonic()
     asyncio.run(ask())
     assert time.monotonic() - began == seconds_at(2 * len(CONTENT))
+
+
+def asking(count: int) -> str:
+    """A program that books a number of pieces of a tenth of a second, each in its turn."""
+    return (
+        "import sys, time; from pathlib import Path; from agent.bandwidth import cap\n"
+        "line = cap(Path(sys.argv[1])).up; line.booked(0)\n"
+        f"for _ in range({count}): time.sleep(line.booked({SPEED // 10}))"
+    )
+
+
+def test_all_processes_of_an_agent_share_the_cap(tmp_path: Path, capped: None) -> None:
+    words = [sys.executable, "-c", asking(10), str(tmp_path)]
+    path = os.pathsep.join(ROOTS)
+    began = time.monotonic()
+    several = [subprocess.Popen(words, env={**os.environ, "PYTHONPATH": path}) for _ in range(3)]
+    assert [one.wait(30) for one in several] == [0, 0, 0]
+    assert time.monotonic() - began >= 3.0  # with a cap for each of them it would be one second
+
+
+def test_two_folders_are_two_agents(tmp_path: Path, capped: None) -> None:
+    first, second = (cap(made(tmp_path / name)) for name in "ab")
+    assert first.up.booked(10 * SPEED) > 9
+    assert second.up.booked(0) < 1
+    assert first.down.booked(0) < 1
+
+
+def test_a_clock_that_was_set_back_holds_nobody_up(
+    tmp_path: Path, capped: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = cap(tmp_path).up
+    monkeypatch.setattr(time, "time", lambda: 1e6)
+    line.booked(SPEED)
+    monkeypatch.setattr(time, "time", lambda: 1e6 - 3600)
+    assert line.booked(SPEED) == pytest.approx(1.0)
 
 
 def test_the_hugging_face_client_keeps_to_the_cap(capped: None) -> None:

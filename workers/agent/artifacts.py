@@ -80,7 +80,8 @@ class Fetcher:
         return made(self.home.cache / "bases") / name
 
     def _hub(self) -> HubClient:
-        return HubClient(self.home.identity().hub, self.home.private_key())
+        hub = self.home.identity().hub
+        return HubClient(hub, self.home.private_key(), folder=self.home.cache)
 
     async def _download(self, wanted: ArtifactRef, path: Path) -> None:
         part = path.with_suffix(".part")
@@ -125,7 +126,7 @@ class Fetcher:
 
         from agent.hugging_face import keep_to_cap
 
-        keep_to_cap()
+        keep_to_cap(self.home.cache)
         try:
             found = snapshot_download(
                 wanted.repo,

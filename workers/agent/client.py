@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
@@ -38,9 +39,19 @@ class HubClient:
     answered. Network errors, 408, 425, 429 and 5xx are tried again until then.
     """
 
-    def __init__(self, hub: str, key: bytes | Callable[[], bytes] | None = None) -> None:
-        """`key` signs; a function is asked for it at every try, since keys are rotated."""
+    def __init__(
+        self,
+        hub: str,
+        key: bytes | Callable[[], bytes] | None = None,
+        *,
+        folder: Path | None = None,
+    ) -> None:
+        """`key` signs; a function is asked for it at every try, since keys are rotated.
+
+        `folder`: where the agent's processes share a cap on their bandwidth, if there is one.
+        """
         self.hub = hub.rstrip("/")
+        self._folder = folder
         self._key = key
         self._version = Version.of(PROTOCOL_VERSION)  # the hub's, as far as it has said it
         try:
@@ -51,7 +62,7 @@ class HubClient:
     def _made(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            event_hooks=pacing(),
+            event_hooks=pacing(self._folder),
             headers={
                 "User-Agent": f"foedus-agent/{__version__}",
                 "Accept": "application/json",

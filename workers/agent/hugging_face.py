@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,9 +14,12 @@ from huggingface_hub.utils._http import default_client_factory
 from agent.bandwidth import Line, cap
 
 
-def keep_to_cap() -> None:
-    """Have what it downloads from now on in this process pass at the agent's pace."""
-    allowed = cap()
+def keep_to_cap(folder: Path) -> None:
+    """Have what it downloads from now on in this process pass at the agent's pace.
+
+    `folder`: see `agent.bandwidth.cap`.
+    """
+    allowed = cap(folder)
     if allowed is None:
         return
 

@@ -76,7 +76,7 @@ async def run_agent(home: Home, *, device: str) -> None:
         logger.info("agent started", extra={**facts, "hub": identity.hub})
         await finish(home, stop)
         async with (
-            HubClient(identity.hub, home.private_key) as hub,
+            HubClient(identity.hub, home.private_key, folder=home.cache) as hub,
             _worker(home, device) as worker,
             beside(keep_fresh(home)),
             beside(show_progress(home)),
