@@ -17,10 +17,12 @@ from typing import Final
 
 from federation.layout import (
     ITEM_BYTES,
+    Chosen,
     Layout,
     LayoutRefused,
     Shape,
     check_layout,
+    everything,
     expected_shapes,
     header_of,
     read_layout,
@@ -99,12 +101,15 @@ def coded_bytes(expected: Expected, codec: str) -> int:
     return len(coded_header(expected, codec)) + values
 
 
-def check_update(path: Path, *, start: Layout, rank: int, codec: str) -> Layout:
+def check_update(
+    path: Path, *, start: Layout, rank: int, codec: str, travels: Chosen = everything
+) -> Layout:
     """The layout of an update trained from `start` at `rank`, in the codec's form.
 
-    Raises LayoutRefused for any difference from what it must be. The values are not read.
+    `travels`: what an update of its round holds. Raises LayoutRefused for any difference from what
+    it must be. The values are not read.
     """
-    expected = expected_shapes(start, rank)
+    expected = expected_shapes(start, rank, travels)
     if codec == PLAIN:
         layout = read_layout(path)
         check_layout(layout, expected)

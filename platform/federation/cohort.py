@@ -12,9 +12,11 @@ from federation.coded import PLAIN
 from federation.layout import (
     A_SUFFIX,
     B_SUFFIX,
+    Chosen,
     Layout,
     LayoutRefused,
     check_layout,
+    everything,
     expected_shapes,
     lora_factor,
     modules_of,
@@ -50,7 +52,8 @@ class WeightedUpdate:
 class Cohort:
     """Open files of a round. Updates, files, starts and shares are in the order of the digests.
 
-    `starts`: what each update was trained from; mostly `start` itself.
+    `starts`: what each update was trained from; mostly `start` itself. `travels`: which tensors
+    the updates hold; of the others theirs is the start's.
     """
 
     start: TensorFile
@@ -58,6 +61,7 @@ class Cohort:
     files: tuple[Source, ...]
     starts: tuple[TensorFile, ...]
     shares: tuple[float, ...]  # weights over their sum
+    travels: Chosen = everything
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -68,7 +72,12 @@ class Cohort:
         return self.starts[one] is not self.start
 
 
-def open_cohort(files: ExitStack, start: Path, updates: Sequence[WeightedUpdate]) -> Cohort:
+def open_cohort(
+    files: ExitStack,
+    start: Path,
+    updates: Sequence[WeightedUpdate],
+    travels: Chosen = everything,
+) -> Cohort:
     """Check every file's layout and open it within `files`; raises AggregationRefused."""
     _check_updates(updates)
     ordered = tuple(sorted(updates, key=lambda update: (update.digest, update.weight)))
@@ -76,12 +85,13 @@ def open_cohort(files: ExitStack, start: Path, updates: Sequence[WeightedUpdate]
     _check_start(base.layout)
     starts = tuple(_start_of(files, base, update) for update in ordered)
     opened = tuple(
-        files.enter_context(closing(_checked(own, update)))
+        files.enter_context(closing(_checked(own, update, travels)))
         for own, update in zip(starts, ordered, strict=True)
     )
-    total = fsum(update.weight for update in ordered)
-    shares = tuple(update.weight / total for update in ordered)
-    return Cohort(base, ordered, opened, starts, shares)
+    counts = [0.0 if update.is_root else update.weight for update in ordered]
+    total = fsum(counts)
+    shares = tuple(count / total for count in counts)
+    return Cohort(base, ordered, opened, starts, shares, travels)
 
 
 def _start_of(files: ExitStack, base: TensorFile, update: WeightedUpdate) -> TensorFile:
@@ -99,11 +109,11 @@ def _start_of(files: ExitStack, base: TensorFile, update: WeightedUpdate) -> Ten
 
 
 def _check_updates(updates: Sequence[WeightedUpdate]) -> None:
-    if not updates:
+    if not updates or all(update.is_root for update in updates):
         raise AggregationRefused("no_updates", "there is nothing to aggregate")
     if any(update.rank < 1 for update in updates):
         raise AggregationRefused("rank_zero", "ranks begin at 1")
-    weights = [update.weight for update in updates]
+    weights = [update.weight for update in updates if not update.is_root]
     if not all(isfinite(weight) and weight >= 0 for weight in weights) or sum(weights) <= 0:
         raise AggregationRefused("weights", "weights are at least 0, and not all of them 0")
 
@@ -120,10 +130,12 @@ def _check_start(layout: Layout) -> None:
         raise AggregationRefused("unequal_ranks", f"the start has ranks {sorted(ranks)}")
 
 
-def _checked(start: TensorFile, update: WeightedUpdate) -> Source:
+def _checked(start: TensorFile, update: WeightedUpdate, travels: Chosen) -> Source:
     if update.rank > min(ranks_of(start.layout), default=update.rank):
         raise AggregationRefused("rank_too_large", f"{update.digest}: rank {update.rank}")
     try:
-        return open_update(update.path, start=start, rank=update.rank, codec=update.codec)
+        return open_update(
+            update.path, start=start, rank=update.rank, codec=update.codec, travels=travels
+        )
     except LayoutRefused as error:
         raise AggregationRefused(error.code, f"{update.digest}: {error.detail}") from error

@@ -30,7 +30,7 @@ from pathlib import Path
 from federation.cohort import Cohort, WeightedUpdate, open_cohort
 from federation.cores import in_order
 from federation.judging import weights_of
-from federation.layout import modules_of, ranks_of
+from federation.layout import Chosen, everything, modules_of, ranks_of
 from federation.measuring import measure
 from federation.method import Method
 from federation.reading import Module, members_of, parts_of, read_pair
@@ -106,8 +106,9 @@ def aggregate(
     """
     began = time.perf_counter()
     with ExitStack() as files:
-        cohort = open_cohort(files, start, updates)
+        cohort = open_cohort(files, start, updates, method.travels)
         _check_ranks(cohort, method)
+        _check_count(cohort, method)
         evidence = _evidence(cohort, method, evidence)
         judged = weights_of(cohort, method, evidence)
         step = server_step(files, cohort, method, state, state_target)
@@ -133,24 +134,38 @@ def aggregate(
     )
 
 
-def evidence_of(*, start: Path, updates: Sequence[WeightedUpdate], scale: float) -> Evidence:
+def evidence_of(
+    *,
+    start: Path,
+    updates: Sequence[WeightedUpdate],
+    scale: float,
+    travels: Chosen = everything,
+) -> Evidence:
     """Inner products of what the updates do to the model; the same whenever it is asked.
 
-    Raises AggregationRefused where an update does not fit `start` or holds NaN or infinity.
+    `travels`: what an update of their round holds. Raises AggregationRefused where an update does
+    not fit `start` or holds NaN or infinity.
     """
     with ExitStack() as files:
-        return measure(open_cohort(files, start, updates), scale)
+        return measure(open_cohort(files, start, updates, travels), scale)
 
 
 def change_norm(
-    *, start: Path, update: Path, rank: int, scale: float, codec: str = "fp32"
+    *,
+    start: Path,
+    update: Path,
+    rank: int,
+    scale: float,
+    codec: str = "fp32",
+    travels: Chosen = everything,
 ) -> float:
     """How far an update trained at `rank` moves the model.
 
-    Raises AggregationRefused where the update does not fit `start` or holds NaN or infinity.
+    `travels`: what an update of its round holds. Raises AggregationRefused where the update does
+    not fit `start` or holds NaN or infinity.
     """
     one = WeightedUpdate(update, 1.0, rank, "the update", codec)
-    return evidence_of(start=start, updates=[one], scale=scale).norm(0)
+    return evidence_of(start=start, updates=[one], scale=scale, travels=travels).norm(0)
 
 
 def _check_ranks(cohort: Cohort, method: Method) -> None:
@@ -160,6 +175,18 @@ def _check_ranks(cohort: Cohort, method: Method) -> None:
         ranks |= {update.rank for update in cohort.updates}
         if len(ranks) > 1:
             raise AggregationRefused("unequal_ranks", f"ranks {sorted(ranks)} cannot be averaged")
+
+
+def _check_count(cohort: Cohort, method: Method) -> None:
+    """A method that guards against lies promises nothing for fewer updates than it needs."""
+    judges = [update for update in cohort.updates if update.is_root]
+    count = len(judges) + sum(share > 0 for share in cohort.shares)
+    if method.rule.needs_root and len(judges) != 1:
+        detail = f"the round has {len(judges)} updates of the root of trust"
+        raise AggregationRefused("no_root", detail)
+    if count < method.fewest:
+        detail = f"{method.fewest} updates are needed to judge them, and there are {count}"
+        raise AggregationRefused("too_few_updates", detail)
 
 
 def _evidence(cohort: Cohort, method: Method, given: Evidence | None) -> Evidence | None:

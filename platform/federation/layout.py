@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 MAX_HEADER_BYTES = 16 << 20
 MAX_TENSORS = 20_000
@@ -32,6 +32,7 @@ _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
 _MAX_COMMAS = (MAX_TENSORS + 1) * (MAX_RANK + 4) + MAX_METADATA_BYTES
 
 Shape = tuple[int, ...]
+Chosen: TypeAlias = Callable[[str], bool]  # some of the tensors of a file, by their names
 
 
 class LayoutRefused(ValueError):
@@ -262,11 +263,17 @@ def ranks_of(layout: Layout) -> set[int]:
     return a | {tensor.shape[1] for tensor in tensors if lora_factor(tensor.name) == "B"}
 
 
-def expected_shapes(start: Layout, rank: int) -> dict[str, tuple[str, Shape]]:
+def everything(_: str) -> bool:
+    """Choose every tensor, whatever its name."""
+    return True
+
+
+def expected_shapes(
+    start: Layout, rank: int, travels: Chosen = everything
+) -> dict[str, tuple[str, Shape]]:
     """What an update trained from `start` at `rank` must hold: dtype and shape by name."""
-    return {
-        tensor.name: (tensor.dtype, _at_rank(tensor, rank)) for tensor in start.tensors.values()
-    }
+    chosen = (tensor for tensor in start.tensors.values() if travels(tensor.name))
+    return {tensor.name: (tensor.dtype, _at_rank(tensor, rank)) for tensor in chosen}
 
 
 def _at_rank(tensor: TensorInfo, rank: int) -> Shape:

@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from federation.combinations import Combination, combinations
-from federation.optimisers import LinearOptimiser, Optimiser, optimisers
+from federation.layout import Chosen, everything
+from federation import optimisers
+from federation.optimisers import LinearOptimiser, Optimiser
 from federation.plan import Plan
+from federation.registry import configured as chosen_of
+from federation.plan_server import Server
 from federation.rules import Rule, rules
 from federation.strategies import AggregationRefused, Strategy, configured
 from federation.transforms import NormClip
@@ -20,7 +24,7 @@ class Method:
     `strategy`: the algebra of LoRA pairs; `rule`: what each update counts; `combination`: how the
     changes of one tensor become one; `clip`: the bound on the norm of each change; `optimiser`: the
     step of the server along what they become. `scale` is the LoRA scale s, one for all; `rank` is
-    the result's.
+    the result's. `travels`: what the updates hold.
     """
 
     strategy: Strategy
@@ -29,7 +33,13 @@ class Method:
     rule: Rule = field(default_factory=rules["shares"])
     combination: Combination = field(default_factory=combinations["mean"])
     clip: NormClip = field(default_factory=NormClip)
-    optimiser: Optimiser = field(default_factory=optimisers["none"])
+    travels: Chosen = everything
+    optimiser: Optimiser = field(default_factory=optimisers.NoOptimiser)
+
+    @property
+    def fewest(self) -> int:
+        """The fewest updates for which rule and combination keep what they promise."""
+        return max(self.rule.fewest(), self.combination.fewest())
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -48,12 +58,24 @@ class Method:
         return bool(self.optimiser.slots)
 
     @classmethod
-    def of(cls, plan: Plan) -> Method:
-        """What the plan asks for."""
+    def of(cls, plan: Plan, round_number: int = 1) -> Method:
+        """What the plan asks for in a round of this number."""
         chosen = plan.aggregation
         return cls(
             strategy=configured(chosen.strategy, energy=chosen.energy),
             scale=plan.adapter.scale,
             rank=plan.adapter.rank,
+            rule=chosen_of(rules, chosen.rule, liars=chosen.liars),
+            combination=chosen_of(combinations, chosen.combination, liars=chosen.liars),
             clip=NormClip(chosen.clip),
+            optimiser=_optimiser(plan.server),
+            travels=chosen.travels(round_number),
         )
+
+
+def _optimiser(server: Server) -> Optimiser:
+    """The server's, with the usual settings where the plan says nothing."""
+    settings = server.given()
+    if "learning_rate" in settings:
+        settings["lr"] = settings.pop("learning_rate")
+    return optimisers.configured(server.optimiser, **settings)

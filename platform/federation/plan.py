@@ -25,6 +25,7 @@ from federation.plan_tasks import (
     SequenceClassification,
     TaskPart,
 )
+from federation.terms import TERMS
 
 __all__ = [
     "AdapterPart",
@@ -191,10 +192,10 @@ class Plan(Part):
     def _conflicts(self) -> Iterator[str]:
         """Why this plan cannot work; METHODS 2.6 and what peft cannot do."""
         adapter, task = self.adapter, self.task
-        if self.aggregation.strategy == "stack_svd" and not isinstance(adapter, Lora):
+        if TERMS[self.aggregation.strategy].needs_lora and not isinstance(adapter, Lora):
             yield (
-                f"stack_svd stacks the factors of LoRA, and {adapter.type} has none: "
-                "choose fedavg, which averages the change"
+                f"{self.aggregation.strategy} is about the factors of LoRA, and {adapter.type} has "
+                "none: choose fedavg, which averages the change"
             )
         if isinstance(adapter, FullWeights) and self.training.base_weights == "nf4":
             yield "all weights cannot be trained where the base is held in 4 bits"

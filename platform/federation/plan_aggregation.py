@@ -6,18 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from federation.layout import Chosen
 from federation.plan_parts import Part
+from federation.terms import TERMS
 
 
 class Aggregation(Part):
     """How the updates of a round become the next adapter."""
 
     strategy: Annotated[
-        Literal["stack_svd", "fedavg"],
+        Literal["stack_svd", "fedavg", "ffa", "rolora"],
         Field(
             title="Strategy",
             description="stack_svd: exact for any mix of ranks, for LoRA; fedavg: averages the "
-            "weights that travel, needs equal ranks.",
+            "weights that travel, needs equal ranks. For LoRA of equal ranks, too: ffa trains one "
+            "factor of each pair, exact and half the bytes; rolora one of them in odd rounds, the "
+            "other in even ones, likewise.",
         ),
     ] = "stack_svd"
     energy: Annotated[
@@ -40,3 +44,7 @@ class Aggregation(Part):
             "the median of the round.",
         ),
     ] = None
+
+    def travels(self, round_number: int) -> Chosen:
+        """Which tensors an update of this round holds."""
+        return TERMS[self.strategy].travels(round_number)

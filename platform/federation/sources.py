@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from federation.coded import PLAIN, check_update
 from federation.codings import decoded
-from federation.layout import Layout, Shape, expected_shapes, lora_factor
+from federation.layout import Chosen, Layout, Shape, everything, expected_shapes, lora_factor
 from federation.tensors import TensorFile, blocks_of, stream_adapter
 
 
@@ -49,41 +50,82 @@ class CodedFile:
         self._coded.close()
 
     def tensor(self, name: str) -> Tensor:
-        before = self._before(name)
+        before = leading(self._start, name, self._rank)
         return self._changed(name, before.reshape(-1), 0, before.numel()).reshape(before.shape)
 
     def values(self, name: str, first: int, last: int) -> Tensor:
         if lora_factor(name):  # it may be cut, and then its values lie elsewhere
-            before = self._before(name).reshape(-1)[first:last]
+            before = leading(self._start, name, self._rank).reshape(-1)[first:last]
         else:
             before = self._start.values(name, first, last)
         return self._changed(name, before, first, last)
-
-    def _before(self, name: str) -> Tensor:
-        """The start's tensor at the rank of the update."""
-        whole = self._start.tensor(name)
-        match lora_factor(name):
-            case "A":
-                return whole[: self._rank]
-            case "B":
-                return whole[:, : self._rank]
-            case _:
-                return whole
 
     def _changed(self, name: str, before: Tensor, first: int, last: int) -> Tensor:
         change = decoded(self._coded, name, first, last, self._codec)
         return (before.double() + change).float()
 
 
-def open_update(path: Path, *, start: TensorFile, rank: int, codec: str) -> Source:
-    """Check the layout of an update and open it; raises LayoutRefused."""
-    layout = check_update(path, start=start.layout, rank=rank, codec=codec)
-    if codec == PLAIN:
-        return TensorFile(path, layout)
-    return CodedFile(path, layout, start=start, rank=rank, codec=codec)
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """An update that holds only what travels: what stayed is its start's."""
+
+    update: Source
+    start: TensorFile
+    rank: int
+    travels: Chosen
+
+    def close(self) -> None:
+        self.update.close()
+
+    def tensor(self, name: str) -> Tensor:
+        if self.travels(name):
+            return self.update.tensor(name)
+        return leading(self.start, name, self.rank)
+
+    def values(self, name: str, first: int, last: int) -> Tensor:
+        if self.travels(name):
+            return self.update.values(name, first, last)
+        return leading(self.start, name, self.rank).reshape(-1)[first:last]
 
 
-def decode_update(*, start: Path, update: Path, rank: int, codec: str, target: Path) -> str:
+def leading(start: TensorFile, name: str, rank: int) -> Tensor:
+    """A tensor of the start, cut to this rank where it is a factor."""
+    whole = start.tensor(name)
+    match lora_factor(name):
+        case "A":
+            return whole[:rank]
+        case "B":
+            return whole[:, :rank]
+        case _:
+            return whole
+
+
+def open_update(
+    path: Path, *, start: TensorFile, rank: int, codec: str, travels: Chosen = everything
+) -> Source:
+    """Check the layout of an update and open it; raises LayoutRefused.
+
+    It reads as a whole adapter, whatever part of one `travels`.
+    """
+    layout = check_update(path, start=start.layout, rank=rank, codec=codec, travels=travels)
+    source = (
+        TensorFile(path, layout)
+        if codec == PLAIN
+        else CodedFile(path, layout, start=start, rank=rank, codec=codec)
+    )
+    is_whole = all(map(travels, start.layout.tensors))
+    return source if is_whole else Completed(source, start, rank, travels)
+
+
+def decode_update(
+    *,
+    start: Path,
+    update: Path,
+    rank: int,
+    codec: str,
+    target: Path,
+    travels: Chosen = everything,
+) -> str:
     """Write the adapter that an update stands for; returns its SHA-256.
 
     `start` is the round's, at its full rank. Raises LayoutRefused where the update is not exactly
@@ -91,7 +133,7 @@ def decode_update(*, start: Path, update: Path, rank: int, codec: str, target: P
     """
     with (
         TensorFile(start) as base,
-        closing(open_update(update, start=base, rank=rank, codec=codec)) as source,
+        closing(open_update(update, start=base, rank=rank, codec=codec, travels=travels)) as source,
     ):
         expected = expected_shapes(base.layout, rank)
         shapes = {name: shape for name, (_, shape) in expected.items()}

@@ -94,6 +94,10 @@ class Walk:
     def _combined(self, part: Module | Piece) -> Done:
         if isinstance(part, Module):
             return self._module(part)
+        if not self._cohort.travels(part.name):  # the start's, to the byte
+            stayed = self._cohort.start.values(part.name, part.first, part.last)
+            kept = self._step.kept(part) if self._step else None
+            return Done(part, ((part.name, stayed),), memory=kept)
         is_linear = self._method.combination.is_linear
         if self._step is not None:
             change = self._mean_change(part) if is_linear else self._moved(part)
@@ -137,6 +141,8 @@ class Walk:
         """The combination of those changes that have a share."""
         shares = torch.tensor(self._weights.shares, dtype=torch.float64)
         counts = shares > 0
+        if not bool(counts.any()):
+            return torch.zeros_like(changes[0])
         if not bool(counts.all()):
             changes, shares = changes[counts], shares[counts]
         return self._method.combination.combine(changes, shares)

@@ -38,14 +38,19 @@ def encode(home: Home, entry: Entry, spec: TrainSpec, start: Path) -> None:
         from federation.codings import Feedback, encode_update
         from federation.strategies import keeps_basis
 
-        feedback = None
+        aggregation, feedback = spec.plan.aggregation, None
         if has_feedback(codec):
-            lasts = keeps_basis(spec.plan.aggregation.strategy)
+            lasts = keeps_basis(aggregation.strategy)
             feedback = Feedback(_known(home, entry), _residual(entry), lasts)
         target = entry.update_file
         try:
             encode_update(
-                start=start, update=trained, codec=codec, target=target, feedback=feedback
+                start=start,
+                update=trained,
+                codec=codec,
+                target=target,
+                feedback=feedback,
+                travels=aggregation.travels(entry.offer.round),
             )
         except LayoutRefused as refused:
             raise TaskFailed(refused.code, "the trained weights cannot be coded") from refused

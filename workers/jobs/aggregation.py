@@ -64,7 +64,7 @@ def compute(claim: Claim, target: Path) -> AggregationReport:
     return aggregate(
         start=store().local_path(claim.start),
         updates=[weighted(update, claim.plan) for update in claim.updates],
-        method=Method.of(claim.plan),
+        method=Method.of(claim.plan, claim.round_number),
         target=target,
     )
 

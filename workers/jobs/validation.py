@@ -31,6 +31,7 @@ def examine(update: Update) -> Finding:
             start=store().local_path(update.round.start_id),
             update=store().local_path(update.artifact_id),
             rank=update.rank,
+            travels=plan.aggregation.travels(update.round.number),
             scale=plan.adapter.scale,
             codec=plan.transfer.codec,
         )

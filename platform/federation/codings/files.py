@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from heapq import merge
 from math import isfinite, prod
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,9 +27,12 @@ from federation.coded import (
 )
 from federation.codings.base import Coded, codecs
 from federation.layout import (
+    Chosen,
     Layout,
     LayoutRefused,
+    Shape,
     check_layout,
+    everything,
     lora_factor,
     parse_header,
     read_layout,
@@ -54,16 +59,24 @@ class Feedback:
 
 
 def encode_update(
-    *, start: Path, update: Path, codec: str, target: Path, feedback: Feedback | None = None
+    *,
+    start: Path,
+    update: Path,
+    codec: str,
+    target: Path,
+    feedback: Feedback | None = None,
+    travels: Chosen = everything,
 ) -> None:
     """Write the change from `start` to `update` in the codec's form; the same again is the same.
 
-    `start` is cut to the update's rank already. Raises LayoutRefused where the files do not fit
-    together or hold NaN or infinity.
+    `start` is cut to the update's rank already; `travels`: what of it the update holds. Raises
+    LayoutRefused where the files do not fit together or hold NaN or infinity.
     """
-    expected = {n: (t.dtype, t.shape) for n, t in read_layout(start).tensors.items()}
     with ExitStack() as files:
-        old, new = (files.enter_context(_fitting(path, expected)) for path in (start, update))
+        old = files.enter_context(TensorFile(start))
+        chosen = (tensor for tensor in old.layout.tensors.values() if travels(tensor.name))
+        expected = {tensor.name: (tensor.dtype, tensor.shape) for tensor in chosen}
+        new = files.enter_context(_fitting(update, expected))
         carried = feedback.carried if feedback else None
         more = files.enter_context(TensorFile(carried)) if carried else None
         writer = _writer(files.enter_context(target.open("wb")), expected, codec)
@@ -72,7 +85,26 @@ def encode_update(
             deque(lost, maxlen=0)
             return
         shapes = {name: s for name, (_, s) in expected.items() if feedback.holds(name)}
-        stream_adapter(feedback.left, shapes, (one for one in lost if one[0] in shapes))
+        new_losses = (one for one in lost if one[0] in shapes)
+        waiting = _waiting(more, expected)
+        losses = merge(new_losses, _blocks(more, waiting), key=itemgetter(0))
+        stream_adapter(feedback.left, shapes | waiting, losses)
+
+
+def _waiting(carried: TensorFile | None, expected: Expected) -> dict[str, Shape]:
+    """What was carried over of tensors that do not travel this time, and may the next."""
+    tensors = carried.layout.tensors if carried else {}
+    return {name: info.shape for name, info in tensors.items() if name not in expected}
+
+
+def _blocks(
+    carried: TensorFile | None, shapes: Mapping[str, Shape]
+) -> Iterator[tuple[str, Tensor]]:
+    if carried is None:
+        return
+    for name in sorted(shapes):
+        for first, last in blocks_of(prod(shapes[name])):
+            yield name, carried.values(name, first, last)
 
 
 def _fitting(path: Path, expected: Expected) -> TensorFile:
@@ -128,7 +160,7 @@ class _Change:
 def _encoded(change: _Change, codec: str, writer: _Writer) -> Iterator[tuple[str, Tensor]]:
     """Write everything in the codec's form; yields what each block lost."""
     coder, each = codecs[codec](), FORMS[codec].values_per_code
-    for name in sorted(change.start.layout.tensors):
+    for name in sorted(change.update.layout.tensors):
         for first, last in blocks_of(prod(change.start.layout.tensors[name].shape)):
             values = change.values(name, first, last)
             coded = coder.encode(values.float())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import Parameter
 
+from federation.layout import Chosen
 from federation.modelling.config import HEADS, adapter_config
 from federation.modelling.loading import Base, pad_token
 from federation.modelling.messages import ModellingRefused
@@ -47,6 +48,13 @@ class Adapted:
     @property
     def head(self) -> list[Parameter]:
         return [p for name, p in self.parameters.items() if _is_head(name)]
+
+    def training(self, travels: Chosen) -> Adapted:
+        """The same with only those weights that travel; the others stay as they are."""
+        for name, parameter in self.parameters.items():
+            parameter.requires_grad_(travels(name))
+        chosen = {name: one for name, one in self.parameters.items() if travels(name)}
+        return replace(self, parameters=chosen)
 
 
 def set_gradient_checkpointing(model: Adapted, *, on: bool) -> None:

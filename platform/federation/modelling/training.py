@@ -37,10 +37,12 @@ def train(
     device: str = "auto",
     checkpointing: Checkpointing | None = None,
     seat: Seat | None = None,
+    round_number: int = 1,
 ) -> Trained:
     """Train `start` on the examples for one round of the plan and write the result to `target`.
 
-    `start` is the shared adapter, cut to `rank`. The optimiser begins anew each round. On a CPU,
+    `start` is the shared adapter, cut to `rank`; the result holds what of it travels in this round
+    of the run, and the rest is not trained. The optimiser begins anew each round. On a CPU,
     with the same number of threads, equal arguments give equal bytes. `on_step` is called before
     every micro-batch; what it raises ends the training, and nothing is written but a checkpoint.
     Where there is one of the same training, it goes on from there, to the same bytes.
@@ -49,10 +51,12 @@ def train(
     first of them writes. Raises `ModellingRefused`.
     """
     chosen = device_for(plan, device)
-    team = team_of(seat, chosen)
+    team = team_of(seat, plan, chosen)
     began = device_clock(chosen)
     with forked_random(chosen):
-        lay = partial(_laid, base, plan, rank, start)
+        lay = partial(
+            _laid, base=base, plan=plan, rank=rank, start=start, round_number=round_number
+        )
         model = team.laid(lay, chosen)
         encoded = encode(examples, plan, model.processor, packing=True)
         if any(one.lengths for one in encoded):
@@ -87,8 +91,11 @@ def train(
     )
 
 
-def _laid(base: Path, plan: Plan, rank: int, start: Path, device: torch.device) -> Adapted:
-    return adapted(kept_base(base, plan, device), plan, rank=rank, file=start)
+def _laid(
+    device: torch.device, *, base: Path, plan: Plan, rank: int, start: Path, round_number: int
+) -> Adapted:
+    model = adapted(kept_base(base, plan, device), plan, rank=rank, file=start)
+    return model.training(plan.aggregation.travels(round_number))
 
 
 class _Lesson:

@@ -84,7 +84,7 @@ def test_fedavg_with_unequal_ranks_is_refused(world: World) -> None:
     plan = plan.model_copy(
         update={"aggregation": plan.aggregation.model_copy(update={"strategy": "fedavg"})}
     )
-    with pytest.raises(PlanRefused, match=r"equal ranks.*\[1, 2\]"):
+    with pytest.raises(PlanRefused, match=r"needs rank 2 of all.*\[1, 2\]"):
         world.start_run(plan)
 
 

@@ -51,6 +51,7 @@ class Train:
             on_step=partial(work.reporter.step, "training"),
             device=work.device,
             checkpointing=_checkpointing(work.entry),
+            round_number=work.entry.offer.round,
         )
         encode(work.home, work.entry, spec, start)
         return _signed(work, _statement(work, spec, trained))

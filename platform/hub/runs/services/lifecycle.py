@@ -10,6 +10,7 @@ from django.db.models import Max
 
 from federation.failpoints import failpoint
 from federation.plan import Plan
+from federation.terms import TERMS
 from hub.accounts.models import User
 from hub.catalogue.bases import most_tokens
 from hub.catalogue.models import Artifact, BaseModel, ModelVersion
@@ -221,8 +222,12 @@ def check_plan(plan: Plan, training: Sequence[Participation]) -> None:
             f"a quorum of {plan.rounds.quorum} cannot be reached by {len(training)} participations"
         )
     ranks = {effective_rank(plan, p) for p in training}
-    if plan.aggregation.strategy == "fedavg" and len(ranks) > 1:
-        raise PlanRefused(f"fedavg needs equal ranks, these organisations have {sorted(ranks)}")
+    strategy = plan.aggregation.strategy
+    if not TERMS[strategy].mixes_ranks and ranks != {plan.adapter.rank}:
+        raise PlanRefused(
+            f"{strategy} needs rank {plan.adapter.rank} of all, "
+            f"these organisations have {sorted(ranks)}"
+        )
 
 
 def check_fit(plan: Plan, base_model: BaseModel) -> None:

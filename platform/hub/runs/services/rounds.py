@@ -138,6 +138,7 @@ class Claim:
     plan: Plan
     start: str  # sha256 of the adapter the round started from
     updates: tuple[Update, ...]  # sorted by digest
+    round_number: int
 
 
 @transaction.atomic
@@ -164,6 +165,7 @@ def claim_aggregation(*, round_id: UUID) -> Claim | None:
         plan=current.run.typed_plan,
         start=current.start_id,
         updates=tuple(sorted(updates, key=lambda u: u.artifact_id)),
+        round_number=current.number,
     )
 
 

@@ -171,6 +171,7 @@ def check_bytes(task: Task, artifact: Artifact) -> None:
             start=read_layout(store().local_path(task.round.start_id)),
             rank=effective_rank(plan, task.participation),
             codec=plan.transfer.codec,
+            travels=plan.aggregation.travels(task.round.number),
         )
     except LayoutRefused as refused:
         raise UpdateRefused(refused.detail, code=refused.code) from refused

@@ -1,0 +1,48 @@
+"""What a strategy asks of those who train: which factors travel, and whether ranks may differ.
+
+The algebra of a strategy is in `federation.strategies`; this is what has to be known where there
+is no torch: when a plan is checked, when an update is announced. An update holds what travels and
+nothing else; what stays is the start's, to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from federation.layout import lora_factor
+
+
+@dataclass(frozen=True, slots=True)
+class Travels:
+    """Whether a tensor of the state travels in a round; what is no LoRA factor always does."""
+
+    factors: str
+
+    def __call__(self, name: str) -> bool:
+        factor = lora_factor(name)
+        return factor is None or factor in self.factors
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`rounds`: the factors that are trained and travel in rounds 1, 2, … and over again."""
+
+    rounds: tuple[str, ...] = ("AB",)
+    mixes_ranks: bool = False
+    needs_lora: bool = True
+
+    def travels(self, round_number: int) -> Travels:
+        """What an update of this round holds; rounds are counted from 1."""
+        return Travels(self.rounds[(round_number - 1) % len(self.rounds)])
+
+
+TERMS: Mapping[str, Terms] = MappingProxyType(
+    {
+        "stack_svd": Terms(mixes_ranks=True),
+        "fedavg": Terms(needs_lora=False),
+        "ffa": Terms(("B",)),
+        "rolora": Terms(("B", "A")),
+    }
+)

@@ -1,0 +1,93 @@
+"""Runs under which only one factor of each pair travels, at the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from federation.layout import lora_factor
+from federation.plan import Aggregation, Evaluation, Lora, Plan
+from federation.protocol import TaskOffer
+from federation.terms import TERMS
+from hub.catalogue.storage import store
+from hub.runs import services
+from hub.runs.errors import PlanRefused, UpdateRefused
+from hub.runs.models import Run
+from tests.hub.runs.world import Site, World, adapter_file, plan_of
+
+
+def turning(strategy: str = "rolora", rank: int = 2) -> Plan:
+    changes = {
+        "aggregation": Aggregation.model_validate({"strategy": strategy, "clip": 1e9}),
+        "evaluation": Evaluation(every="never"),
+        "adapter": Lora(rank=rank, alpha=4.0),
+    }
+    return plan_of(count=2).model_copy(update=changes)
+
+
+def half(world: World, offer: TaskOffer, seed: int, factor: str) -> Path:
+    path = adapter_file(world.folder, seed, rank=offer.spec.rank)
+    tensors = {
+        name: tensor.clone()
+        for name, tensor in load_file(path).items()
+        if lora_factor(name) in {factor, None}
+    }
+    save_file(tensors, path, metadata={"format": "pt"})
+    return path
+
+
+def submit(world: World, site: Site, offer: TaskOffer, path: Path) -> None:
+    world.upload(site, offer, path)
+    message = world.statement(site, offer, path)
+    services.submit_update(agent=site.agent, task_id=offer.id, message=message)
+
+
+def play(world: World, run: Run, factor: str, seed: int) -> tuple[dict[str, torch.Tensor], ...]:
+    """One round in which all send this factor; the adapter before and after."""
+    current = run.rounds.order_by("number").last()
+    for number, site in enumerate(world.sites):
+        offer = world.lease(site)
+        submit(world, site, offer, half(world, offer, seed + number, factor))
+    world.aggregate(run)
+    current.refresh_from_db()
+    before = load_file(store().local_path(current.start_id))
+    return before, load_file(store().local_path(current.version.adapter_id))
+
+
+def test_the_factors_take_turns_and_the_other_one_stays(world: World) -> None:
+    run = world.start_run(turning())
+    for number, factor in ((1, "B"), (2, "A")):
+        before, after = play(world, run, factor, seed=10 * number)
+        for name in before:
+            stayed = lora_factor(name) not in {factor, None}
+            assert torch.equal(before[name], after[name]) == stayed, (number, name)
+
+
+def test_a_whole_adapter_or_the_other_half_is_refused_when_it_is_announced(world: World) -> None:
+    world.start_run(turning())
+    site, refusals = world.sites[0], []
+    offer = world.lease(site)
+    whole = adapter_file(world.folder, 5, rank=offer.spec.rank)
+    for path in (whole, half(world, offer, 6, "A")):
+        with pytest.raises(UpdateRefused) as refused:
+            submit(world, site, offer, path)
+        refusals.append(refused.value.code)
+    assert refusals == ["extra_tensor", "missing_tensor"]
+
+
+@pytest.mark.parametrize("strategy", sorted(TERMS))
+@pytest.mark.parametrize("ranks", [(1, 2, 2), (1, 1, 1)])
+def test_ranks_below_the_plan_s_are_refused_where_they_cannot_be_mixed(
+    world: World, strategy: str, ranks: tuple[int, ...]
+) -> None:
+    places = world.federation.participations.order_by("created_at")
+    for place, place.rank in zip(places, ranks, strict=True):
+        place.save(update_fields=["rank"])
+    if TERMS[strategy].mixes_ranks:
+        assert world.start_run(turning(strategy))
+        return
+    with pytest.raises(PlanRefused, match=f"{strategy} needs rank 2 of all"):
+        world.start_run(turning(strategy))
