@@ -122,6 +122,8 @@ class Rounds(Part):
     count: Annotated[int, Field(ge=1, le=10_000, title="Rounds")] = 5
     quorum: Annotated[
         int,
+    later = frozenset({"quarantine"})
+
         Field(ge=1, le=1000, title="Quorum", description="Fewest updates a round may close with."),
     ] = 2
     deadline_seconds: Annotated[
@@ -144,6 +146,14 @@ class Rounds(Part):
 
 
 class Evaluation(Part):
+    quarantine: Annotated[
+        Literal["wait", "leave_out"],
+        Field(
+            title="Suspicious updates",
+            description="wait: the round waits for a person's decision until its deadline, then "
+            "closes without them; leave_out: it closes without them as soon as it has its quorum.",
+        ),
+    ] = "wait"
     """What is measured, on every organisation's own test data."""
 
     every: Annotated[

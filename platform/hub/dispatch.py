@@ -28,6 +28,7 @@ class Job(StrEnum):
 
     PREPARE_RUN = "compute.prepare_run"
     VALIDATE_UPDATE = "compute.validate_update"
+    COMPARE_UPDATES = "compute.compare_updates"
     AGGREGATE_ROUND = "compute.aggregate_round"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"

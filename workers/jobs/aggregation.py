@@ -44,7 +44,7 @@ def aggregate_claimed(claim: Claim) -> None:
         try:
             report = compute(claim, target)
         except (AggregationRefused, LayoutRefused) as refused:
-            services.give_up_aggregation(
+            services.give_up(
                 round_id=claim.round_id,
                 fence=claim.fence,
                 code=refused.code,
@@ -66,6 +66,7 @@ def compute(claim: Claim, target: Path) -> AggregationReport:
         updates=[weighted(update, claim.plan) for update in claim.updates],
         method=Method.of(claim.plan, claim.round_number),
         target=target,
+        evidence=claim.evidence,
     )
 
 

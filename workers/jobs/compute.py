@@ -14,6 +14,7 @@ from hub.runs.errors import StaleClaim
 from hub.runs.models import Run, RunState, Update, UpdateState
 from jobs.aggregation import aggregate_claimed
 from jobs.app import app
+from jobs.comparison import compare_claimed
 from jobs.policies import PATIENT, identifier
 from jobs.preparation import starting_adapter
 from jobs.validation import examine
@@ -51,6 +52,18 @@ def validate_update(update_id: str) -> None:
         norm=found.norm,
         evidence=found.evidence,
     )
+
+
+@app.task(name=Job.COMPARE_UPDATES.value, **PATIENT)
+def compare_updates(round_id: str) -> None:
+    """Set a round's updates beside each other; a second copy finds them compared."""
+    claim = services.claim_comparison(round_id=identifier(round_id))
+    if claim is None:
+        return
+    try:
+        compare_claimed(claim)
+    except StaleClaim:
+        logger.warning("overtaken", extra={"round": round_id, "fence": claim.fence})
 
 
 @app.task(name=Job.AGGREGATE_ROUND.value, **PATIENT)

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from federation.suspicion import FEWEST, is_outlier
 from hub.catalogue.storage import store
 from hub.runs.models import Update, UpdateState
-
-SUSPICIOUS = 20.0  # times the median norm of the run's accepted updates
-ENOUGH = 3  # accepted updates before norms are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,9 @@ def examine(update: Update) -> Finding:
             start=store().local_path(update.round.start_id),
             update=store().local_path(update.artifact_id),
             rank=update.rank,
-            travels=plan.aggregation.travels(update.round.number),
             scale=plan.adapter.scale,
             codec=plan.transfer.codec,
+            travels=plan.aggregation.travels(update.round.number),
         )
     except AggregationRefused as refused:
         return Finding(UpdateState.REJECTED, refused.code, evidence={"detail": refused.detail})
@@ -44,12 +42,10 @@ def weigh(norm: float, earlier: list[float]) -> Finding:
     """Set an update that moves the model far more than its peers aside, for a person to see."""
     if norm == 0.0:
         return Finding(UpdateState.ACCEPTED, "suspect_zero", norm, {"norm": 0.0})
-    if len(earlier) < ENOUGH:
+    usual = median(earlier) if len(earlier) >= FEWEST else 0.0
+    if not is_outlier(norm, usual):
         return Finding(UpdateState.ACCEPTED, norm=norm)
-    usual = median(earlier)
-    if norm <= SUSPICIOUS * usual:
-        return Finding(UpdateState.ACCEPTED, norm=norm)
-    evidence = {"norm": norm, "usual_norm": usual, "bound": SUSPICIOUS * usual}
+    evidence = {"norm": norm, "usual_norm": usual}
     return Finding(UpdateState.QUARANTINED, "norm_outlier", norm, evidence)
 
 

@@ -22,6 +22,8 @@ WORDS: Mapping[str, str] = {
 CODES: Mapping[str, str] = {
     "norm_outlier": "it moves the model far more than the others",
     "suspect_zero": "it changes nothing",
+    "against_others": "it points against the others",
+    "copied_update": "it is nearly the same as another's",
     "non_finite": "it holds values that are no numbers",
     "judged": "a person of the lead rejected it",
     "lease_expired": "its agent fell silent",

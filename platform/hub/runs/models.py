@@ -12,6 +12,7 @@ from django.db import models
 
 from federation.plan import Plan
 from federation.protocol import TaskType
+from federation.rules import Evidence
 from hub.catalogue.models import Artifact, ModelVersion
 from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation, Participation
@@ -265,7 +266,7 @@ class Update(Stateful):
             UpdateState.REJECTED,
         },
         UpdateState.QUARANTINED: {UpdateState.ACCEPTED, UpdateState.REJECTED},
-        UpdateState.ACCEPTED: set(),
+        UpdateState.ACCEPTED: {UpdateState.QUARANTINED},
         UpdateState.REJECTED: set(),
     }
 
@@ -290,6 +291,9 @@ class Update(Stateful):
     verdict_code = models.CharField(max_length=64, blank=True)
     evidence = models.JSONField(default=dict)
     norm = models.FloatField(null=True)  # of the change, in ΔW space
+    judged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )  # who decided after it was set aside; no sign sets it aside again
 
     class Meta:
         ordering = ("created_at",)
@@ -311,3 +315,24 @@ class Update(Stateful):
             **self.round.event_scope(),
             "organisation_id": self.participation.organisation_id,
         }
+
+
+class Comparison(models.Model):
+    """How the updates of a round stand to each other: what its peers say of each one.
+
+    It holds for exactly the updates named; a round is only frozen when it is theirs. A table of
+    its own, since nobody who lists rounds should read the products of all of them.
+    """
+
+    round = models.OneToOneField(Round, on_delete=models.CASCADE, related_name="comparison")
+    digests = models.JSONField()  # of the updates, sorted
+    products = models.JSONField()  # ⟨Δᵢ, Δⱼ⟩ in ΔW space, in the order of the digests
+    at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"comparison of {len(self.digests)} updates"
+
+    @property
+    def evidence(self) -> Evidence:
+        """As the engine takes it; floats go through JSON unchanged."""
+        return Evidence(tuple(self.digests), tuple(map(tuple, self.products)))

@@ -75,6 +75,8 @@ CHOICES: Mapping[str, str] = {
     "round": "after every round",
     "last": "after the last round",
 }
+    "wait": "wait for a person",
+    "leave_out": "close without them",
 TEXT_ROWS = 3
 
 

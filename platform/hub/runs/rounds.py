@@ -24,6 +24,7 @@ from hub.runs.boards import Result
 from hub.runs.charts import Chart
 from hub.runs.doings import Doing, counted, doings, in_words, training_of, update_of
 from hub.runs.models import Round, RoundState, Task, Update, UpdateState
+from hub.runs.quarantine import is_set_aside
 
 MOST_EVENTS = 2000
 
@@ -111,7 +112,7 @@ class RoundBoard:
     @property
     def set_aside(self) -> list[Doing]:
         """Updates that a person has to decide on, or has decided on."""
-        return [row for row in self.training if row.update and "bound" in row.update.evidence]
+        return [row for row in self.training if row.update and is_set_aside(row.update)]
 
     @property
     def _counting(self) -> list[Update]:

@@ -147,8 +147,7 @@ def test_a_round_that_is_being_aggregated_cannot_be_cancelled(world: World) -> N
     run = world.start_run()
     for site in world.sites:
         world.train(site)
-    world.judge(run)
-    services.advance_run(run_id=run.pk)
+    world.freeze(run)
     with pytest.raises(RoundFrozen):
         services.cancel_run(user=world.lead, run_id=run.pk)
 

@@ -16,7 +16,7 @@ from hub.runs import services
 from hub.runs.errors import StaleClaim
 from hub.runs.models import Round, Run, Task, Update
 from jobs.aggregation import aggregate_claimed
-from jobs.compute import aggregate_round
+from jobs.compute import aggregate_round, compare_updates
 from tests.hub.runs.world import World, make_world, plan_of
 
 
@@ -24,8 +24,7 @@ def frozen_run(world: World, **rounds: int) -> Run:
     run = world.start_run(plan_of(**rounds))
     for site in world.sites:
         world.train(site)
-    world.judge(run)
-    services.advance_run(run_id=run.pk)
+    world.freeze(run)
     return run
 
 
@@ -49,7 +48,7 @@ def test_a_round_waits_for_the_last_update_until_its_deadline(world: World) -> N
     services.advance_run(run_id=run.pk)
     assert run.rounds.get().state == "collecting"
     overdue()
-    services.advance_run(run_id=run.pk)
+    world.freeze(run)
     first = run.rounds.get()
     assert first.state == "aggregating"
     assert first.tasks.filter(state="cancelled").count() == 1
@@ -89,7 +88,8 @@ def test_a_frozen_round_can_be_claimed_once(world: World) -> None:
     run = frozen_run(world)
     claim = services.claim_aggregation(round_id=world.round_id(run))
     assert claim is not None
-    assert claim.fence == 1
+    assert claim.fence == 2  # the first was the comparison's
+    assert claim.evidence is not None
     assert services.claim_aggregation(round_id=world.round_id(run)) is None
 
 
@@ -176,6 +176,8 @@ def test_what_was_lost_with_the_broker_is_asked_for_again(world: World) -> None:
     services.reconcile()
     assert OutboxMessage.objects.filter(job=Job.ADVANCE_RUN).count() == 1
     services.advance_run(run_id=run.pk)
+    assert OutboxMessage.objects.filter(job=Job.COMPARE_UPDATES).count() == 1
+    compare_updates(str(world.round_id(run)))
     OutboxMessage.objects.all().delete()
     Round.objects.update(state_changed_at=long_ago)
     services.reconcile()

@@ -28,7 +28,7 @@ from hub.federations.models import Federation
 from hub.organisations.models import Agent, Organisation
 from hub.runs import services
 from hub.runs.models import Run, Update
-from jobs.compute import aggregate_round, validate_update
+from jobs.compute import aggregate_round, compare_updates, validate_update
 from tests.factories.federations import FederationFactory, ParticipationFactory
 from tests.factories.organisations import AgentFactory
 
@@ -167,9 +167,14 @@ class World:
             self.evaluate(site)
         services.advance_run(run_id=run.pk)
 
-    def aggregate(self, run: Run) -> None:
+    def freeze(self, run: Run) -> None:
+        """All verdicts, the comparison, and what follows from it."""
         self.judge(run)
         services.advance_run(run_id=run.pk)
+        compare_updates(str(self.round_id(run)))
+
+    def aggregate(self, run: Run) -> None:
+        self.freeze(run)
         aggregate_round(str(self.round_id(run)))
 
     def round_id(self, run: Run) -> UUID:

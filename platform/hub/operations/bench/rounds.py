@@ -104,7 +104,10 @@ def delays_of(run: Run, leases: list[tuple[str, datetime]]) -> list[float]:
 
 
 class Site:
-    """An agent that does not train: what it sends back is the start with one number changed."""
+    """An agent that does not train: what it sends back is the start with one number changed.
+
+    Each agent changes another number: alike in all, they would be held as copies of each other.
+    """
 
     def __init__(self, wire: Wire, federation: str, number: int, start: bytearray) -> None:
         self.wire = wire
@@ -137,7 +140,10 @@ class Site:
         await self.wire.post(f"{task}/updates", self._update(offer, sha256), expect=201)
 
     def _train(self) -> str:
-        self.content[-4:] = struct.pack("<f", hash(datetime.now(UTC)) % 10**6 / 1e6 + self.number)
+        place = len(self.content) - 4 * (self.number + 1)
+        self.content[place : place + 4] = struct.pack(
+            "<f", 2 + hash(datetime.now(UTC)) % 10**6 / 1e6
+        )
         return hashlib.sha256(self.content).hexdigest()
 
     def _update(self, offer: dict[str, Any], sha256: str) -> dict[str, Any]:

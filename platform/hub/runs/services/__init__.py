@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hub.runs.services.claims import Claim, give_up, renew_claim
+from hub.runs.services.comparing import claim_comparison, record_comparison
 from hub.runs.services.leases import (
     expire_leases,
     fail_task,
@@ -20,14 +22,7 @@ from hub.runs.services.lifecycle import (
     start_run,
 )
 from hub.runs.services.reconciler import reconcile
-from hub.runs.services.rounds import (
-    Claim,
-    advance_run,
-    claim_aggregation,
-    give_up_aggregation,
-    publish_round,
-    renew_claim,
-)
+from hub.runs.services.rounds import advance_run, claim_aggregation, publish_round
 from hub.runs.services.updates import (
     begin_update_upload,
     judge_update,
@@ -42,17 +37,19 @@ __all__ = [
     "begin_update_upload",
     "cancel_run",
     "claim_aggregation",
+    "claim_comparison",
     "create_run",
     "expire_leases",
     "fail_run",
     "fail_task",
-    "give_up_aggregation",
+    "give_up",
     "heartbeat",
     "judge_update",
     "lease_task",
     "pause_run",
     "publish_round",
     "reconcile",
+    "record_comparison",
     "record_verdict",
     "release_task",
     "renew_claim",

@@ -96,12 +96,16 @@ def _stalled(now: datetime) -> list[str]:
     waiting = Task.objects.filter(round=OuterRef("pk"), state__in=OPEN_TASKS)
     training = waiting.filter(type=TaskType.TRAIN)
     evaluating = waiting.filter(type=TaskType.EVALUATE)
-    undecided = Update.objects.filter(
-        round=OuterRef("pk"),
-        is_late=False,
-        state__in=[UpdateState.RECEIVED, UpdateState.QUARANTINED],
+    updates = Update.objects.filter(round=OuterRef("pk"), is_late=False)
+    unjudged = updates.filter(state=UpdateState.RECEIVED)
+    held = updates.filter(state=UpdateState.QUARANTINED)
+    uncompared = Q(comparison__isnull=True)
+    trained = Q(
+        uncompared | ~Exists(held),
+        ~Exists(training),
+        ~Exists(unjudged),
+        state=RoundState.COLLECTING,
     )
-    trained = Q(~Exists(training), ~Exists(undecided), state=RoundState.COLLECTING)
     evaluated = Q(~Exists(evaluating), state=RoundState.EVALUATING)
     overdue = Q(state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now)
     rounds = Round.objects.filter(trained | evaluated | overdue, run__state=RunState.RUNNING)

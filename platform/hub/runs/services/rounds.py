@@ -7,36 +7,40 @@ it may be called by anybody, at any time, any number of times.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from federation.failpoints import failpoint
-from federation.plan import Plan
 from federation.protocol import TaskType
 from hub.catalogue.models import Artifact, ModelVersion
 from hub.catalogue.registry import publish_version
-from hub.common.actors import HUB
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.models import Participation, ParticipationState
 from hub.runs.errors import StaleClaim
-from hub.runs.models import Purpose, Round, RoundState, Run, RunState, Task, Update, UpdateState
+from hub.runs.models import (
+    Comparison,
+    Purpose,
+    Round,
+    RoundState,
+    Run,
+    RunState,
+    Task,
+    Update,
+    UpdateState,
+)
 from hub.runs.selectors import OPEN_TASKS, current_round
+from hub.runs.services.claims import Claim, take_hold
 from hub.runs.services.lifecycle import (
-    end_round,
     fail_run,
     first_evaluated_round,
     withdraw_tasks,
 )
 from hub.runs.services.locks import database_now, lock_round, lock_run
 from hub.runs.services.sentences import closing_sentence, missing_sentence
-
-MOST_ATTEMPTS = 5  # of aggregating one round, before it fails with a reason
 
 
 def open_round(*, run: Run, number: int, start: Artifact) -> Round:
@@ -77,12 +81,17 @@ def offer_tasks(current: Round, *, type: TaskType, participations: Sequence[UUID
 def advance_run(*, run_id: UUID) -> None:
     """Take the step that is due, if any. Called twice, the second finds nothing due."""
     run = lock_run(run_id)
-    if run.state != RunState.RUNNING:
-        return
     current = current_round(run.pk)
     if current is None:
         return
     current.run = run
+    advance(run, current)
+
+
+def advance(run: Run, current: Round) -> None:
+    """The same, where the run is locked already."""
+    if run.state != RunState.RUNNING:
+        return
     if current.state == RoundState.COLLECTING:
         _advance_collecting(run, current)
     elif current.state == RoundState.EVALUATING:
@@ -90,23 +99,50 @@ def advance_run(*, run_id: UUID) -> None:
 
 
 def _advance_collecting(run: Run, current: Round) -> None:
-    overdue = database_now() >= current.deadline_at
-    waiting = current.tasks.filter(type=TaskType.TRAIN, state__in=OPEN_TASKS).exists()
-    undecided = current.updates.filter(
-        is_late=False, state__in=[UpdateState.RECEIVED, UpdateState.QUARANTINED]
-    )
-    if (waiting or undecided.exists()) and not overdue:
+    """Wait for verdicts, have the updates compared, wait for a person, freeze: whichever is due."""
+    if (accepted := settled(current)) is None:
         return
-    if undecided.filter(state=UpdateState.RECEIVED).exists():
-        return  # its verdict is on the way and will call again
-    accepted = list(
-        current.updates.filter(is_late=False, state=UpdateState.ACCEPTED).order_by("artifact_id")
-    )
-    if len(accepted) < run.typed_plan.rounds.quorum:
+    rounds = run.typed_plan.rounds
+    held = held_in(current)
+    overdue = is_overdue(current)
+    if len(accepted) + (0 if overdue else len(held)) < rounds.quorum:
         _miss_quorum(run, current, have=len(accepted))
         return
     withdraw_tasks(current, reason="the deadline has passed")
+    if not is_compared(current, accepted):
+        enqueue(Job.COMPARE_UPDATES, str(current.pk))
+        return
+    is_patient = rounds.quarantine == "wait" or len(accepted) < rounds.quorum
+    if held and is_patient and not overdue:
+        return
     freeze_round(run, current, accepted)
+
+
+def settled(current: Round) -> list[Update] | None:
+    """The accepted updates in the order of their digests, once no verdict is awaited any more."""
+    waiting = current.tasks.filter(type=TaskType.TRAIN, state__in=OPEN_TASKS)
+    if waiting.exists() and not is_overdue(current):
+        return None
+    updates = current.updates.filter(is_late=False).order_by("artifact_id")
+    if updates.filter(state=UpdateState.RECEIVED).exists():
+        return None  # its verdict is on the way and will call again
+    accepted = updates.filter(state=UpdateState.ACCEPTED)
+    return list(accepted.select_related("participation__organisation"))
+
+
+def held_in(current: Round) -> list[Update]:
+    """What waits for a person."""
+    return list(current.updates.filter(is_late=False, state=UpdateState.QUARANTINED))
+
+
+def is_overdue(current: Round) -> bool:
+    return database_now() >= current.deadline_at
+
+
+def is_compared(current: Round, accepted: Sequence[Update]) -> bool:
+    """Whether there is evidence for exactly these updates."""
+    digests = [update.artifact_id for update in accepted]
+    return Comparison.objects.filter(round=current, digests=digests).exists()
 
 
 def freeze_round(run: Run, current: Round, accepted: Sequence[Update]) -> None:
@@ -116,6 +152,8 @@ def freeze_round(run: Run, current: Round, accepted: Sequence[Update]) -> None:
     current.move_to(
         RoundState.AGGREGATING,
         frozen=current.frozen,
+        claimed_until=None,
+        attempts=0,
         data={"round": current.number, "run": run.name, "have": len(accepted)},
     )
     enqueue(Job.AGGREGATE_ROUND, str(current.pk))
@@ -128,55 +166,15 @@ def _miss_quorum(run: Run, current: Round, *, have: int) -> None:
     fail_run(run_id=run.pk, code="quorum_missed", reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A hub worker's hold on the aggregation of one round, until it expires or is overtaken."""
-
-    round_id: UUID
-    fence: int
-    run: Run
-    plan: Plan
-    start: str  # sha256 of the adapter the round started from
-    updates: tuple[Update, ...]  # sorted by digest
-    round_number: int
-
-
 @transaction.atomic
 def claim_aggregation(*, round_id: UUID) -> Claim | None:
     """Take hold of a frozen round; nothing when it is not frozen or somebody has it."""
     current = lock_round(round_id)
-    now = database_now()
-    held = current.claimed_until is not None and current.claimed_until > now
-    if current.state != RoundState.AGGREGATING or held:
+    if current.state != RoundState.AGGREGATING:
         return None
-    if current.attempts >= MOST_ATTEMPTS:
-        _give_up(current, code="gave_up", reason=f"aggregation died {MOST_ATTEMPTS} times")
-        return None
-    current.fence += 1
-    current.attempts += 1
-    current.claimed_until = now + timedelta(seconds=settings.CLAIM_SECONDS)
-    current.save(update_fields=["fence", "attempts", "claimed_until"])
     ids = [entry["update"] for entry in current.frozen]
     updates = Update.objects.filter(pk__in=ids).select_related("participation__organisation")
-    return Claim(
-        round_id=current.pk,
-        fence=current.fence,
-        run=current.run,
-        plan=current.run.typed_plan,
-        start=current.start_id,
-        updates=tuple(sorted(updates, key=lambda u: u.artifact_id)),
-        round_number=current.number,
-    )
-
-
-def renew_claim(*, round_id: UUID, fence: int) -> bool:
-    """Hold on for longer; false when the claim has been overtaken."""
-    later = database_now() + timedelta(seconds=settings.CLAIM_SECONDS)
-    return bool(
-        Round.objects.filter(pk=round_id, fence=fence, state=RoundState.AGGREGATING).update(
-            claimed_until=later
-        )
-    )
+    return take_hold(current, sorted(updates, key=lambda u: u.artifact_id))
 
 
 @transaction.atomic
@@ -284,24 +282,3 @@ def _parent_version(run: Run, current: Round) -> ModelVersion | None:
     if current.number == 1:
         return run.parent_version
     return run.rounds.select_related("version").get(number=current.number - 1).version
-
-
-@transaction.atomic
-def give_up_aggregation(*, round_id: UUID, fence: int, code: str, reason: str) -> None:
-    """The aggregation was refused: the round and its run fail with the reason."""
-    current = lock_round(round_id)
-    if current.state == RoundState.AGGREGATING and current.fence == fence:
-        _give_up(current, code=code, reason=reason)
-
-
-def _give_up(current: Round, *, code: str, reason: str) -> None:
-    run = current.run
-    end_round(current, run=run, code=code, actor=HUB, reason=reason)
-    run.move_to(
-        RunState.FAILED,
-        reason=reason,
-        failure_code=code,
-        ended_at=database_now(),
-        data={"run": run.name},
-    )
-    wake(f"run:{run.pk}", f"federation:{run.federation_id}")

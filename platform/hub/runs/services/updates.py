@@ -107,10 +107,10 @@ def _earlier_receipt(earlier: Update, message: UpdateIn) -> Receipt | None:
 
 
 def is_late(task: Task) -> bool:
-    """The round was frozen without this update, and the plan keeps a record of such."""
-    frozen = task.round.state in {RoundState.AGGREGATING, RoundState.EVALUATING, RoundState.CLOSED}
+    """The round goes on or has closed without this update, and the plan keeps a record of such."""
     recorded = task.round.run.typed_plan.rounds.late == "record"
-    return task.state == TaskState.CANCELLED and frozen and recorded
+    goes_on = task.round.state != RoundState.FAILED
+    return task.state == TaskState.CANCELLED and goes_on and recorded
 
 
 def check_statement(task: Task, statement: UpdateStatement) -> None:
@@ -283,6 +283,8 @@ def judge_update(*, user: User, update_id: UUID, accept: bool, reason: str) -> U
         UpdateState.ACCEPTED if accept else UpdateState.REJECTED,
         actor=user.actor,
         reason=reason,
+        judged_by=user,
+        evidence={**update.evidence, "sign": update.verdict_code},
         verdict_code=update.verdict_code if accept else "judged",
         data=_names(update),
     )

@@ -1,0 +1,65 @@
+"""Why an update was set aside, in sentences for the person who decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from federation.suspicion import SIGNS
+from hub.runs.models import Update, UpdateState
+
+Evidence = Mapping[str, Any]
+
+
+def is_set_aside(update: Update) -> bool:
+    """A person has to decide on it, or has decided."""
+    return update.state == UpdateState.QUARANTINED or update.judged_by_id is not None
+
+
+def sentence_of(update: Update) -> str:
+    """The sign that the update shows, with its figures; nothing where none is recorded."""
+    words = SENTENCES.get(update.evidence.get("sign", update.verdict_code))
+    return words(update.evidence) if words else ""
+
+
+def _outlier(found: Evidence) -> str:
+    norm, usual = found.get("norm"), found.get("usual_norm")
+    times = (
+        f"{norm / usual:,.0f} times as far as usual" if norm and usual else "far more than usual"
+    )
+    return f"It moves the model {times}."
+
+
+def _against(found: Evidence) -> str:
+    cosine = found.get("cosine_to_others", 0.0)
+    return (
+        f"It points against the others (cosine {signed(cosine)}), "
+        f"who agree with each other (cosine {signed(found.get('agreement', 0.0))})."
+    )
+
+
+def _copied(found: Evidence) -> str:
+    nearest = found.get("nearest", {})
+    whose = nearest.get("organisation", "another organisation")
+    return (
+        f"It is nearly the same as the update of {whose}, which came first "
+        f"(cosine {nearest.get('cosine', 1.0):.4f})."
+    )
+
+
+def _zero(_: Evidence) -> str:
+    return "It changes nothing: what came back is what the round started from."
+
+
+SENTENCES: Mapping[str, Callable[[Evidence], str]] = {
+    "norm_outlier": _outlier,
+    "against_others": _against,
+    "copied_update": _copied,
+    "suspect_zero": _zero,
+}
+assert SENTENCES.keys() == SIGNS.keys()
+
+
+def signed(value: float) -> str:
+    """A cosine with a minus that is as wide as a plus."""
+    return f"{value:+.2f}".replace("-", "−").replace("+", "")
