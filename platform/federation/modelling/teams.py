@@ -26,6 +26,7 @@ from torch.nn import Parameter
 from federation.modelling.adapting import Adapted
 from federation.modelling.examples import Outcome
 from federation.modelling.messages import ModellingRefused, Seat
+from federation.plan import Plan
 
 _PATIENCE = timedelta(minutes=30)  # for one that loads its part, or writes a checkpoint
 
@@ -164,13 +165,18 @@ class Shards(Copies):
         return nullcontext()
 
 
-def team_of(seat: Seat | None, device: torch.device) -> Team:
+def team_of(seat: Seat | None, plan: Plan, device: torch.device) -> Team:
     """The team that this process belongs to; it meets the others here, and waits for them.
 
     They stay together until their processes end: to part sooner hangs once in a while.
+    Raises `ModellingRefused`.
     """
     if seat is None:
         return Alone()
+    if seat.is_sharded and plan.training.base_weights == "nf4":
+        raise ModellingRefused(
+            "sharding_unsupported", "a base in 4 bits cannot be spread over several devices"
+        )
     if not distributed.is_initialized():
         _meet(seat, device)
     # Adapters may have weights that a loss does not reach.

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from federation.modelling import ModellingRefused, Seat
 from tests.federation.modelling import pair
 from tests.federation.modelling.worlds import trained
 
@@ -70,3 +71,12 @@ def test_two_processes_go_on_from_a_checkpoint_to_the_same_bytes(shown, name):
     assert (shown / f"{name}.resumed").read_bytes() == (shown / f"{name}.two").read_bytes()
     begun = {(shown / f"{name}.{index}.from").read_text() for index in (0, 1)}
     assert begun == {str(pair.STEP - pair.STEP % 2)}
+
+
+def test_a_base_in_four_bits_is_not_spread_over_devices(shown, tmp_path):
+    world = pair.world("shards", shown)
+    training = world.plan.training.model_copy(update={"base_weights": "nf4"})
+    plan = world.plan.model_copy(update={"training": training})
+    seat = Seat(0, 2, tmp_path / "meeting", is_sharded=True)
+    with pytest.raises(ModellingRefused, match="sharding_unsupported"):
+        trained(world.base, plan, world.start, tmp_path / "none", seat=seat)
