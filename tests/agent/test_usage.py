@@ -141,6 +141,27 @@ def test_the_meter_counts_the_time_that_the_worker_holds_the_task(
     assert counted == pytest.approx(worked, abs=0.15)
 
 
+@pytest.mark.parametrize("idle_seconds", [0.0, 0.5])
+def test_the_meter_counts_what_lies_between_two_looks(
+    home: Home, entry: Entry, monkeypatch: pytest.MonkeyPatch, idle_seconds: float
+) -> None:
+    monkeypatch.setattr("agent.usage.LOOK_SECONDS", 0.4)
+
+    async def work() -> float:
+        async with usage.Meter(home, entry, lambda: DAY).running():
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            with entry.worked_on():
+                await asyncio.sleep(0.6)  # one look is in it
+                ended = time.monotonic()
+            await asyncio.sleep(idle_seconds)
+        return ended - began
+
+    usage.begin(home, entry, DAY)
+    worked = asyncio.run(work())
+    assert worked <= usage.read(home).today(DAY).device_seconds < worked + 0.8
+
+
 def test_a_meter_that_cannot_write_ends_no_task(
     home: Home, entry: Entry, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -120,13 +120,19 @@ def count(home: Home, entry: Entry, day: date, *, device_seconds: float = 0.0) -
 
 @dataclass(slots=True)
 class Meter:
-    """Measures a task while the poller is on it."""
+    """Measures a task while the poller is on it.
+
+    Looks are some time apart. The time between two counts if work was seen at either: more may be
+    counted than was used, by two looks at most, but never less.
+    """
 
     home: Home
     entry: Entry
     today: Callable[[], date]
     _pending: float = field(default=0.0, init=False)  # seconds not written down yet
     _is_seen: bool = field(default=False, init=False)
+    _is_on: bool = field(default=False, init=False)  # at the last look
+    _looked_at: float = field(default_factory=time.monotonic, init=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -141,22 +147,27 @@ class Meter:
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+            self._look()
             if self.entry.outcome and not (was_over or self._is_seen):
                 self._pending += LOOK_SECONDS
             self._write()
 
     async def _watch(self) -> None:
-        looked_at = written_at = time.monotonic()
+        self._looked_at = written_at = time.monotonic()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            now = time.monotonic()
-            if self.entry.is_worked_on:
-                self._pending += now - looked_at
-                self._is_seen = True
-            looked_at = now
-            if now - written_at > KEEP_SECONDS:
+            self._look()
+            if self._looked_at - written_at > KEEP_SECONDS:
                 self._write()
-                written_at = now
+                written_at = self._looked_at
+
+    def _look(self) -> None:
+        was_on, now = self._is_on, time.monotonic()
+        self._is_on = self.entry.is_worked_on
+        if was_on or self._is_on:
+            self._pending += now - self._looked_at
+            self._is_seen = True
+        self._looked_at = now
 
     def _write(self) -> None:
         try:
