@@ -52,7 +52,9 @@ def main(base: str, wide: str) -> None:
         "wide": {
             "federation": str(estuary.pk),
             "slug": estuary.slug,
-            "participation": _participation(estuary, users, houses, "grace"),
+            "participations": {
+                name: _participation(estuary, users, houses, name) for name in ("ada", "grace")
+            },
         },
     }
     print(json.dumps(facts))

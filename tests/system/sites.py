@@ -41,18 +41,7 @@ class Site:
 
     def start_run(self, *, megabytes: int, seed: int = 1) -> UUID:
         """A run of one round, whose only update has so many megabytes."""
-        wide = self.stack.facts["wide"]
-        chosen = plan(
-            count=1,
-            every="never",
-            seed=seed,
-            adapter={"rank": megabytes, "targets": ["intermediate.dense", "output.dense"]},
-            aggregation={"strategy": "fedavg"},
-            training={"max_steps": 1},
-            rounds={"quorum": 1, "deadline_seconds": 1800},
-        )
-        who = {"trainers": [wide["participation"]], "evaluators": []}
-        return self.stack.start_run(chosen, federation=wide["federation"], **who)
+        return start_wide_run(self.stack, "grace", megabytes=megabytes, seed=seed, max_steps=1)
 
     def uploads(self) -> list[dict[str, Any]]:
         """What this agent has begun to send, the last first."""
@@ -85,6 +74,24 @@ class Site:
     @property
     def _log(self) -> Path:
         return self.stack.folder / "hub" / "logs" / f"{self.home.folder.name}.log"
+
+
+def start_wide_run(
+    stack: Stack, name: str, *, megabytes: int, seed: int = 1, **training: object
+) -> UUID:
+    """A run of one round on the wide base model, in which one organisation trains."""
+    wide = stack.facts["wide"]
+    chosen = plan(
+        count=1,
+        every="never",
+        seed=seed,
+        adapter={"rank": megabytes, "targets": ["intermediate.dense", "output.dense"]},
+        aggregation={"strategy": "fedavg"},
+        training=training,
+        rounds={"quorum": 1, "deadline_seconds": 1800},
+    )
+    who = {"trainers": [wide["participations"][name]], "evaluators": []}
+    return stack.start_run(chosen, federation=wide["federation"], **who)
 
 
 @contextmanager

@@ -238,6 +238,10 @@ def start_agent(stack: Stack, name: str, rows: int) -> None:
     stack.supervisor.start(
         f"agent-{name}",
         command(home.folder, "run", "--device", "cpu"),
-        env={"PYTHONPATH": source_path(), "OMP_NUM_THREADS": "1"},
+        env={
+            "PYTHONPATH": source_path(),
+            "OMP_NUM_THREADS": "1",
+            "AGENT_CHECKPOINT_SECONDS": "0.2",
+        },
         log=stack.folder / "hub" / "logs" / f"agent-{name}.log",
     )
