@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from hub.catalogue.errors import ArtifactUnavailable
 from hub.catalogue.models import Artifact, Grant
-from hub.catalogue.storage import BLOCK_BYTES, refusing_when_full, sha256_of, store
+from hub.catalogue.storage import BLOCK_BYTES, sha256_of, store
+from hub.common.room import refusing_when_full
 from hub.federations.models import Federation
 
 logger = logging.getLogger(__name__)

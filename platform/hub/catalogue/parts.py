@@ -23,8 +23,9 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 
-from hub.catalogue.storage import BLOCK_BYTES, Readable, refusing_when_full
+from hub.catalogue.storage import BLOCK_BYTES, Readable
 from hub.common.bodies import Body, Continued
+from hub.common.room import refusing_when_full
 
 if TYPE_CHECKING:
     from hashlib import _Hash

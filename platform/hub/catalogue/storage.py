@@ -7,7 +7,6 @@ putting it once. Nothing here knows who may read what.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -23,12 +22,12 @@ from django.conf import settings
 
 from hub.catalogue.errors import ArtifactUnavailable
 from hub.common.errors import DependencyDown, StorageFull
+from hub.common.room import refusing_when_full
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 BLOCK_BYTES = 1 << 20
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 PARTS = "parts"  # files that have no name yet
 
 
@@ -283,16 +282,6 @@ def answering(sha256: str = "") -> Iterator[None]:
         raise DependencyDown("the blob store refuses", retry_after=5) from error
     except (BotoCoreError, Boto3Error) as error:
         raise DependencyDown("the blob store does not answer", retry_after=5) from error
-
-
-@contextmanager
-def refusing_when_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise StorageFull("the disk is full") from error
-        raise
 
 
 def flush(path: Path) -> None:

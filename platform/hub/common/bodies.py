@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -44,7 +45,7 @@ class Bounded:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
         elif _announced(scope) > self.most:
-            await _refuse(send, self.most)
+            await self._refuse(send)
         else:
             await self._counted(scope, receive, send)
 
@@ -65,7 +66,11 @@ class Bounded:
 
         await self.application(scope, count, note)
         if taken > self.most and not is_answered:
-            await _refuse(send, self.most)
+            await self._refuse(send)
+
+    async def _refuse(self, send: Send) -> None:
+        detail = f"At most {self.most} bytes."
+        await refuse(send, Problem(413, "too_large", "The body is too large.", detail))
 
 
 def _announced(scope: Scope) -> int:
@@ -73,15 +78,15 @@ def _announced(scope: Scope) -> int:
     return int(lengths[0]) if lengths and lengths[0].isdigit() else 0
 
 
-async def _refuse(send: Send, most: int) -> None:
-    detail = f"At most {most} bytes."
-    response = Problem(413, "too_large", "The body is too large.", detail).response()
+async def refuse(send: Send, problem: Problem) -> None:
+    """Answer before the body has come whole; the rest of it is not taken."""
+    response = problem.response()
     headers = [
         (b"content-type", response.headers["Content-Type"].encode()),
         (b"content-length", str(len(response.content)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.content})
 
 
@@ -131,7 +136,8 @@ class Body:
         self._file.seek(0)
 
     def close(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # of what a full disk had no room for; it is closed all the same
+            self._file.close()
 
     def give_name(self, path: Path) -> bool:
         """Let the file stay, under a new name in UPLOAD_FOLDER, without a copy.
@@ -152,10 +158,9 @@ class Body:
         return True
 
     def _move_to_disk(self) -> None:
-        file = _nameless_file(Path(settings.UPLOAD_FOLDER))
-        self._file.seek(0)
-        shutil.copyfileobj(self._file, file)
-        self._file = file
+        memory, self._file = self._file, _nameless_file(Path(settings.UPLOAD_FOLDER))
+        memory.seek(0)
+        shutil.copyfileobj(memory, self._file)
 
 
 def _nameless_file(folder: Path) -> BinaryIO:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from hub.common.bodies import Body, Continued, Message, Receive, Scope, Send
+from hub.common.api.problems import problem_of
+from hub.common.bodies import Body, Continued, Message, Receive, Scope, Send, refuse
+from hub.common.errors import StorageFull
+from hub.common.room import refusing_when_full
 from hub.common.wakeups import listener
 
 ASYNCHRONOUS_ONLY = {"servestatic.middleware.ServeStaticMiddleware"}  # for static files
@@ -61,21 +64,28 @@ def until_woken(response: R, *, channels: Iterable[str], until: float) -> R:
     return response
 
 
+def nothing(_scope: Scope) -> None:
+    """No hash is begun anywhere."""
+
+
 class Handler(ASGIHandler):
     """See the module.
 
     `continued` says of a request what hash its body goes on with, before anybody has read it.
     """
 
-    def __init__(self, continued: Callable[[Scope], Continued | None] | None = None) -> None:
+    def __init__(self, continued: Callable[[Scope], Continued | None] = nothing) -> None:
         super().__init__()
-        self._continued = continued or _nothing
+        self._continued = continued
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await self.read_body(receive, self._continued(scope))
         except RequestAborted:
+            return
+        except StorageFull as full:
+            await refuse(send, problem_of(full))
             return
         with closing(body):
             request, refusal = self.create_request(scope, cast("IO[bytes]", body))
@@ -87,25 +97,14 @@ class Handler(ASGIHandler):
     async def read_body(  # type: ignore[override]
         self, receive: Receive, continued: Continued | None = None
     ) -> Body:
-        """Take the body in blocks; each is hashed and written while the next one comes."""
-        body, block, more = Body(continued), bytearray(), True
-        writing: Awaitable[None] = asyncio.sleep(0)
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                await writing
-                body.close()
-                raise RequestAborted
-            block += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(block) >= BLOCK_BYTES:
-                await writing
-                writing = asyncio.ensure_future(_taken(body, bytes(block)))
-                block.clear()
-        await writing
-        body.take(bytes(block))
-        body.go_on(bytes(block))
-        body.rewind()
+        """Take the body. Raises RequestAborted, or StorageFull; then nothing of it is left."""
+        body = Body(continued)
+        try:
+            with refusing_when_full():
+                await _fill(body, receive)
+        except BaseException:
+            body.close()
+            raise
         return body
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
@@ -157,6 +156,32 @@ class Handler(ASGIHandler):
         return await call(*args, **kwargs)
 
 
+async def _fill(body: Body, receive: Receive) -> None:
+    """Take all that comes in blocks; each is hashed and written while the next one comes."""
+    block, more = bytearray(), True
+    writing: asyncio.Future[None] | None = None
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RequestAborted
+            block += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(block) >= BLOCK_BYTES:
+                if writing:
+                    await writing
+                writing = asyncio.ensure_future(_taken(body, bytes(block)))
+                block.clear()
+        if writing:
+            await writing
+    finally:
+        if writing:  # nobody writes any more when the body is closed
+            await asyncio.gather(writing, return_exceptions=True)
+    body.take(bytes(block))
+    body.go_on(bytes(block))
+    body.rewind()
+
+
 async def _taken(body: Body, block: bytes) -> None:
     """Have a block written and hashed; where there are two hashes, each in a thread of its own."""
     if body.continued is None:
@@ -165,10 +190,6 @@ async def _taken(body: Body, block: bytes) -> None:
         await asyncio.gather(
             asyncio.to_thread(body.take, block), asyncio.to_thread(body.go_on, block)
         )
-
-
-def _nothing(_scope: Scope) -> None:
-    """No hash is begun anywhere."""
 
 
 def _wait_of(response: HttpResponseBase) -> Wait | None:

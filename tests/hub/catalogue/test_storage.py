@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.catalogue.errors import ArtifactUnavailable
-from hub.catalogue.storage import FolderStore, S3Store, Store, refusing_when_full
+from hub.catalogue.storage import FolderStore, S3Store, Store
 from hub.common.errors import DependencyDown, StorageFull
+from hub.common.room import refusing_when_full
 from tests.hub.catalogue.faults import full_disk
 
 CONTENT = b"all of us together" * 1000

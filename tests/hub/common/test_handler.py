@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from django.urls import path
 from hub.common.bodies import sha256_of_body
 from hub.common.handler import Handler, until_woken
 from hub.common.wakeups import listener, wake
+from tests.hub.catalogue.faults import full_disk
 
 Messages = list[MutableMapping[str, Any]]
 Step = MutableMapping[str, Any]
@@ -149,6 +153,34 @@ def test_a_body_is_hashed_while_it_comes_and_can_be_read(parts: tuple[bytes, ...
         assert await visit.go() == hashlib.sha256(b"".join(parts)).hexdigest()
 
     run(story)
+
+
+@pytest.mark.parametrize("room_bytes", [1000, 2_500_000])
+def test_a_body_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(
+    settings: Any, tmp_path: Path, room_bytes: int
+) -> None:
+    settings.UPLOAD_FOLDER = tmp_path
+
+    async def story(handler: Handler) -> None:
+        visit = Visit(handler, "digests", (b"x" * 1_500_000, b"y" * 1_500_000, b""))
+        with full_disk(room_bytes):
+            await visit.go()
+        assert visit.status == 507
+        assert json.loads(visit.body)["code"] == "storage_full"
+        assert await Visit(handler, "connected").go() == "False"
+
+    run(story)
+    assert list(tmp_path.iterdir()) == []
+    assert not [file for file in open_files() if file.startswith(str(tmp_path))]
+
+
+def open_files() -> list[str]:
+    """Where the files of this process lie, those without a name too."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(link.readlink()))
+    return found
 
 
 @pytest.mark.django_db(transaction=True)
