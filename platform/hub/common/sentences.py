@@ -76,6 +76,7 @@ PATTERNS: Mapping[str, str] = {
     "task.failed by declined_by_policy": "[{organisation}|An organisation] declined {doing}"
     "[ in round {round}] by its policy[: {reason}]",
     "task.cancelled": "{doing} [of {organisation} |]was cancelled[ in round {round}][: {reason}]",
+    "task.stopped": "{doing} was stopped[ at {organisation}][ in round {round}]",
     "update.received": "{who} delivered an update[ for round {round}]",
     "update.accepted": "The update[ of {organisation}] was accepted[ into round {round}]",
     "update.quarantined": "The update[ of {organisation}] is held for review[: {reason}]",

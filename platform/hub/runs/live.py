@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
@@ -17,13 +18,14 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.db import connection
 from django.http import Http404, HttpRequest, StreamingHttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from hub.accounts.models import User
 from hub.common.selectors import events_after
 from hub.common.wakeups import listener
 from hub.runs.models import Run
-from hub.runs.selectors import runs_visible_to
+from hub.runs.selectors import runs_visible_to, stopping_tasks
 
 # What an event makes out of date, by the subject of its kind.
 PARTS: Mapping[str, frozenset[str]] = {
@@ -39,6 +41,7 @@ USUAL_PACE = 1.0
 BREATH = 0.25  # seconds between two looks, however often somebody wakes us
 LOOK_AGAIN = 5.0  # seconds; a lost wake-up delays the page by no more than this
 PING = 15.0  # seconds of silence that no proxy takes for death
+STOPPING = 30.0  # seconds that agents have to confirm that they have stopped
 LONGEST = 1800.0  # seconds; then the browser comes again, and is asked again who it is
 RETRY_MS = 2000
 OVERLAP = 64  # ids are taken before the commit: how far behind the newest one a new one may show
@@ -67,7 +70,7 @@ def _last_id(request: HttpRequest) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the database says: whether the run has ended, and its newest events, kinds by id."""
+    """What the database says: whether the run is over, and its newest events, kinds by id."""
 
     is_final: bool
     kinds: Mapping[int, str]
@@ -80,9 +83,15 @@ def look(run_id: UUID, *, after: int | None) -> Look:
         # Read after the state: a final state is never without the events that led to it.
         newest = events_after(after=max(0, (after or 0) - OVERLAP), run_id=run_id)
         kinds = newest.order_by("-id").values_list("id", "kind")[: 1 if after is None else MOST]
-        return Look(run.is_final, dict(kinds))
+        return Look(run.is_final and not _is_stopping(run_id), dict(kinds))
     finally:
         connection.close()
+
+
+def _is_stopping(run_id: UUID) -> bool:
+    """Whether agents have yet to say that they have stopped. One that is away never will."""
+    since = timezone.now() - timedelta(seconds=STOPPING)
+    return stopping_tasks(run_id, since=since).exists()
 
 
 class Stream:

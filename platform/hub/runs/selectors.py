@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from federation.protocol import TaskType
@@ -23,6 +24,7 @@ ACTIVE_ROUNDS = (
     RoundState.EVALUATING,
 )
 OPEN_TASKS = (TaskState.QUEUED, TaskState.LEASED)
+STOPPED = "task.stopped"  # the kind of an event
 
 
 def runs_visible_to(user: User) -> QuerySet[Run]:
@@ -55,14 +57,37 @@ def tasks_of(agent: Agent) -> QuerySet[Task]:
 
 def waiting_tasks(agent: Agent, federations: Iterable[str]) -> QuerySet[Task]:
     """Tasks that this agent could lease now, oldest first."""
+    return _tasks_for(agent, federations).filter(state=TaskState.QUEUED)
+
+
+def lost_tasks(agent: Agent, federations: Iterable[str], held: Collection[UUID]) -> QuerySet[Task]:
+    """Tasks that the agent was given and has never spoken of: it does not know that it has them."""
+    unheard = _tasks_for(agent, federations).filter(state=TaskState.LEASED, progress={})
+    return unheard.filter(agent=agent).exclude(pk__in=held)
+
+
+def _tasks_for(agent: Agent, federations: Iterable[str]) -> QuerySet[Task]:
     return Task.objects.filter(
-        state=TaskState.QUEUED,
         participation__organisation_id=agent.organisation_id,
         participation__state=ParticipationState.ACTIVE,
         round__run__state="running",
         round__run__federation__slug__in=list(federations),
         round__run__federation__state="active",
     ).order_by("created_at", "id")
+
+
+def has_stopped(task: Task) -> bool:
+    """Whether the agent has confirmed that it stopped the task, which was cancelled."""
+    return Event.objects.filter(subject_id=task.pk, kind=STOPPED).exists()
+
+
+def stopping_tasks(run_id: UUID, *, since: datetime) -> QuerySet[Task]:
+    """Tasks that were cancelled while an agent had them, and that it has not confirmed yet."""
+    confirmed = Event.objects.filter(subject_id=OuterRef("pk"), kind=STOPPED)
+    cancelled = Task.objects.filter(
+        round__run_id=run_id, state=TaskState.CANCELLED, agent__isnull=False, ended_at__gt=since
+    )
+    return cancelled.exclude(Exists(confirmed))
 
 
 def current_round(run_id: UUID) -> Round | None:

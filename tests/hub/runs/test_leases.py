@@ -9,9 +9,12 @@ from django.utils import timezone
 
 from federation.protocol import FailureIn, HeartbeatIn, Progress, Verdict
 from hub.common.errors import NotFound
+from hub.common.models import Event
+from hub.common.sentences import sentence
 from hub.runs import services
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task
+from hub.runs.selectors import stopping_tasks
 from tests.hub.runs.world import World, make_site, make_world, plan_of
 
 
@@ -128,3 +131,64 @@ def test_many_agents_of_one_organisation_never_get_the_same_task(tmp_path: objec
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert len(got) == len(set(got)) == 3
+
+
+def test_an_agent_may_have_a_task_for_each_of_its_devices(world: World) -> None:
+    site = world.sites[0]
+    world.start_run()
+    world.start_run()
+    first = services.lease_task(agent=site.agent, federations=[world.federation.slug], held=[])
+    second = asked_with(world, first.id)
+    assert first.id != second.id
+    assert asked_with(world, first.id, second.id) is None
+
+
+def test_an_offer_that_never_arrived_is_made_again_with_a_new_fence(world: World) -> None:
+    world.start_run()
+    lost = asked_with(world)
+    again = asked_with(world)
+    assert (again.id, again.fence) == (lost.id, lost.fence + 1)
+    assert Task.objects.get(pk=lost.id).attempts == 1
+    assert beat(world, world.sites[0], lost) is Verdict.CANCEL
+    assert beat(world, world.sites[0], again) is Verdict.CONTINUE
+
+
+def test_a_task_that_an_agent_has_spoken_of_is_not_lost(world: World) -> None:
+    world.start_run()
+    offer = asked_with(world)
+    beat(world, world.sites[0], offer)
+    assert asked_with(world) is None
+
+
+def test_what_another_agent_was_given_is_not_offered_again(world: World) -> None:
+    world.start_run()
+    asked_with(world)
+    other = make_site(world.sites[0].agent.organisation)
+    slugs = [world.federation.slug]
+    assert services.lease_task(agent=other.agent, federations=slugs, held=[]) is None
+
+
+def test_an_agent_that_does_not_say_what_it_holds_waits_for_the_expiry(world: World) -> None:
+    world.start_run()
+    assert world.lease(world.sites[0])
+    assert world.sites[0].lease(world.federation) is None
+
+
+def asked_with(world: World, *held: object) -> object:
+    agent, slugs = world.sites[0].agent, [world.federation.slug]
+    return services.lease_task(agent=agent, federations=slugs, held=held)
+
+
+def test_that_a_cancelled_task_has_stopped_is_told_once(world: World) -> None:
+    run = world.start_run()
+    site = world.sites[0]
+    offer = world.lease(site)
+    services.cancel_run(user=world.lead, run_id=run.pk)
+    longago = timezone.now() - timedelta(minutes=1)
+    assert [task.pk for task in stopping_tasks(run.pk, since=longago)] == [offer.id]
+    for fence in (offer.fence - 1, offer.fence, offer.fence):
+        services.release_task(agent=site.agent, task_id=offer.id, fence=fence)
+    (stopped,) = Event.objects.filter(run_id=run.pk, kind="task.stopped")
+    name = site.agent.organisation.name
+    assert sentence(stopped) == f"Training was stopped at {name} in round 1"
+    assert not stopping_tasks(run.pk, since=longago).exists()

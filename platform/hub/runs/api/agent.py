@@ -44,6 +44,7 @@ class LeaseView(AgentView):
         message = self.message(protocol.LeaseRequest)
         asked = request._request  # noqa: SLF001 (the same one each time that this looks)
         until: float | None = getattr(asked, "wait_until", None)
+        is_first = until is None
         if until is None:
             until = time.monotonic() + _wait(asked)
             asked.wait_until = until  # type: ignore[attr-defined]
@@ -56,7 +57,11 @@ class LeaseView(AgentView):
             )
         if message.busy:
             return Response(status=204)
-        offer = services.lease_task(agent=self.agent, federations=message.federations)
+        offer = services.lease_task(
+            agent=self.agent,
+            federations=message.federations,
+            held=message.held if is_first else None,
+        )
         if offer is not None:
             return answer(offer)
         work = f"organisation:{self.agent.organisation_id}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from federation.failpoints import failpoint
 from federation.plan import Plan
@@ -33,15 +34,23 @@ from hub.dispatch import Job, enqueue
 from hub.organisations.models import Agent, AgentState
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task, TaskState, TrainingPoint
-from hub.runs.selectors import waiting_tasks
+from hub.runs.selectors import has_stopped, lost_tasks, waiting_tasks
 from hub.runs.services.lifecycle import describe, effective_rank, first_evaluated_round
 from hub.runs.services.locks import database_now, lock_task
 
 
 @transaction.atomic
-def lease_task(*, agent: Agent, federations: Sequence[str]) -> TaskOffer | None:
-    """Lease the oldest waiting task to the agent, or nothing when there is none."""
-    task = _locked_waiting_task(agent, federations)
+def lease_task(
+    *, agent: Agent, federations: Sequence[str], held: Collection[UUID] | None = None
+) -> TaskOffer | None:
+    """Lease the oldest waiting task to the agent, or nothing when there is none.
+
+    An agent may have several, one for each of its devices; `held` are those that it knows of. One
+    that it does not know of never arrived: it is offered again, with a new fence.
+    """
+    if held is not None and (lost := _locked(lost_tasks(agent, federations, held))):
+        return _offer_again(lost)
+    task = _locked(waiting_tasks(agent, federations))
     if task is None:
         return None
     failpoint("W04", "before")
@@ -63,10 +72,18 @@ def lease_task(*, agent: Agent, federations: Sequence[str]) -> TaskOffer | None:
     return offer(task)
 
 
-def _locked_waiting_task(agent: Agent, federations: Sequence[str]) -> Task | None:
+def _offer_again(task: Task) -> TaskOffer:
+    """The same lease from now on; the fence keeps out whoever heard of the first."""
+    now = database_now()
+    task.fence += 1
+    task.leased_at, task.lease_expires_at = now, now + timedelta(seconds=settings.LEASE_SECONDS)
+    task.save(update_fields=["fence", "leased_at", "lease_expires_at"])
+    return offer(task)
+
+
+def _locked(tasks: QuerySet[Task]) -> Task | None:
     """Most polls find nothing: the hundred columns that an offer needs are asked for afterwards."""
-    waiting = waiting_tasks(agent, federations).only("pk")
-    found = waiting.select_for_update(of=("self",), skip_locked=True).first()
+    found = tasks.only("pk").select_for_update(of=("self",), skip_locked=True).first()
     needed = ("round__start", "round__run__federation__base_model", "participation__organisation")
     return found and Task.objects.select_related(*needed).get(pk=found.pk)
 
@@ -176,12 +193,25 @@ def require_lease(task: Task, *, agent: Agent, fence: int) -> None:
 
 @transaction.atomic
 def release_task(*, agent: Agent, task_id: UUID, fence: int) -> None:
-    """The agent hands its lease back; another may take the task at once. Twice is once."""
+    """The agent hands its lease back; another may take the task at once. Twice is once.
+
+    Of a task that was cancelled meanwhile it says that nothing is done about it any more.
+    """
     task = lock_task(agent, task_id)
     if why_not_held(task, agent=agent, fence=fence):
+        _note_stopped(task, agent=agent, fence=fence)
         return
     task.attempts -= 1
     _requeue(task, actor=agent.actor, reason="handed back")
+
+
+def _note_stopped(task: Task, *, agent: Agent, fence: int) -> None:
+    """Leave one event for people who wait to hear it."""
+    is_theirs = task.agent_id == agent.pk and task.fence == fence
+    if not is_theirs or task.state != TaskState.CANCELLED or has_stopped(task):
+        return
+    task.record("stopped", actor=agent.actor, data=describe(task))
+    wake(f"run:{task.round.run_id}")
 
 
 @transaction.atomic
