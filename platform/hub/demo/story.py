@@ -81,7 +81,7 @@ def start_comparisons(world: World, plan: Plan) -> tuple[dict[str, Run], Run]:
     together = start(
         world,
         _as_many_steps(single, len(world.places)),
-        name="All data in one place",
+        name=Purpose.REFERENCE.label,
         purpose=Purpose.REFERENCE,
         trainers=[world.reference],
     )

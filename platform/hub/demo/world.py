@@ -17,9 +17,9 @@ from hub.federations.models import Federation, Participation, ParticipationState
 from hub.federations.services import approve_participation, create_federation, request_to_join
 from hub.organisations.models import Organisation
 from hub.organisations.services import approve_organisation, register_organisation
+from hub.runs.models import Purpose
 
 OPERATOR = "operator@foedus.example"
-REFERENCE = "Everything in one place"
 CHARTER = """\
 1. Purpose. The parties fine-tune one model together. Nobody's data leaves its owner.
 
@@ -89,7 +89,7 @@ def reference_data(corpus: Corpus) -> OrganisationData:
     """All data in one place: what no real federation has, and what joining is measured against."""
     parts = corpus.organisations
     return OrganisationData(
-        name=REFERENCE,
+        name=Purpose.REFERENCE.label,
         slug="reference",
         subject="the data of all, for comparison",
         rank=max(part.rank for part in parts),
