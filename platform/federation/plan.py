@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, PromptTuning
 from federation.plan_aggregation import Aggregation
 from federation.plan_parts import Part
+from federation.plan_server import Server
 from federation.plan_tasks import (
     CausalLanguageModelling,
     Chat,
@@ -43,6 +44,7 @@ __all__ = [
     "PromptTuning",
     "Rounds",
     "SequenceClassification",
+    "Server",
     "TaskPart",
     "Training",
     "Transfer",
@@ -119,11 +121,11 @@ class Training(Part):
 class Rounds(Part):
     """How many rounds, and what happens when not everybody is in time."""
 
+    later = frozenset({"quarantine"})
+
     count: Annotated[int, Field(ge=1, le=10_000, title="Rounds")] = 5
     quorum: Annotated[
         int,
-    later = frozenset({"quarantine"})
-
         Field(ge=1, le=1000, title="Quorum", description="Fewest updates a round may close with."),
     ] = 2
     deadline_seconds: Annotated[
@@ -143,9 +145,6 @@ class Rounds(Part):
             description="After so many failures the organisation is left out of the round.",
         ),
     ] = 3
-
-
-class Evaluation(Part):
     quarantine: Annotated[
         Literal["wait", "leave_out"],
         Field(
@@ -154,6 +153,9 @@ class Evaluation(Part):
             "closes without them; leave_out: it closes without them as soon as it has its quorum.",
         ),
     ] = "wait"
+
+
+class Evaluation(Part):
     """What is measured, on every organisation's own test data."""
 
     every: Annotated[
@@ -178,13 +180,14 @@ class Transfer(Part):
 class Plan(Part):
     """A complete, typed and versioned description of a run."""
 
-    later = frozenset({"transfer"})
+    later = frozenset({"server", "transfer"})
 
     version: Literal[1] = PLAN_VERSION
     task: TaskPart
     adapter: AdapterPart = Lora()
     training: Training = Training()
     aggregation: Aggregation = Aggregation()
+    server: Server = Server()
     rounds: Rounds = Rounds()
     evaluation: Evaluation = Evaluation()
     transfer: Transfer = Transfer()
@@ -201,16 +204,17 @@ class Plan(Part):
 
     def _conflicts(self) -> Iterator[str]:
         """Why this plan cannot work; METHODS 2.6 and what peft cannot do."""
-        adapter, task = self.adapter, self.task
-        if TERMS[self.aggregation.strategy].needs_lora and not isinstance(adapter, Lora):
+        adapter, task, strategy = self.adapter, self.task, self.aggregation.strategy
+        if TERMS[strategy].needs_lora and not isinstance(adapter, Lora):
             yield (
-                f"{self.aggregation.strategy} is about the factors of LoRA, and {adapter.type} has "
-                "none: choose fedavg, which averages the change"
+                f"{strategy} is about the factors of LoRA, and {adapter.type} has none: "
+                "choose fedavg, which averages the change"
             )
         if isinstance(adapter, FullWeights) and self.training.base_weights == "nf4":
             yield "all weights cannot be trained where the base is held in 4 bits"
         if isinstance(adapter, PromptTuning):
             yield from _conflicts_of_prompts(task)
+        yield from self.server.conflicts(self.aggregation.strategy)
 
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON (RFC 8785), in lower-case hex."""

@@ -7,9 +7,11 @@ rounds is handed in and out. A new one is one file and one import here.
 
 from federation.optimisers import diloco, fedadagrad, fedadam, fedavgm, fedyogi, none
 from federation.optimisers.base import LinearOptimiser, Optimiser, State, configured, optimisers
+from federation.optimisers.none import NoOptimiser
 
 __all__ = [
     "LinearOptimiser",
+    "NoOptimiser",
     "Optimiser",
     "State",
     "configured",

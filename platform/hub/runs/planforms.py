@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, str] = {
     "training": "Training at each site",
     "rounds": "Rounds",
     "aggregation": "Aggregation",
+    "server": "The step of the server",
     "evaluation": "Evaluation",
     "transfer": "On the way to the hub",
     "seed": "Repeatability",
@@ -74,9 +75,9 @@ CHOICES: Mapping[str, str] = {
     "model": "the model's own head",
     "round": "after every round",
     "last": "after the last round",
-}
     "wait": "wait for a person",
     "leave_out": "close without them",
+}
 TEXT_ROWS = 3
 
 

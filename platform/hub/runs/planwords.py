@@ -15,7 +15,7 @@ COLUMNS = (
     ("task", "adapter"),
     ("training",),
     ("rounds", "evaluation"),
-    ("aggregation", "transfer", "seed"),
+    ("aggregation", "server", "transfer", "seed"),
 )
 
 
