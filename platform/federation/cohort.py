@@ -35,7 +35,8 @@ class WeightedUpdate:
 
     `codec`: the form it came in. `start`: the adapter it was trained from, where that is not the
     round's. `norm`: how far it moves the model, where that was measured (`engine.change_norm`).
-    `is_root`: it was trained on data that all trust, and only serves to judge the others.
+    `is_root`: it was trained on data that all trust, and only serves to judge the others. `steps`:
+    how many it took to train, where that counts.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class WeightedUpdate:
     start: Path | None = None
     norm: float | None = None
     is_root: bool = False
+    steps: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import isfinite
 
+from federation import optimisers
 from federation.combinations import Combination, combinations
 from federation.layout import Chosen, everything
-from federation import optimisers
 from federation.optimisers import LinearOptimiser, Optimiser
 from federation.plan import Plan
-from federation.registry import configured as chosen_of
 from federation.plan_server import Server
+from federation.registry import configured as chosen_of
 from federation.rules import Rule, rules
 from federation.strategies import AggregationRefused, Strategy, configured
 from federation.transforms import NormClip
@@ -24,7 +24,8 @@ class Method:
     `strategy`: the algebra of LoRA pairs; `rule`: what each update counts; `combination`: how the
     changes of one tensor become one; `clip`: the bound on the norm of each change; `optimiser`: the
     step of the server along what they become. `scale` is the LoRA scale s, one for all; `rank` is
-    the result's. `travels`: what the updates hold.
+    the result's. `travels`: what the updates hold. `normalise_steps`:
+    every change counts as if all had taken as many steps (`judging.step_factors`).
     """
 
     strategy: Strategy
@@ -35,6 +36,7 @@ class Method:
     clip: NormClip = field(default_factory=NormClip)
     travels: Chosen = everything
     optimiser: Optimiser = field(default_factory=optimisers.NoOptimiser)
+    normalise_steps: bool = False
 
     @property
     def fewest(self) -> int:
@@ -69,6 +71,7 @@ class Method:
             combination=chosen_of(combinations, chosen.combination, liars=chosen.liars),
             clip=NormClip(chosen.clip),
             optimiser=_optimiser(plan.server),
+            normalise_steps=chosen.normalise_steps,
             travels=chosen.travels(round_number),
         )
 

@@ -14,6 +14,8 @@ from federation.terms import TERMS
 class Aggregation(Part):
     """How the updates of a round become the next adapter."""
 
+    later = frozenset({"normalise_steps"})
+
     strategy: Annotated[
         Literal["stack_svd", "fedavg", "ffa", "rolora"],
         Field(
@@ -44,6 +46,14 @@ class Aggregation(Part):
             "the median of the round.",
         ),
     ] = None
+    normalise_steps: Annotated[
+        bool,
+        Field(
+            title="Normalise by steps",
+            description="FedNova: counts every change as if all sites had taken as many steps, so "
+            "that those that take more do not pull the model their way.",
+        ),
+    ] = False
 
     def travels(self, round_number: int) -> Chosen:
         """Which tensors an update of this round holds."""

@@ -432,3 +432,53 @@ def test_a_scattered_file_is_what_the_library_reads(tmp_path):
         digest = file.digest()
     tensors = {"a": torch.arange(4.0), "b": torch.arange(6.0).reshape(2, 3)}
     assert write_adapter(tmp_path / "streamed", tensors.items()) == digest
+
+
+def steps_of(workshop: Workshop, *counts: int) -> None:
+    workshop.updates = [
+        replace(update, steps=steps) for update, steps in zip(workshop.updates, counts, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "stack_svd"])
+def test_fednova_with_equal_steps_is_fedavg_to_the_byte(workshop, strategy):
+    start = beginning()
+    workshop.begin(start)
+    train(workshop, start, seed=1)
+    plain = workshop.aggregate(strategy, rank=RANK)
+    steps_of(workshop, 7, 7, 7)
+    normalised = workshop.aggregate(strategy, rank=RANK, normalise_steps=True)
+    assert normalised.digest == plain.digest
+    assert normalised.weights == plain.weights
+
+
+def test_fednova_counts_changes_by_step(workshop):
+    """Shares ¼ and ¾, 2 and 10 steps: τ_eff = 8, and D = 8 · (¼ · 2/2 + ¾ · 5/10) = 5."""
+    workshop.begin({"x": torch.zeros(2)})
+    workshop.add({"x": torch.tensor([2.0, 0.0])}, weight=1)
+    workshop.add({"x": torch.tensor([5.0, 0.0])}, weight=3)
+    steps_of(workshop, 2, 10)
+    report = workshop.aggregate(normalise_steps=True)
+    torch.testing.assert_close(workshop.result()["x"], torch.tensor([5.0, 0.0]))
+    assert sorted(report.weights.values()) == pytest.approx([0.6, 1.0])
+
+
+def test_claiming_few_steps_does_not_lift_an_update_over_the_bound(workshop):
+    workshop.begin({"x": torch.zeros(1)})
+    honest = [workshop.add({"x": torch.full((1,), 1.0 + i / 10)}) for i in range(4)]
+    liar = workshop.add({"x": torch.full((1,), -1.0)})
+    steps_of(workshop, 100, 100, 100, 100, 1)
+    report = workshop.aggregate(normalise_steps=True)
+    assert report.clipped == (liar,)
+    pulled = -report.norms[liar] * report.weights[liar]
+    assert pulled == pytest.approx(-report.bound / 5)
+    assert set(honest).isdisjoint(report.clipped)
+
+
+def test_fednova_refuses_an_update_of_no_steps(workshop):
+    workshop.begin({"x": torch.zeros(1)})
+    workshop.add({"x": torch.ones(1)})
+    steps_of(workshop, 0)
+    with pytest.raises(AggregationRefused) as refused:
+        workshop.aggregate(normalise_steps=True)
+    assert refused.value.code == "steps"
