@@ -29,7 +29,7 @@ from tests.agent.place import Place
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "agent.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
-PROGRAM = re.compile(r"(?:.*[\s/])?foedus-agent ((?:enrol|run|status|doctor|pause|resume|data|policy|rotate-key|leave)\b.*)")  # fmt: skip
+PROGRAM = re.compile(r"(?:.*[\s/])?foedus-agent ((?:enrol|run|worker|status|doctor|pause|resume|data|policy|rotate-key|leave)\b.*)")  # fmt: skip
 
 
 def lines() -> Iterator[str]:
@@ -83,6 +83,7 @@ def as_here(line: str, hub: FakeHub, site: Path) -> list[str]:
     named = {"https://hub.example.org": hub.url, "FEDERATION": "coast", "RUN": RUN}
     words = [named.get(word, word) for word in shlex.split(line)]
     places = {"/data/": f"{site}/data/", "/var/lib/": f"{site}/", "run.json": f"{site}/run.json"}
+    places["/shared/"] = f"{site}/"
     for begin, place in places.items():
         words = [
             word.replace(begin, place, 1) if word.startswith(begin) else word for word in words
@@ -90,7 +91,7 @@ def as_here(line: str, hub: FakeHub, site: Path) -> list[str]:
     return [hub.code() if word == "CODE" else word for word in words]
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if not line.startswith("run")])
+@pytest.mark.parametrize("line", [line for line in LINES if not line.startswith(("run", "worker"))])
 def test_each_line_of_the_guide_does_what_it_says(
     quiet_hub: FakeHub, home: Home, site: Path, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_each_line_of_the_guide_does_what_it_says(
     assert status == expected if expected is not None else status in {Exit.DONE, Exit.UNWELL}
 
 
+# What `worker` does is in test_slots.py: it takes two processes.
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("run")])
 def test_the_agent_runs_as_the_guide_says(quiet_hub: FakeHub, tmp_path: Path, line: str) -> None:
     place = Place(quiet_hub, tmp_path)
@@ -122,7 +124,7 @@ def test_every_command_is_in_the_guide_and_run() -> None:
     assert {name for name in COMMANDS if f"`{name}" in table} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "run"])
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"run", "worker"}))
 def test_every_command_speaks_json_and_takes_a_home(name: str) -> None:
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
     assert {"--json", "--home"} <= options

@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from typer.testing import CliRunner
 
 from agent import cli
-from agent.checks import Finding, Site, State, checks, machine, work
+from agent.checks import Finding, Site, State, checks, machine
 from agent.commands.shared import Exit
 from agent.doctor import examine
 from agent.home import Home
+from agent.roster import Post
 from federation.protocol import BaseModelRef
 from tests.agent import tiny
 from tests.agent.checkup import LIGHT, examine_only, lines_of, mapped, place, worst
@@ -27,7 +27,7 @@ def test_a_healthy_site_has_no_problem(quiet_hub: FakeHub, home: Home, tmp_path:
     place(quiet_hub)
     mapped(home, tmp_path)
     lines = list(examine_only(home, *LIGHT))
-    assert {line.check for line in lines} == set(LIGHT) - {"worker"}  # nothing runs
+    assert {line.check for line in lines} == set(LIGHT) - {"workers"}  # nothing runs
     assert not [line for line in lines if line.state == State.PROBLEM], lines
     assert all(line.do for line in lines if line.state != State.OK)
 
@@ -92,19 +92,19 @@ def test_what_runs_is_looked_at(home: Home, monkeypatch: pytest.MonkeyPatch) -> 
     assert worst(home, "broker")[0] == State.OK
     with home.locked():
         assert worst(home, "agent")[0] == State.OK
-        assert worst(home, "worker")[0] == State.PROBLEM
+        assert worst(home, "workers")[0] == State.PROBLEM
         home.pause_file.touch()
         assert "resume" in worst(home, "agent")[2]
-        monkeypatch.setattr(work, "works_for", lambda process, _: process.pid == os.getpid())
-        assert worst(home, "worker")[0] == State.WARNING
-        home.device_file.write_text("{}")
-        assert worst(home, "worker")[0] == State.OK
+        near, far = Post.of(home, "cuda:0@gpu1"), Post.of(home, "cuda:0@gpu2")
+        with near.manned(), far.manned():
+            assert worst(home, "workers")[0] == State.WARNING
+            near.describe("NVIDIA L4, 22 GiB")
+            far.describe("NVIDIA T4, 15 GiB")
+            told = [line.says for line in lines_of(home, "workers")]
+            assert told == ["cuda:0@gpu1: NVIDIA L4, 22 GiB.", "cuda:0@gpu2: NVIDIA T4, 15 GiB."]
+        assert worst(home, "workers")[0] == State.PROBLEM
     monkeypatch.setenv("AGENT_BROKER_URL", "redis+socket:///nowhere/r.sock")
     assert worst(home, "broker")[0] == State.PROBLEM
-
-
-def test_other_peoples_processes_are_no_workers(home: Home) -> None:
-    assert not work.works_for(psutil.Process(1), home)
 
 
 def test_a_check_that_fails_stops_no_other(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_devices_are_those_of_torch(home: Home) -> None:
     lines = lines_of(home, "devices")
     assert lines
     assert all(line.state != State.PROBLEM for line in lines), lines
-    assert machine.probed(Site(home))["missing"] == []
+    assert machine.probed(machine.environment(home))["missing"] == []
 
 
 @pytest.mark.parametrize(

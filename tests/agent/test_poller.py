@@ -1,4 +1,4 @@
-"""The poller alone: its worker never starts, and no broker answers."""
+"""The poller alone: its workers never start, and no broker answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.files import sha256_of
 from agent.home import Home
 from agent.journal import Entry, Outcome
 from agent.poller import Poller
-from agent.running import CeleryWorker
+from agent.running import CeleryCrew
 from agent.supervision import Child
 from agent.worker import make_app
 from federation.protocol import FailureIn
@@ -25,7 +25,7 @@ from tests.agent.tiny import plan
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.poller.ABSENT_SECONDS", 0.5)
+    monkeypatch.setattr("agent.slots.ABSENT_SECONDS", 0.5)
     monkeypatch.setattr("agent.retries.FIRST_PAUSE", 0.01)
 
 
@@ -34,9 +34,10 @@ def poll(home: Home, hub: FakeHub, *, until: Callable[[], object]) -> None:
 
     async def run() -> None:
         stop = asyncio.Event()
-        worker = CeleryWorker(make_app("redis+socket:///nowhere/r.sock"), "q", Child("w", ["true"]))
+        app = make_app("redis+socket:///nowhere/r.sock", home.identity().agent)
+        crew = CeleryCrew(home, app, {"cpu@here": Child("worker", ["true"])})
         async with HubClient(home.identity().hub, home.private_key()) as client:
-            poller = Poller(home=home, hub=client, worker=worker)
+            poller = Poller(home=home, hub=client, crew=crew)
             polling = asyncio.create_task(poller.run_until(stop))
             while not polling.done():
                 if until():

@@ -7,7 +7,8 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -16,7 +17,7 @@ from pathlib import Path
 from agent.answers import message_of
 from agent.client import HubClient
 from agent.errors import Away, Refused, TaskFailed
-from agent.files import made, settle, sha256_of, write_whole
+from agent.files import lock, made, settle, sha256_of, write_whole
 from agent.home import Home
 from agent.retries import pauses, persistently
 from federation.protocol import ArtifactRef, BaseModelRef, DownloadTokenIn, DownloadTokenOut
@@ -40,11 +41,20 @@ class Fetcher:
     def artifact(self, wanted: ArtifactRef) -> Path:
         """Return a file with these bytes; the digest was checked before it got its name."""
         path = made(self.home.cache / "artifacts") / wanted.sha256
-        if path.exists():
-            os.utime(path)
-        else:
-            asyncio.run(self._download(wanted, path))
+        with self._alone(wanted.sha256):
+            if path.exists():
+                os.utime(path)
+            else:
+                asyncio.run(self._download(wanted, path))
         return path
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Another worker of this agent may want the same: then one of them fetches."""
+        with (made(self.home.cache / "locks") / name[:2]).open("w") as file:
+            while not lock(file, seconds=1.0):
+                self.check()
+            yield
 
     def forget(self, wanted: BaseModelRef) -> None:
         """Have a base model checked again, file by file, before its next use."""

@@ -64,6 +64,18 @@ def lock(file: IO[str], *, seconds: float) -> bool:
             return True
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody has locked a file. Looking is shared: it never seems a lock to others."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def made(folder: Path) -> Path:
     """Return the folder; make it, closed to others, where it is missing."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

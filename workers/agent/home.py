@@ -6,6 +6,7 @@ agent.json        hub, agent and organisation; the hub's key, pinned at enrolmen
 data.toml         which local folder each federation may use; the site's own
 paused            while it exists, no work is taken
 tasks/<task id>/  journal of the tasks that are not over
+workers/          which workers there are
 receipts/         the hub's signed words that it has stored our updates
 residuals/        what the codec lost of each run's last update; goes out with its next one
 cache/            artifacts by digest, base models
@@ -79,8 +80,8 @@ class Home:
         return made(self.folder / "cache")
 
     @property
-    def device_file(self) -> Path:
-        return self.folder / "device.json"
+    def workers(self) -> Path:
+        return made(self.folder / "workers")
 
     @property
     def pause_file(self) -> Path:

@@ -1,6 +1,7 @@
 """The tasks that are not over, each in a folder of its own; it outlives every process.
 
 offer.json      the leased task, on disk before anything else is done about it
+worker          whose it is, of the agent's workers
 attempts        how often a worker has begun it since it last got on
 lock            held by the worker that is on it
 checkpoint.safetensors   how far its training is, for whoever takes it up after a crash; of a task
@@ -55,6 +56,28 @@ class Entry:
         except FileNotFoundError:
             return None
         return cls(folder, offer)
+
+    @property
+    def worker(self) -> str:
+        """The name of the worker that it was given to."""
+        return self._text("worker") or ""
+
+    def assign(self, worker: str) -> None:
+        """Give it to a worker; not synced, since after a power cut any other will do."""
+        (self.folder / "worker").write_text(worker)
+
+    @property
+    def limit_seconds(self) -> int:
+        """How long it may take: what comes later than a round's deadline counts for nothing."""
+        return self.offer.spec.plan.rounds.deadline_seconds
+
+    @property
+    def ends_at(self) -> float:
+        """When it has taken too long, counted from its lease, in seconds since the epoch."""
+        try:
+            return (self.folder / "offer.json").stat().st_mtime + self.limit_seconds
+        except FileNotFoundError:  # it was closed
+            return float("inf")
 
     @property
     def update_file(self) -> Path:

@@ -1,9 +1,9 @@
-"""Become a program that the kernel kills when the process that started it is gone.
+"""Processes that the kernel kills when the one that started them is gone. Linux only.
 
     python leash.py PARENT program [arguments]
 
-A program of its own, because a process with threads must not run Python between fork and exec.
-Linux only; elsewhere it just becomes the program.
+becomes a program on that leash, elsewhere than on Linux without. A program of its own, because a
+process with threads must not run Python between fork and exec.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def main(parent: str, *program: str) -> None:
+def hold(parent: int) -> None:
+    """Have this process die with its parent; exit if that is gone already."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != int(parent):  # it died before the kernel was asked
+    if os.getppid() != parent:  # it died before the kernel was asked
         sys.exit(1)
+
+
+def main(parent: str, *program: str) -> None:
+    hold(int(parent))
     os.execvp(program[0], program)  # noqa: S606 (the agent's own children)
 
 

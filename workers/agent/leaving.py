@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 20.0
 GONE: Final = {"agent_left", "revoked_key"}  # then the hub knows of it
-FOLDERS = ("tasks", "cache", "residuals")
+FOLDERS = ("tasks", "cache", "residuals", "workers")
 LAST = "run.lock"  # held until all is done
-FILES = ("device.json", "paused", "broker.folder", "broker.log", "key.lock", "key.next", "key")
+FILES = ("paused", "broker.folder", "broker.log", "key.lock", "key.next", "key")
 
 
 async def leave(home: Home, *, reason: str = "", purge: bool = False) -> Identity:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +13,7 @@ import psutil
 from agent.artifacts import Fetcher
 from agent.checks.base import Finding, Site, checks, ok, problem, warning
 from agent.client import HubClient
+from agent.devices import probed
 from agent.errors import Away, Refused
 from agent.running import environment
 from federation.protocol import BaseModelRef, DownloadTokenIn, Place
@@ -24,7 +21,6 @@ from federation.protocol import BaseModelRef, DownloadTokenIn, Place
 GIBIBYTE = 1 << 30
 ROOM = 1 * GIBIBYTE  # for adapters, checkpoints and updates on their way
 WORKING_MEMORY = GIBIBYTE // 2  # the libraries, beside the model
-PROBE_SECONDS = 120
 NVIDIA = Path("/proc/driver/nvidia/version")
 INSTALL = "pip install -r docker/requirements-agent.txt"
 ASK_SECONDS = 5.0
@@ -62,7 +58,7 @@ def memory(site: Site) -> Iterator[Finding]:
 @checks.register("devices")
 def devices(site: Site) -> Iterator[Finding]:
     """What torch can train on; asked in a process of its own, which torch may fill or end."""
-    found = probed(site)
+    found = probed(environment(site.home))
     if missing := found["missing"]:
         yield problem(f"{', '.join(missing)} cannot be imported.", INSTALL)
     if "torch" in missing:
@@ -71,19 +67,6 @@ def devices(site: Site) -> Iterator[Finding]:
         yield _device(device)
     if not found["devices"]:
         yield _without_accelerator(found)
-
-
-def probed(site: Site) -> Mapping[str, Any]:
-    """What `agent.probe` prints."""
-    command = [sys.executable, "-m", "agent.probe"]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **environment(site.home)},
-        capture_output=True,
-        check=True,
-        timeout=PROBE_SECONDS,
-    )
-    return dict(json.loads(done.stdout))
 
 
 def _device(device: Mapping[str, Any]) -> Finding:

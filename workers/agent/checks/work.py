@@ -1,4 +1,4 @@
-"""What runs: the agent, its worker, its broker."""
+"""What runs: the agent, its workers, its broker."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 from redis import Redis, RedisError
 
 from agent.broker import executable
 from agent.checks.base import Finding, Site, checks, ok, problem, warning
-from agent.home import VARIABLE, Home
+from agent.home import Home
+from agent.roster import manned
 from agent.worker import BROKER
 
-MODULE = "agent.worker"
 PING_SECONDS = 2.0
 
 
@@ -57,24 +56,14 @@ def broker_address(home: Home) -> str:
     return f"unix://{socket}" if socket and socket.exists() and home.is_running else ""
 
 
-@checks.register("worker")
-def worker(site: Site) -> Iterator[Finding]:
-    """The processes that train are there while the agent runs."""
-    if not site.home.is_running:
-        return
-    found = [process.pid for process in psutil.process_iter() if works_for(process, site.home)]
-    if not found:
+@checks.register("workers")
+def workers(site: Site) -> Iterator[Finding]:
+    """On each device of this agent, also on other machines, a worker lives and can work."""
+    found = manned(site.home)
+    if not found and site.home.is_running:
         yield problem("No worker runs.", "See the agent's log, then restart the agent.")
-    elif not site.home.device_file.exists():
-        yield warning("The worker is still loading its libraries.", "Wait half a minute.")
-    else:
-        yield ok(f"{len(found)} worker process{'es' if len(found) > 1 else ''}.")
-
-
-def works_for(process: psutil.Process, home: Home) -> bool:
-    """Whether this is a worker of the agent; processes of others cannot be looked into."""
-    try:
-        is_worker = MODULE in process.cmdline()
-        return is_worker and process.environ().get(VARIABLE) == str(home.folder)
-    except psutil.Error:
-        return False
+    for post in found:
+        if post.device:
+            yield ok(f"{post.name}: {post.device}.")
+        else:
+            yield warning(f"{post.name} is still loading its libraries.", "Wait half a minute.")

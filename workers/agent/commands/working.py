@@ -1,10 +1,10 @@
-"""Working, pausing, and how it stands: run, pause, resume, status."""
+"""Working, pausing, and how it stands: run, worker, pause, resume, status."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -13,17 +13,21 @@ from agent import __version__, logs
 from agent.client import HubClient
 from agent.commands.shared import Exit, HomeOption, JsonOption, answer, say
 from agent.datasets import registered
+from agent.devices import CHOICES
 from agent.enrolment import checked_url
 from agent.errors import Away, Refused
 from agent.home import Home
 from agent.journal import Entry, Journal
 from agent.policy.words import in_short
+from agent.roster import Post, manned
+
+DeviceOption = Annotated[str, typer.Option(help=f"{CHOICES}; a worker for each.")]
 
 
 def run(
     *,
     home: HomeOption = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: DeviceOption = "auto",
     url: Annotated[str | None, typer.Option(help="The hub's new address, if it moved.")] = None,
 ) -> None:
     """Work until told to stop (SIGTERM or Ctrl-C)."""
@@ -34,6 +38,14 @@ def run(
     if url and checked_url(url) != (identity := folder.identity()).hub:
         folder.keep_identity(identity.model_copy(update={"hub": checked_url(url)}))
     asyncio.run(run_agent(folder, device=device))
+
+
+def worker(*, home: HomeOption = None, device: DeviceOption = "auto") -> None:
+    """Train on this machine for an agent that runs on another, until told to stop."""
+    from agent.running import run_workers
+
+    logs.configure()
+    asyncio.run(run_workers(Home.found(home), device=device))
 
 
 def pause(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -61,17 +73,20 @@ def status(*, home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 def _say_facts(facts: Mapping[str, Any]) -> None:
     for name, value in facts.items():
-        if name != "tasks":
+        if name not in {"tasks", "workers"}:
             say(f"{name.replace('_', ' '):<14} {_told(value)}")
+    for one in facts["workers"]:
+        say(f"{'worker':<14} {one['name']}: {one['device'] or 'no device yet'}, {one['state']}")
     for task in facts["tasks"]:
         say(
             f"{'task':<14} {task['type']} for {task['federation']}, round {task['round']}: "
-            f"{task['phase']} {task['step']}/{task['steps']}"
+            f"{task['phase']} {task['step']}/{task['steps']} on {task['worker']}"
         )
 
 
 def _facts(home: Home) -> dict[str, Any]:
     identity = home.identity()
+    tasks = [_task_facts(entry) for entry in Journal(home.tasks).entries()]
     return {
         "agent": identity.name,
         "organisation": identity.organisation_name,
@@ -84,8 +99,15 @@ def _facts(home: Home) -> dict[str, Any]:
         "policy": in_short(home),
         "federations": sorted(registered(home.data_file)),
         "receipts": len(list(home.receipts.glob("*.json"))),
-        "tasks": [_task_facts(entry) for entry in Journal(home.tasks).entries()],
+        "workers": [_worker_facts(post, tasks) for post in manned(home)],
+        "tasks": tasks,
     }
+
+
+def _worker_facts(post: Post, tasks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    is_busy = any(task["worker"] == post.name for task in tasks)
+    state = "starting" if not post.device else "busy" if is_busy else "free"
+    return {"name": post.name, "device": post.device, "state": state}
 
 
 async def _answers(hub: str) -> bool:
@@ -101,6 +123,7 @@ def _task_facts(entry: Entry) -> dict[str, Any]:
     offer, progress = entry.offer, entry.progress
     return {
         "id": str(offer.id),
+        "worker": entry.worker,
         "type": str(offer.spec.type),
         "federation": offer.federation,
         "round": offer.round,
@@ -117,5 +140,5 @@ def _told(value: object) -> str:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (run, pause, resume, status):
+    for command in (run, worker, pause, resume, status):
         app.command()(command)
