@@ -7,6 +7,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from hub.catalogue.models import Upload
+from hub.organisations.models import Agent
+from tests.factories.catalogue import begin
+from tests.factories.organisations import AgentFactory
+from tests.hub.catalogue.uploading import CONTENT
+
 REGION = "eu-west-1"
 
 
@@ -33,3 +39,22 @@ def bucket(s3: str) -> tuple[str, str]:
     client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     client.close()
     return name, s3
+
+
+# For the tests of uploads.
+
+
+@pytest.fixture
+def folders(settings, tmp_path) -> None:
+    settings.BLOB_FOLDER = tmp_path / "blobs"
+    settings.UPLOAD_FOLDER = tmp_path / "uploads"
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return AgentFactory()
+
+
+@pytest.fixture
+def upload(folders, agent) -> Upload:
+    return begin(agent, CONTENT)
