@@ -9,6 +9,7 @@ from math import fsum
 from federation.cohort import Cohort
 from federation.method import Method
 from federation.rules import Evidence, Weights
+from federation.rules.base import in_proportion
 from federation.strategies import AggregationRefused
 
 
@@ -23,13 +24,18 @@ class Judged:
 
 
 def weights_of(cohort: Cohort, method: Method, evidence: Evidence | None) -> Judged:
-    """Normalise steps, bound the norms, then have the rule judge what is left. Deterministic."""
+    """Normalise steps, bound the norms, then have the rule judge what is left. Deterministic.
+
+    A rule that judges gets equal shares: the number of examples is what a sender claims, and would
+    make a liar as heavy as it likes.
+    """
     norms = evidence.norms if evidence else [update.norm or 0.0 for update in cohort.updates]
     by_steps = step_factors(cohort) if method.normalise_steps else [1.0] * len(norms)
     steady = _products(norms, by_steps)
     bounds = method.clip.factors(steady)
     factors = _products(by_steps, bounds)
-    ruled = method.rule.weigh(evidence.scaled(factors) if evidence else None, cohort.shares)
+    shares = _heads(cohort.shares) if method.rule.needs_evidence else cohort.shares
+    ruled = method.rule.weigh(evidence.scaled(factors) if evidence else None, shares)
     return Judged(
         weights=Weights(ruled.shares, tuple(_products(factors, ruled.factors))),
         norms=tuple(norms),
@@ -59,3 +65,8 @@ def step_factors(cohort: Cohort) -> list[float]:
 
 def _products(left: Sequence[float], right: Sequence[float]) -> list[float]:
     return [a * b for a, b in zip(left, right, strict=True)]
+
+
+def _heads(shares: tuple[float, ...]) -> tuple[float, ...]:
+    """Equal shares for all that have one."""
+    return in_proportion([float(share > 0) for share in shares])

@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 import rfc8785
 from pydantic import Field, model_validator
 
+from federation.compatibility import conflicts
 from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, PromptTuning
 from federation.plan_aggregation import Aggregation
 from federation.plan_parts import Part
@@ -210,6 +211,15 @@ class Plan(Part):
                 f"{strategy} is about the factors of LoRA, and {adapter.type} has none: "
                 "choose fedavg, which averages the change"
             )
+        yield from conflicts(
+            strategy=strategy,
+            is_lora=isinstance(adapter, Lora),
+            rule=self.aggregation.rule,
+            combination=self.aggregation.combination,
+            liars=self.aggregation.liars,
+            quorum=self.rounds.quorum,
+            has_root=self.aggregation.root is not None,
+        )
         if isinstance(adapter, FullWeights) and self.training.base_weights == "nf4":
             yield "all weights cannot be trained where the base is held in 4 bits"
         if isinstance(adapter, PromptTuning):

@@ -14,7 +14,7 @@ from federation.terms import TERMS
 class Aggregation(Part):
     """How the updates of a round become the next adapter."""
 
-    later = frozenset({"normalise_steps"})
+    later = frozenset({"rule", "combination", "liars", "root", "normalise_steps"})
 
     strategy: Annotated[
         Literal["stack_svd", "fedavg", "ffa", "rolora"],
@@ -44,6 +44,47 @@ class Aggregation(Part):
             title="Norm bound",
             description="Updates with a larger norm are scaled down to it. Empty: four times "
             "the median of the round.",
+        ),
+    ] = None
+    rule: Annotated[
+        Literal["shares", "krum", "multi_krum", "bulyan", "geometric_median", "flame", "fltrust"],
+        Field(
+            title="Judgement of updates",
+            description="Which updates count. shares: all, by their number of examples. The others "
+            "compare the updates, count each as one, and leave out or weaken what stands apart. "
+            "krum: only the one with the nearest neighbours; multi_krum: the mean of the best by "
+            "that measure; bulyan: the same choice again and again, needs near_median; "
+            "geometric_median: the point nearest to all; flame: the majority that points the same "
+            "way; fltrust: what agrees with an organisation that all trust.",
+        ),
+    ] = "shares"
+    combination: Annotated[
+        Literal["mean", "median", "trimmed_mean", "near_median"],
+        Field(
+            title="How values are taken together",
+            description="For each value of the model by itself. mean: the mean; median: the middle "
+            "one of all organisations; trimmed_mean: the mean without the extremes; near_median: "
+            "the mean of those nearest the middle, for bulyan.",
+        ),
+    ] = "mean"
+    liars: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=400,
+            title="Harmful updates to survive",
+            description="How many organisations may send harmful updates, by mistake or on "
+            "purpose, without spoiling the result. Plain shares survive none.",
+        ),
+    ] = 1
+    root: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=60,
+            title="Root of trust",
+            description="For fltrust: the short name of the organisation whose update judges the "
+            "others. Its own does not count. Empty: none.",
         ),
     ] = None
     normalise_steps: Annotated[

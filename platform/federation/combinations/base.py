@@ -25,5 +25,13 @@ class Combination(Protocol):
         """
         ...
 
+    def fewest(self) -> int:
+        """The fewest updates for which it keeps what it promises."""
+        ...
+
+    def survives(self, updates: int) -> int:
+        """How many of so many updates may be lies without ruining the result."""
+        ...
+
 
 combinations: Registry[Callable[..., Combination]] = Registry("combination")

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from federation.breakdown import check_liars
+from federation.breakdown import COMBINATIONS, Breakdown, Guard
 from federation.combinations.base import combinations
 from federation.combinations.median import middle
 from federation.combinations.sorting import sort_rows
@@ -16,7 +16,7 @@ from federation.combinations.sorting import sort_rows
 
 @combinations.register("near_median")
 @dataclass(frozen=True, slots=True)
-class NearMedian:
+class NearMedian(Guard):
     """The mean of the θ − 2f values that are nearest the median of θ.
 
     El Mhamdi et al. 2018, arXiv:1802.07927, after the selection that is the rule `bulyan`. Of two
@@ -24,12 +24,8 @@ class NearMedian:
     share; those of share 0 are not here.
     """
 
+    breakdown: ClassVar[Breakdown] = COMBINATIONS["near_median"]
     is_linear: ClassVar[bool] = False
-
-    liars: int = 1
-
-    def __post_init__(self) -> None:
-        check_liars(self.liars)
 
     def combine(self, changes: Tensor, shares: Tensor) -> Tensor:
         del shares

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from federation.breakdown import BULYAN, check_liars
+from federation.breakdown import BULYAN, Breakdown, Guard
 from federation.rules.base import Evidence, Weights, among, counted, rules
 from federation.rules.krum import nearest_first
 
 
 @rules.register("bulyan")
 @dataclass(frozen=True, slots=True)
-class Bulyan:
+class Bulyan(Guard):
     """Selects n − 2f updates: Krum's choice, then its choice among the rest, and so on.
 
     El Mhamdi et al. 2018, arXiv:1802.07927. Its second stage is the combination `near_median`, and
@@ -21,13 +21,9 @@ class Bulyan:
     asks for, as in the paper; a neighbour is always looked at.
     """
 
+    breakdown: ClassVar[Breakdown] = BULYAN
     needs_evidence: ClassVar[bool] = True
     needs_root: ClassVar[bool] = False
-
-    liars: int = 1
-
-    def __post_init__(self) -> None:
-        check_liars(self.liars)
 
     def weigh(self, evidence: Evidence | None, shares: Sequence[float]) -> Weights:
         assert evidence is not None
@@ -38,9 +34,3 @@ class Bulyan:
             chosen.append(best)
             left.remove(best)
         return among(chosen, shares)
-
-    def fewest(self) -> int:
-        return BULYAN.fewest(self.liars)
-
-    def survives(self, updates: int) -> int:
-        return BULYAN.survives(updates, self.liars)

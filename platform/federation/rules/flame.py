@@ -8,13 +8,13 @@ from itertools import combinations, groupby
 from statistics import median
 from typing import ClassVar
 
-from federation.breakdown import MAJORITY
+from federation.breakdown import MAJORITY, Breakdown, Guard
 from federation.rules.base import Evidence, Weights, among, counted, rules
 
 
 @rules.register("flame")
 @dataclass(frozen=True, slots=True)
-class Flame:
+class Flame(Guard):
     """Keeps the tightest cluster of directions that holds a majority, clipped to the median norm.
 
     Nguyen et al. 2021, arXiv:2101.02281. The paper clusters cosine distances by HDBSCAN with
@@ -26,6 +26,7 @@ class Flame:
     Left out: the noise that the paper adds, which blurs backdoors at the price of accuracy.
     """
 
+    breakdown: ClassVar[Breakdown] = MAJORITY
     needs_evidence: ClassVar[bool] = True
     needs_root: ClassVar[bool] = False
 
@@ -36,12 +37,6 @@ class Flame:
         limit = median(evidence.norm(place) for place in places)
         factors = (limit / norm if norm > limit else 1.0 for norm in evidence.norms)
         return Weights(kept, tuple(factors))
-
-    def fewest(self) -> int:
-        return MAJORITY.fewest(1)
-
-    def survives(self, updates: int) -> int:
-        return MAJORITY.survives(updates, 0)
 
 
 def majority(evidence: Evidence, places: Sequence[int]) -> frozenset[int]:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from federation.breakdown import check_liars
+from federation.breakdown import TRUSTED, Breakdown, Guard
 from federation.rules.base import Evidence, Weights, counted, in_proportion, rules
 
 
 @rules.register("fltrust")
 @dataclass(frozen=True, slots=True)
-class FLTrust:
+class FLTrust(Guard):
     """Weights ReLU(cos(Δᵢ, Δ₀)), and every change as long as the root's Δ₀.
 
     Cao et al. 2020, arXiv:2012.13995. The root is an update that was trained on a small clean set,
@@ -20,13 +20,9 @@ class FLTrust:
     of liars that know the rule to more than 90 % that do not; what is promised here is the 40 %.
     """
 
+    breakdown: ClassVar[Breakdown] = TRUSTED
     needs_evidence: ClassVar[bool] = True
     needs_root: ClassVar[bool] = True
-
-    liars: int = 1
-
-    def __post_init__(self) -> None:
-        check_liars(self.liars)
 
     def weigh(self, evidence: Evidence | None, shares: Sequence[float]) -> Weights:
         assert evidence is not None
@@ -40,10 +36,3 @@ class FLTrust:
             trust[one] = shares[one] * agreement
             factors[one] = evidence.norm(root) / evidence.norm(one)
         return Weights(in_proportion(trust), tuple(factors))
-
-    def fewest(self) -> int:
-        """The root is one of them."""
-        return 1 + -(-5 * self.liars // 2)
-
-    def survives(self, updates: int) -> int:
-        return max(0, 2 * (updates - 1) // 5)

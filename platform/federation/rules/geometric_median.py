@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum, sqrt
 from typing import ClassVar
 
-from federation.breakdown import MAJORITY
+from federation.breakdown import MAJORITY, Breakdown, Guard
 from federation.rules.base import Evidence, Weights, counted, in_proportion, rules
 
 FLOOR = 1e-6  # ν: no distance counts as less, so that a step is never divided by nothing
@@ -16,7 +16,7 @@ STEPS = 100
 
 @rules.register("geometric_median")
 @dataclass(frozen=True, slots=True)
-class GeometricMedian:
+class GeometricMedian(Guard):
     """Smoothed Weiszfeld: wᵢ ∝ pᵢ / max(ν, ‖Δᵢ − z‖), z = Σ wᵢ Δᵢ, repeated from wᵢ = pᵢ.
 
     RFA: Pillutla et al. 2019, arXiv:1912.13445. The distances follow from inner products, so no
@@ -24,6 +24,7 @@ class GeometricMedian:
     always 100 steps, which costs nothing for inner products and gives the same bytes everywhere.
     """
 
+    breakdown: ClassVar[Breakdown] = MAJORITY
     needs_evidence: ClassVar[bool] = True
     needs_root: ClassVar[bool] = False
 
@@ -45,12 +46,6 @@ class GeometricMedian:
         return Weights(
             tuple(found.get(place, 0.0) for place in range(len(shares))), (1.0,) * len(shares)
         )
-
-    def fewest(self) -> int:
-        return MAJORITY.fewest(1)
-
-    def survives(self, updates: int) -> int:
-        return MAJORITY.survives(updates, 0)
 
 
 def _distances(products: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:

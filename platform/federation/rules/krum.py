@@ -6,35 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from federation.breakdown import KRUM, check_liars
+from federation.breakdown import KRUM, Breakdown, Guard
 from federation.rules.base import Evidence, Weights, among, counted, rules
 
 
 @rules.register("krum")
 @dataclass(frozen=True, slots=True)
-class Krum:
+class Krum(Guard):
     """Takes one update, the one nearest to its n − f − 2 neighbours.
 
     Blanchard et al. 2017, arXiv:1703.02757. Distances are those of the changes of the model.
     """
 
+    breakdown: ClassVar[Breakdown] = KRUM
     needs_evidence: ClassVar[bool] = True
     needs_root: ClassVar[bool] = False
-
-    liars: int = 1
-
-    def __post_init__(self) -> None:
-        check_liars(self.liars)
 
     def weigh(self, evidence: Evidence | None, shares: Sequence[float]) -> Weights:
         assert evidence is not None
         return among(nearest_first(evidence, counted(shares), self.liars)[:1], shares)
-
-    def fewest(self) -> int:
-        return KRUM.fewest(self.liars)
-
-    def survives(self, updates: int) -> int:
-        return KRUM.survives(updates, self.liars)
 
 
 def nearest_first(evidence: Evidence, places: Sequence[int], liars: int) -> list[int]:

@@ -6,37 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from federation.breakdown import KRUM, check_liars
+from federation.breakdown import KRUM, Breakdown, Guard
 from federation.rules.base import Evidence, Weights, among, counted, rules
 from federation.rules.krum import nearest_first
 
 
 @rules.register("multi_krum")
 @dataclass(frozen=True, slots=True)
-class MultiKrum:
+class MultiKrum(Guard):
     """Takes the mean of the `keep` best by Krum's score (Blanchard et al. 2017, arXiv:1703.02757).
 
     Without `keep` it takes n − f − 2 of them, the most for which the guarantee holds (Damaskinos
     et al. 2019, AggregaThor).
     """
 
+    breakdown: ClassVar[Breakdown] = KRUM
     needs_evidence: ClassVar[bool] = True
     needs_root: ClassVar[bool] = False
 
-    liars: int = 1
     keep: int | None = None
-
-    def __post_init__(self) -> None:
-        check_liars(self.liars)
 
     def weigh(self, evidence: Evidence | None, shares: Sequence[float]) -> Weights:
         assert evidence is not None
         places = counted(shares)
         keep = self.keep or max(1, len(places) - self.liars - 2)
         return among(nearest_first(evidence, places, self.liars)[:keep], shares)
-
-    def fewest(self) -> int:
-        return KRUM.fewest(self.liars)
-
-    def survives(self, updates: int) -> int:
-        return KRUM.survives(updates, self.liars)

@@ -13,14 +13,15 @@ from federation.pairs import Pair, Stack, beside, change, remainder, squares
 from federation.registry import Registry
 
 # Squares closer than this, relative to the result's, are equal to float64.
-_EQUAL = 1e-14
+EQUAL = 1e-14
 
 
 class AggregationRefused(ValueError):
     """The updates of a round cannot become an adapter. `code` is stable, `detail` for people.
 
-    Codes: no_updates, weights, scale, rank_zero, rank_too_large, unequal_ranks, missing_module,
-    unsupported_adapter, non_finite, and those of `layout.LayoutRefused`.
+    Codes: no_updates, too_few_updates, no_root, weights, scale, rank_zero, rank_too_large,
+    unequal_ranks, missing_module, unsupported_adapter, non_finite, and those of
+    `layout.LayoutRefused`.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -127,4 +128,4 @@ def error_of(published: Pair, exact: Pair) -> tuple[float, float]:
     kept = torch.ones(both.rank, dtype=torch.float64)
     kept[exact.rank :] = 0.0
     total, error = squares(both, kept, 2 * kept - 1)
-    return total, error if error > _EQUAL * total else 0.0
+    return total, error if error > EQUAL * total else 0.0

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from federation.pairs import Pair
-from federation.strategies.base import Combined, Member, ideal, strategies
-
-Svd: TypeAlias = tuple[Tensor, Tensor, Tensor]
+from federation.strategies.base import EQUAL, Combined, Member, ideal, strategies
+from federation.strategies.truncated import Svd, leading_svd
 
 
 @strategies.register("stack_svd")
@@ -42,26 +41,30 @@ class StackSvd:
         return self._cut(start, core_svd(ideal(start, members), rank), rank)
 
     def approximate(self, start: Pair, change: Tensor, rank: int) -> Combined:
-        u, singular, v = torch.linalg.svd(start.dense() + change, full_matrices=False)
-        return self._cut(start, (u[:, :rank], singular, v[:rank]), rank)
+        whole = start.dense() + change
+        found = leading_svd(whole, rank)
+        total = float(whole.square().sum())
+        unseen = total - float(found[1].square().sum())
+        return self._cut(start, found, rank, unseen if unseen > EQUAL * total else 0.0)
 
-    def _cut(self, start: Pair, found: Svd, rank: int) -> Combined:
+    def _cut(self, start: Pair, found: Svd, rank: int, unseen: float = 0.0) -> Combined:
+        """`unseen`: the squares of the singular values that are not among those found."""
         u, singular, v = found
         squares = singular.square()
-        kept = min(rank, len(squares), self._needed(squares))
+        total = float(squares.sum()) + unseen
+        kept = min(rank, len(squares), self._needed(squares, total))
         root = singular[:kept].sqrt()
         spare = _spare_rows(start.a, v[kept:], rank - kept)
         b = torch.cat([u[:, :kept] * root, u.new_zeros(len(u), rank - kept)], 1)
         a = torch.cat([v[:kept] * root[:, None], spare])
-        lost = float(squares[kept:].sum())
-        return Combined(Pair(b, a), kept, float(squares.sum()), lost, lost)
+        lost = float(squares[kept:].sum()) + unseen
+        return Combined(Pair(b, a), kept, total, lost, lost)
 
-    def _needed(self, squares: Tensor) -> int:
+    def _needed(self, squares: Tensor, total: float) -> int:
         """The fewest leading components that hold `energy`; all of them for energy 1."""
         if self.energy == 1.0:
             return len(squares)
-        held = squares.cumsum(0)
-        return int((held < self.energy * held[-1:]).sum()) + 1
+        return int((squares.cumsum(0) < self.energy * total).sum()) + 1
 
 
 def core_svd(pair: Pair, most: int) -> Svd:
