@@ -40,9 +40,9 @@ def aggregate_claimed(claim: Claim) -> None:
     from federation.strategies import AggregationRefused
 
     with scratch() as folder, holding(claim):
-        target = folder / "adapter.safetensors"
+        target, memory = folder / "adapter.safetensors", folder / "optimiser.safetensors"
         try:
-            report = compute(claim, target)
+            report = compute(claim, target, memory)
         except (AggregationRefused, LayoutRefused) as refused:
             services.give_up(
                 round_id=claim.round_id,
@@ -53,12 +53,16 @@ def aggregate_claimed(claim: Claim) -> None:
             return
         failpoint("W12", "before")
         adapter = adopt_file(path=target, sha256=report.digest)
+        state = adopt_file(path=memory, sha256=report.state) if report.state else None
         failpoint("W12", "after")
-        publish(claim, adapter, report)
+        publish(claim, adapter, report, state)
 
 
-def compute(claim: Claim, target: Path) -> AggregationReport:
-    """Run the engine over the claim's inputs, and write what comes of them to `target`."""
+def compute(claim: Claim, target: Path, state_target: Path) -> AggregationReport:
+    """Run the engine over the claim's inputs, and write what comes of them to `target`.
+
+    To `state_target` goes what the server's optimiser remembers, if anything.
+    """
     from federation.engine import Method, aggregate
 
     return aggregate(
@@ -67,6 +71,8 @@ def compute(claim: Claim, target: Path) -> AggregationReport:
         method=Method.of(claim.plan, claim.round_number),
         target=target,
         evidence=claim.evidence,
+        state=store().local_path(claim.optimiser_state) if claim.optimiser_state else None,
+        state_target=state_target,
     )
 
 
@@ -80,10 +86,13 @@ def weighted(update: Update, plan: Plan) -> WeightedUpdate:
         rank=update.rank,
         digest=update.artifact_id,
         codec=plan.transfer.codec,
+        steps=update.steps,
     )
 
 
-def publish(claim: Claim, adapter: Artifact, report: AggregationReport) -> None:
+def publish(
+    claim: Claim, adapter: Artifact, report: AggregationReport, state: Artifact | None
+) -> None:
     """Make the version's files and record everything in one transaction."""
     contributors = contributors_of(claim)
     files = version_files(
@@ -100,6 +109,7 @@ def publish(claim: Claim, adapter: Artifact, report: AggregationReport) -> None:
         rank=claim.plan.adapter.rank,
         contributors=contributors,
         report=report.as_dict(),
+        optimiser_state=state,
     )
 
 

@@ -107,6 +107,9 @@ class ModelVersion(Stateful):
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="versions")
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
     adapter = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="versions")
+    optimiser_state = models.ForeignKey(
+        Artifact, on_delete=models.PROTECT, null=True, related_name="+"
+    )  # what the server's optimiser remembers; a run that goes on from here goes on from it
     revision = models.CharField(max_length=40)  # digest over the list of files
     plan = models.JSONField()
     plan_digest = models.CharField(max_length=64)

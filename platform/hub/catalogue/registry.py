@@ -59,6 +59,7 @@ def publish_version(
     contributors: Sequence[Mapping[str, Any]],
     report: Mapping[str, Any],
     is_baseline: bool = False,
+    optimiser_state: Artifact | None = None,
     actor: Actor = HUB,
 ) -> ModelVersion:
     """Add the federation's next version, as a candidate, with files its participants may read."""
@@ -75,6 +76,7 @@ def publish_version(
         contributors=[dict(contributor) for contributor in contributors],
         report=dict(report),
         is_baseline=is_baseline,
+        optimiser_state=optimiser_state,
     )
     VersionFile.objects.bulk_create(
         VersionFile(version=version, path=path, artifact=artifact)

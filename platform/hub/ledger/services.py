@@ -27,6 +27,7 @@ def publish_and_meter(
     rank: int,
     contributors: Sequence[Mapping[str, Any]],
     report: Mapping[str, Any],
+    optimiser_state: Artifact | None = None,
 ) -> None:
     """Publish the round's version and write what each participation gave to it, as one.
 
@@ -41,6 +42,7 @@ def publish_and_meter(
         rank=rank,
         contributors=contributors,
         report=report,
+        optimiser_state=optimiser_state,
     )
     weights = {entry["update"]: float(entry["weight"]) for entry in contributors}
     failpoint("W14", "before")

@@ -22,7 +22,12 @@ from hub.runs.services.lifecycle import (
     start_run,
 )
 from hub.runs.services.reconciler import reconcile
-from hub.runs.services.rounds import advance_run, claim_aggregation, publish_round
+from hub.runs.services.rounds import (
+    advance_run,
+    claim_aggregation,
+    publish_round,
+    remembered,
+)
 from hub.runs.services.updates import (
     begin_update_upload,
     judge_update,
@@ -52,6 +57,7 @@ __all__ = [
     "record_comparison",
     "record_verdict",
     "release_task",
+    "remembered",
     "renew_claim",
     "resume_run",
     "retire_agent",

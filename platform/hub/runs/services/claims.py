@@ -34,6 +34,7 @@ class Claim:
     start: str  # sha256 of the adapter the round started from
     updates: tuple[Update, ...]  # sorted by digest
     evidence: Evidence | None = None  # what is known of exactly these updates
+    optimiser_state: str | None = None  # sha256 of what the server's optimiser goes on from
 
 
 def take_hold(current: Round, updates: Sequence[Update]) -> Claim | None:

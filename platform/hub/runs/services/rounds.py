@@ -6,7 +6,9 @@ it may be called by anybody, at any time, any number of times.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from uuid import UUID
 from django.db import transaction
 
 from federation.failpoints import failpoint
+from federation.plan import Plan
 from federation.protocol import TaskType
 from hub.catalogue.models import Artifact, ModelVersion
 from hub.catalogue.registry import publish_version
@@ -174,7 +177,26 @@ def claim_aggregation(*, round_id: UUID) -> Claim | None:
         return None
     ids = [entry["update"] for entry in current.frozen]
     updates = Update.objects.filter(pk__in=ids).select_related("participation__organisation")
-    return take_hold(current, sorted(updates, key=lambda u: u.artifact_id))
+    claim = take_hold(current, sorted(updates, key=lambda u: u.artifact_id))
+    return claim and replace(claim, optimiser_state=remembered(current))
+
+
+def remembered(current: Round) -> str | None:
+    """The SHA-256 of the state that the server's optimiser goes on from in a round.
+
+    It is that of the version whose adapter the round starts from, made by the same optimiser in
+    the same space; none where it begins anew. The same whenever it is asked.
+    """
+    parent, plan = _parent_version(current.run, current), current.run.typed_plan
+    if parent is None or parent.adapter_id != current.start_id:
+        return None
+    before = Plan.model_validate_json(json.dumps(parent.plan))
+    return parent.optimiser_state_id if _space(before) == _space(plan) else None
+
+
+def _space(plan: Plan) -> tuple[object, ...]:
+    """What an optimiser's state is about."""
+    return plan.server.optimiser, plan.aggregation.strategy, plan.adapter
 
 
 @transaction.atomic
@@ -187,6 +209,7 @@ def publish_round(
     rank: int,
     contributors: Sequence[Mapping[str, Any]],
     report: Mapping[str, Any],
+    optimiser_state: Artifact | None = None,
 ) -> Round:
     """Make the round's version and go on to its evaluation, or to the next round.
 
@@ -210,6 +233,7 @@ def publish_round(
         contributors=list(contributors),
         report=dict(report),
         is_baseline=run.purpose != Purpose.FEDERATED,
+        optimiser_state=optimiser_state,
     )
     current.save(update_fields=["version"])
     transaction.on_commit(lambda: failpoint("W13", "after"))
