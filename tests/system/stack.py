@@ -157,6 +157,8 @@ class Stack:
                 return False
 
         wait_until(has_ended, seconds=seconds, what=f"run {run} does not end")
+        told = "SELECT kind, reason FROM common_event WHERE run_id = %s AND reason <> ''"
+        print(*self.sql(told, run), sep="\n")  # shown where a test fails
         return self.state(run)
 
 
