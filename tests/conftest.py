@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import settings
 from rest_framework.test import APIClient
 
 from hub.accounts.models import ApiToken, User
@@ -13,6 +14,10 @@ from hub.organisations.models import Organisation
 from tests.factories.accounts import UserFactory
 from tests.factories.federations import FederationFactory, ParticipationFactory
 from tests.factories.organisations import MembershipFactory, OrganisationFactory
+
+# torch needs a while for its first call, and the same run finds the same cases everywhere.
+settings.register_profile("foedus", deadline=None, derandomize=True, database=None)
+settings.load_profile("foedus")
 
 
 @dataclass(frozen=True)

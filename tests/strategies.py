@@ -9,15 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from federation.pairs import Pair
-
-# torch needs a while for its first call, and the same run finds the same cases everywhere.
-settings.register_profile("foedus", deadline=None, derandomize=True, database=None)
-settings.load_profile("foedus")
 
 
 @dataclass(frozen=True, slots=True)
