@@ -69,6 +69,12 @@ class Cohort:
     def digests(self) -> tuple[str, ...]:
         return tuple(update.digest for update in self.updates)
 
+    @property
+    def root(self) -> int | None:
+        """Which update is the root of trust, if any."""
+        found = (place for place, update in enumerate(self.updates) if update.is_root)
+        return next(found, None)
+
     def is_stale(self, one: int) -> bool:
         """Whether an update was trained from something else than the round's start."""
         return self.starts[one] is not self.start

@@ -23,7 +23,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
 
@@ -181,9 +181,8 @@ def _check_count(cohort: Cohort, method: Method) -> None:
     """A method that guards against lies promises nothing for fewer updates than it needs."""
     judges = [update for update in cohort.updates if update.is_root]
     count = len(judges) + sum(share > 0 for share in cohort.shares)
-    if method.rule.needs_root and len(judges) != 1:
-        detail = f"the round has {len(judges)} updates of the root of trust"
-        raise AggregationRefused("no_root", detail)
+    if method.rule.needs_root and not judges:
+        raise AggregationRefused("no_root", "the round has no update of the root of trust")
     if count < method.fewest:
         detail = f"{method.fewest} updates are needed to judge them, and there are {count}"
         raise AggregationRefused("too_few_updates", detail)
@@ -191,7 +190,7 @@ def _check_count(cohort: Cohort, method: Method) -> None:
 
 def _evidence(cohort: Cohort, method: Method, given: Evidence | None) -> Evidence | None:
     if given is not None:
-        return given.of(cohort.digests)
+        return replace(given.of(cohort.digests), root=cohort.root)
     is_measured = all(update.norm is not None for update in cohort.updates)
     if is_measured and not method.rule.needs_evidence:
         return None

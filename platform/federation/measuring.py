@@ -49,8 +49,7 @@ def measure(cohort: Cohort, scale: float) -> Evidence:
     total = torch.zeros(count, count, dtype=torch.float64)
     for found in in_order(products, parts_of(cohort, values=values_beside(count))):
         total += found
-    roots = [place for place, update in enumerate(cohort.updates) if update.is_root]
-    return Evidence(cohort.digests, tuple(map(tuple, total.tolist())), roots[0] if roots else None)
+    return Evidence(cohort.digests, tuple(map(tuple, total.tolist())), cohort.root)
 
 
 def dense_rows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import fsum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import connection
 
+from federation.compatibility import PLAIN_RULE
 from federation.failpoints import failpoint
 from federation.layout import LayoutRefused
 from hub.catalogue.artifacts import adopt_file
@@ -86,6 +87,7 @@ def weighted(update: Update, plan: Plan) -> WeightedUpdate:
         rank=update.rank,
         digest=update.artifact_id,
         codec=plan.transfer.codec,
+        is_root=is_root(update, plan),
         steps=update.steps,
     )
 
@@ -94,7 +96,7 @@ def publish(
     claim: Claim, adapter: Artifact, report: AggregationReport, state: Artifact | None
 ) -> None:
     """Make the version's files and record everything in one transaction."""
-    contributors = contributors_of(claim)
+    contributors = contributors_of(claim, report.weights)
     files = version_files(
         plan=claim.plan,
         federation=claim.run.federation,
@@ -113,16 +115,25 @@ def publish(
     )
 
 
-def contributors_of(claim: Claim) -> list[dict[str, Any]]:
-    """Who counts with which weight, in the order of the digests."""
+def is_root(update: Update, plan: Plan) -> bool:
+    """Whether the update is the one that judges the others, and does not count itself."""
+    return update.participation.organisation.slug == plan.aggregation.root
+
+
+def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Who counts with which weight, in the order of the digests.
+
+    That is the share of the examples, or where a rule judges, what it `judged` by digest.
+    """
     total = fsum(float(u.examples) for u in claim.updates)
+    is_shared = claim.plan.aggregation.rule == PLAIN_RULE
     return [
         {
             "update": str(u.pk),
             "organisation": u.participation.organisation.name,
             "digest": u.artifact_id,
             "examples": u.examples,
-            "weight": u.examples / total,
+            "weight": u.examples / total if is_shared else judged[u.artifact_id],
         }
         for u in claim.updates
     ]

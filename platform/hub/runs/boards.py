@@ -26,7 +26,7 @@ from hub.runs import charts
 from hub.runs.doings import Doing, counted, doings, in_words
 from hub.runs.feed import told
 from hub.runs.models import Round, RoundState, Run, RunState, Task
-from hub.runs.planwords import COLUMNS, Described, described, in_one_line
+from hub.runs.planwords import COLUMNS, Described, described, in_one_line, survival
 from hub.runs.selectors import ACTIVE_ROUNDS, events_of_run, rounds_of
 
 ROUNDS_SHOWN = 15
@@ -265,6 +265,11 @@ class Board:
     @property
     def plan_words(self) -> str:
         return in_one_line(self.plan)
+
+    @property
+    def survival_words(self) -> str:
+        """What the aggregation survives with those who train in this run."""
+        return survival(self.plan, len(self.run.trainers))
 
     @property
     def plan_columns(self) -> list[list[Described]]:

@@ -78,6 +78,24 @@ CHOICES: Mapping[str, str] = {
     "wait": "wait for a person",
     "leave_out": "close without them",
 }
+# Where the same value means something else in another field.
+CHOICES_OF: Mapping[str, Mapping[str, str]] = {
+    "rule": {
+        "shares": "none: all count by their shares",
+        "krum": "Krum",
+        "multi_krum": "Multi-Krum",
+        "bulyan": "Bulyan",
+        "geometric_median": "geometric median",
+        "flame": "FLAME",
+        "fltrust": "FLTrust",
+    },
+    "combination": {
+        "mean": "mean",
+        "median": "median",
+        "trimmed_mean": "trimmed mean",
+        "near_median": "mean near the median",
+    },
+}
 TEXT_ROWS = 3
 
 
@@ -161,7 +179,12 @@ def _resolved(schema: Schema, part: Schema, kind: str) -> Schema:
     return found
 
 
-def field_of(schema: Schema) -> forms.Field:
+def choice(field: str, value: str) -> str:
+    """One of a few values of a field, in words."""
+    return CHOICES_OF.get(field, CHOICES).get(value, value)
+
+
+def field_of(schema: Schema, name: str = "") -> forms.Field:
     """The Django field for one field of the plan. Bounds are told to browsers, kept by pydantic."""
     wanted, is_required = _without_null(schema)
     about: dict[str, Any] = {
@@ -171,10 +194,12 @@ def field_of(schema: Schema) -> forms.Field:
         "initial": schema.get("default"),
     }
     if "enum" in wanted:
-        choices = [(value, CHOICES.get(value, value)) for value in wanted["enum"]]
+        choices = [(value, choice(name, value)) for value in wanted["enum"]]
         return forms.ChoiceField(choices=choices, **about)
     if wanted["type"] == "boolean":
         return forms.BooleanField(**{**about, "required": False})
+    if wanted["type"] == "string":
+        return forms.CharField(max_length=wanted.get("maxLength"), empty_value=None, **about)
     if wanted["type"] == "array":
         about["required"] = wanted.get("minItems", 0) > 0
         about["help_text"] = f"{about['help_text']} {ListField.how}".strip()
@@ -223,7 +248,7 @@ class PlanForm(forms.Form):
         self._parts = list(parts_of(plan_schema(), self._kinds))
         for _, _, fields in self._parts:
             for path, schema in fields.items():
-                self.fields[name_of(path)] = field_of(schema)
+                self.fields[name_of(path)] = field_of(schema, path[-1])
                 self._begin_with(path, given or {})
 
     def _begin_with(self, path: Path, given: Mapping[str, Any]) -> None:

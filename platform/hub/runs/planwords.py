@@ -6,10 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from federation.compatibility import PLAIN_COMBINATION, PLAIN_RULE, survived
 from federation.plan import Plan
 from federation.plan_tasks import Labelled
 from hub.common.templatetags.foedus import duration
-from hub.runs.planforms import CHOICES, SECTIONS, TASKS, UNITS, Path, Schema, parts_of, plan_schema
+from hub.runs.planforms import (
+    SECTIONS,
+    TASKS,
+    UNITS,
+    Path,
+    Schema,
+    choice,
+    parts_of,
+    plan_schema,
+)
 
 COLUMNS = (
     ("task", "adapter"),
@@ -70,7 +80,7 @@ def _fact(path: Path, schema: Schema, value: Any) -> Fact:
             return Fact(label, "" if value else "none", words=value)
         case int() | float():
             return Fact(label, _measured(value, unit))
-    return Fact(label, CHOICES.get(value, value))
+    return Fact(label, choice(path[-1], value))
 
 
 def _measured(value: float, unit: str) -> str:
@@ -91,4 +101,20 @@ def in_one_line(plan: Plan) -> str:
         f"{rounds.count:,} round{'' if rounds.count == 1 else 's'}, each with {rounds.quorum} "
         f"updates at least within {duration(rounds.deadline_seconds)}; aggregated by "
         f"{plan.aggregation.strategy}."
+    )
+
+
+def survival(plan: Plan, members: int) -> str:
+    """How many harmful updates the run survives with its present members, in a sentence."""
+    chosen = plan.aggregation
+    if (chosen.rule, chosen.combination) == (PLAIN_RULE, PLAIN_COMBINATION):
+        return "Plain shares: survive 0 lies, whatever the number of updates."
+    guarding = (
+        ("rule", chosen.rule) if chosen.rule != PLAIN_RULE else ("combination", chosen.combination)
+    )
+    name = choice(*guarding)
+    lies = survived(chosen.rule, chosen.combination, chosen.liars, members)
+    return (
+        f"{name[:1].upper()}{name[1:]}: survives {lies} {'lie' if lies == 1 else 'lies'} among "
+        f"{members} updates."
     )

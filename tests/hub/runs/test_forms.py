@@ -12,7 +12,7 @@ from federation.plan import Plan
 from hub.runs import services
 from hub.runs.models import Run
 from hub.runs.planforms import ADAPTERS, PlanForm, parts_of, plan_from, plan_schema
-from hub.runs.planwords import described
+from hub.runs.planwords import described, survival
 from tests.factories.organisations import MembershipFactory
 from tests.hub.runs.world import World, make_world, plan_of
 from tests.pages import browser, once, words
@@ -341,3 +341,30 @@ def test_strangers_begin_no_run(world: World) -> None:
     stranger = browser(make_world(world.folder).lead)
     assert stranger.post(address(world), filled(world)).status_code == 404
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "members", "said"),
+    [
+        ({}, 9, "Plain shares: survive 0 lies, whatever the number of updates."),
+        ({"rule": "krum", "liars": 2}, 7, "Krum: survives 2 lies among 7 updates."),
+        ({"combination": "median"}, 4, "Median: survives 1 lie among 4 updates."),
+        ({"rule": "fltrust", "root": "ada"}, 11, "FLTrust: survives 4 lies among 11 updates."),
+    ],
+)
+def test_how_many_lies_the_members_survive_is_said_in_words(aggregation, members, said):
+    document = {
+        "task": {"type": "sequence_classification", "labels": LABELS},
+        "rounds": {"quorum": 7},
+        "aggregation": aggregation,
+    }
+    assert survival(Plan.model_validate(document, strict=False), members) == said
+
+
+def test_a_guard_that_needs_more_updates_than_the_quorum_is_refused_beside_the_form():
+    form = submit(
+        PlanForm(task=TASKS[0], given=whole(TASKS[0]).model_dump(mode="json")),
+        **{"aggregation-strategy": "stack_svd", "aggregation-rule": "krum"},
+    )
+    assert not form.is_valid()
+    assert "Krum needs 5 updates" in str(form.errors)

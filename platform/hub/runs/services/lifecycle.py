@@ -221,6 +221,9 @@ def check_plan(plan: Plan, training: Sequence[Participation]) -> None:
         raise PlanRefused(
             f"a quorum of {plan.rounds.quorum} cannot be reached by {len(training)} participations"
         )
+    root = plan.aggregation.root
+    if root is not None and root not in {p.organisation.slug for p in training}:
+        raise PlanRefused(f"{root}, the root of trust, does not train in this run")
     ranks = {effective_rank(plan, p) for p in training}
     strategy = plan.aggregation.strategy
     if not TERMS[strategy].mixes_ranks and ranks != {plan.adapter.rank}:
