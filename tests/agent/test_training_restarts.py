@@ -129,6 +129,25 @@ def test_a_task_that_comes_again_after_a_stop_goes_on_from_its_checkpoint(
     place.wait_until(lambda: not list(place.home.folder.rglob("*checkpoint*")))
 
 
+def test_away_for_longer_than_its_lease_it_goes_on_from_its_checkpoint_too(
+    hub: FakeHub, place: Place, adapter: bytes
+) -> None:
+    place.stop()
+    place.start(EVERY_STEP)
+    task = hub.offer(long_training(hub, adapter))
+    place.wait_until(lambda: place.step_of(task) > STEPS / 2)
+    place.kill()
+    task.cancel = "the lease has passed on"
+    place.start(EVERY_STEP)
+    place.wait_until_idle()
+    task.cancel = ""
+    hub.requeue(task)
+    steps: set[int] = set()
+    place.wait_until(lambda: steps.add(place.step_of(task)) or task.receipt)
+    place.wait_until_idle()
+    assert not steps & set(range(1, STEPS // 2))
+
+
 def test_told_to_stop_while_sending_it_sends_first(
     hub: FakeHub, place: Place, train_spec: Spec
 ) -> None:
