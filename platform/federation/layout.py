@@ -23,8 +23,10 @@ MAX_RANK = 8
 MAX_NAME_CHARS = 256
 MAX_METADATA_BYTES = 64 << 10
 A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
+R_SUFFIX = ".lora_R.weight"  # what lies between a pair of fixed factors: B·R·A
 ITEM_BYTES = MappingProxyType({"F32": 4, "F16": 2, "BF16": 2})
 
+_FACTORS = MappingProxyType({"A": A_SUFFIX, "B": B_SUFFIX, "R": R_SUFFIX})
 _LENGTH_BYTES = 8
 _HEADER_ALIGNMENT = 8
 _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
@@ -244,16 +246,18 @@ def _check_cover(tensors: list[TensorInfo], data_bytes: int) -> None:
 
 
 def lora_factor(name: str) -> str | None:
-    """Which factor a tensor is: "A" of shape (rank, in), "B" of shape (out, rank), or none."""
-    if name.endswith(A_SUFFIX):
-        return "A"
-    return "B" if name.endswith(B_SUFFIX) else None
+    """Which factor a tensor is: "A" (rank, in), "B" (out, rank), "R" (rank, rank), or none."""
+    return next((factor for factor, end in _FACTORS.items() if name.endswith(end)), None)
 
 
 def modules_of(layout: Layout) -> set[str]:
     """The names of the modules that have a LoRA factor."""
-    factors = (name for name in layout.tensors if lora_factor(name))
-    return {name.removesuffix(A_SUFFIX).removesuffix(B_SUFFIX) for name in factors}
+    return {
+        name.removesuffix(end)
+        for name in layout.tensors
+        for end in _FACTORS.values()
+        if name.endswith(end)
+    }
 
 
 def ranks_of(layout: Layout) -> set[int]:
@@ -282,6 +286,8 @@ def _at_rank(tensor: TensorInfo, rank: int) -> Shape:
             return (rank, *tensor.shape[1:])
         case "B":
             return (tensor.shape[0], rank, *tensor.shape[2:])
+        case "R":
+            return (rank, rank)
         case _:
             return tensor.shape
 

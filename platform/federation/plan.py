@@ -226,6 +226,11 @@ class Plan(Part):
             yield from _conflicts_of_prompts(task)
         yield from self.server.conflicts(self.aggregation.strategy)
 
+        if isinstance(adapter, Lora) and adapter.dora and not TERMS[strategy].takes_dora:
+            yield (
+                f"{strategy} has no place for the magnitudes of DoRA: choose plain LoRA, or "
+                "stack_svd"
+            )
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON (RFC 8785), in lower-case hex."""
         return hashlib.sha256(canonical(self.model_dump(mode="json"))).hexdigest()

@@ -17,13 +17,14 @@ class Aggregation(Part):
     later = frozenset({"rule", "combination", "liars", "root", "normalise_steps"})
 
     strategy: Annotated[
-        Literal["stack_svd", "fedavg", "ffa", "rolora"],
+        Literal["stack_svd", "fedavg", "ffa", "rolora", "fedsb"],
         Field(
             title="Strategy",
             description="stack_svd: exact for any mix of ranks, for LoRA; fedavg: averages the "
             "weights that travel, needs equal ranks. For LoRA of equal ranks, too: ffa trains one "
             "factor of each pair, exact and half the bytes; rolora one of them in odd rounds, the "
-            "other in even ones, likewise.",
+            "other in even ones, likewise; fedsb a small square matrix between two fixed factors, "
+            "exact and by far the fewest bytes.",
         ),
     ] = "stack_svd"
     energy: Annotated[

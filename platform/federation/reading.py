@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from federation.cohort import Cohort
-from federation.layout import A_SUFFIX, B_SUFFIX, lora_factor
+from federation.layout import A_SUFFIX, B_SUFFIX, R_SUFFIX, lora_factor
 from federation.pairs import Pair
 from federation.sources import Source
 from federation.strategies import AggregationRefused, Member
@@ -58,9 +58,14 @@ def values_beside(count: int) -> int:
 
 
 def read_pair(file: Source, module: str) -> Pair:
-    """Both factors in float64; those of convolutions as the matrices they stand for."""
-    b, a = file.tensor(module + B_SUFFIX), file.tensor(module + A_SUFFIX)
-    return Pair(b.flatten(1).double(), a.flatten(1).double())
+    """Both factors in float64; those of convolutions as the matrices they stand for.
+
+    Of fixed factors with R between them it is the pair of B·R and A.
+    """
+    b, a = (file.tensor(module + end).flatten(1).double() for end in (B_SUFFIX, A_SUFFIX))
+    if file.holds(module + R_SUFFIX):
+        b = b @ file.tensor(module + R_SUFFIX).double()
+    return Pair(b, a)
 
 
 def members_of(cohort: Cohort, module: str, weights: Sequence[float]) -> Iterator[Member]:

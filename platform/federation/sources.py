@@ -22,6 +22,10 @@ class Source(Protocol):
 
     def close(self) -> None: ...
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a tensor of this name."""
+        ...
+
     def tensor(self, name: str) -> Tensor:
         """A whole tensor in its shape."""
         ...
@@ -48,6 +52,9 @@ class CodedFile:
 
     def close(self) -> None:
         self._coded.close()
+
+    def holds(self, name: str) -> bool:
+        return self._start.holds(name)
 
     def tensor(self, name: str) -> Tensor:
         before = leading(self._start, name, self._rank)
@@ -77,6 +84,9 @@ class Completed:
     def close(self) -> None:
         self.update.close()
 
+    def holds(self, name: str) -> bool:
+        return self.start.holds(name)
+
     def tensor(self, name: str) -> Tensor:
         if self.travels(name):
             return self.update.tensor(name)
@@ -96,6 +106,8 @@ def leading(start: TensorFile, name: str, rank: int) -> Tensor:
             return whole[:rank]
         case "B":
             return whole[:, :rank]
+        case "R":
+            return whole[:rank, :rank]
         case _:
             return whole
 

@@ -61,6 +61,10 @@ class TensorFile:
     def close(self) -> None:
         self._file.close()
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a tensor of this name."""
+        return name in self.layout.tensors
+
     def tensor(self, name: str) -> Tensor:
         """A whole tensor in its shape and dtype."""
         shape = self.layout.tensors[name].shape
@@ -186,6 +190,8 @@ def _cut_blocks(file: TensorFile, rank: int) -> Iterator[tuple[str, Tensor]]:
                 yield name, file.tensor(name)[:rank]
             case "B":
                 yield name, file.tensor(name)[:, :rank]
+            case "R":
+                yield name, file.tensor(name)[:rank, :rank]
             case _:
                 for first, last in blocks_of(prod(file.layout.tensors[name].shape)):
                     yield name, file.values(name, first, last)

@@ -32,6 +32,12 @@ class Terms:
     rounds: tuple[str, ...] = ("AB",)
     mixes_ranks: bool = False
     needs_lora: bool = True
+    takes_dora: bool = True
+
+    @property
+    def has_middle(self) -> bool:
+        """Whether B and A are fixed for good, and a small matrix between them is trained."""
+        return "R" in self.rounds
 
     def travels(self, round_number: int) -> Travels:
         """What an update of this round holds; rounds are counted from 1."""
@@ -44,5 +50,6 @@ TERMS: Mapping[str, Terms] = MappingProxyType(
         "fedavg": Terms(needs_lora=False),
         "ffa": Terms(("B",)),
         "rolora": Terms(("B", "A")),
+        "fedsb": Terms(("R",), takes_dora=False),
     }
 )

@@ -14,7 +14,7 @@ from django.db import connection
 
 from federation.compatibility import PLAIN_RULE
 from federation.failpoints import failpoint
-from federation.layout import LayoutRefused
+from federation.layout import LayoutRefused, read_layout
 from hub.catalogue.artifacts import adopt_file
 from hub.catalogue.cards import version_files
 from hub.catalogue.models import Artifact
@@ -106,7 +106,7 @@ def publish(
     publish_and_meter(
         round_id=claim.round_id,
         fence=claim.fence,
-        adapter=adapter,
+        adapter=_published(adapter),
         files=files,
         rank=claim.plan.adapter.rank,
         contributors=contributors,
@@ -125,6 +125,19 @@ def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str,
 
     That is the share of the examples, or where a rule judges, what it `judged` by digest.
     """
+def _published(state: Artifact) -> Artifact:
+    """What others load of a round's state; mostly the state itself."""
+    from federation import publishing
+
+    path = store().local_path(state.pk)
+    if publishing.is_plain(read_layout(path)):
+        return state
+    with scratch() as folder:
+        target = folder / "published.safetensors"
+        digest = publishing.publish(path, target)
+        return adopt_file(path=target, sha256=digest)
+
+
     total = fsum(float(u.examples) for u in claim.updates)
     is_shared = claim.plan.aggregation.rule == PLAIN_RULE
     return [

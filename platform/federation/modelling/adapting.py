@@ -21,8 +21,10 @@ from federation.layout import Chosen
 from federation.modelling.config import HEADS, adapter_config
 from federation.modelling.loading import Base, pad_token
 from federation.modelling.messages import ModellingRefused
+from federation.modelling.middles import file_name, give_middles
 from federation.plan import Ia3, Lora, Plan
 from federation.tensors import write_adapter
+from federation.terms import TERMS
 
 PROMPT = "prompt_embeddings"
 
@@ -82,8 +84,10 @@ def adapted(base: Base, plan: Plan, *, rank: int, file: Path | None = None) -> A
     peft keeps several adapters over one base; those of other ranks and plans stay unused.
     """
     about = adapter_config(plan, base_repo=base.folder, rank=rank, layers=base.layers)
-    name = "x" + sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-    _use(base, name, get_peft_config({**about, "inference_mode": False}))
+    has_middle = TERMS[plan.aggregation.strategy].has_middle
+    key = json.dumps([about, has_middle], sort_keys=True)
+    name = "x" + sha256(key.encode()).hexdigest()[:16]
+    _use(base, name, get_peft_config({**about, "inference_mode": False}), has_middle=has_middle)
     found = _parameters(base.peft, name)
     _refuse_untargeted(plan, found)
     if file is not None:
@@ -91,16 +95,19 @@ def adapted(base: Base, plan: Plan, *, rank: int, file: Path | None = None) -> A
     return Adapted(base.peft, base.processor, base.device, found)
 
 
-def _use(base: Base, name: str, config: PeftConfig) -> None:
+def _use(base: Base, name: str, config: PeftConfig, *, has_middle: bool) -> None:
+    is_new = base.peft is None or name not in base.peft.peft_config
     try:
         with warnings.catch_warnings():  # peft does not know the sizes of layers it only copies
             warnings.filterwarnings("ignore", "Unsupported layer type")
             if base.peft is None:
                 base.peft = get_peft_model(base.model, config, adapter_name=name)
-            elif name not in base.peft.peft_config:
+            elif is_new:
                 base.peft.add_adapter(name, config)
     except ValueError as error:
         raise ModellingRefused("targets_missing", str(error)[:300]) from error
+    if is_new and has_middle:
+        give_middles(base.peft, name)
     base.peft.set_adapter(name)
 
 
@@ -110,6 +117,7 @@ def _parameters(model: Any, name: str) -> dict[str, Parameter]:
     if PROMPT in found:  # peft answers with what the prompt's encoder makes of them
         found[PROMPT] = model.prompt_encoder[name].embedding.weight
     own = {parameter.data_ptr(): parameter for parameter in model.parameters()}
+    found = {file_name(key, name): value for key, value in found.items()}
     return {key: own[value.data_ptr()] for key, value in sorted(found.items())}
 
 

@@ -8,7 +8,9 @@ import torch
 
 from federation.modelling.adapting import adapted, keep
 from federation.modelling.loading import forked_random, load_base, needs_of
+from federation.modelling.middles import draw
 from federation.plan import Plan
+from federation.terms import TERMS
 
 
 def create_adapter(*, base: Path, plan: Plan, target: Path) -> None:
@@ -21,4 +23,7 @@ def create_adapter(*, base: Path, plan: Plan, target: Path) -> None:
     with forked_random(cpu):
         torch.manual_seed(plan.seed)
         fresh = load_base(base, needs_of(plan), cpu)
-        keep(adapted(fresh, plan, rank=plan.adapter.rank).parameters, target)
+        parameters = adapted(fresh, plan, rank=plan.adapter.rank).parameters
+        if TERMS[plan.aggregation.strategy].has_middle:
+            draw(parameters)
+        keep(parameters, target)

@@ -13,9 +13,9 @@ class ModellingRefused(ValueError):
     """The model cannot be built, trained or measured as asked, and trying again cannot help.
 
     `code` is stable. Of the base: base_unreadable, base_incomplete, targets_missing,
-    no_chat_template, chat_template_unsuitable, no_mask_token, packing_unsupported. Of the
-    adapter: adapter_mismatch. Of the data: no_examples, labels_missing, unknown_label,
-    messages_missing, chat_refused, images_missing, image_unreadable. Of the place:
+    targets_unsuitable, no_chat_template, chat_template_unsuitable, no_mask_token,
+    packing_unsupported. Of the adapter: adapter_mismatch. Of the data: no_examples, labels_missing,
+    unknown_label, messages_missing, chat_refused, images_missing, image_unreadable. Of the place:
     images_unsupported, precision_unsupported, quantisation_unsupported, sharding_unsupported. Of
     the training: diverged, gradient_checkpointing_unsupported. `detail` never quotes an example.
     """

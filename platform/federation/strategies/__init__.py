@@ -5,7 +5,7 @@ plain tensors are combined a combination's. It is a frozen dataclass whose field
 hyperparameters; a new one is one file and one import here.
 """
 
-from federation.strategies import fedavg, ffa, rolora, stack_svd
+from federation.strategies import fedavg, fedsb, ffa, rolora, stack_svd
 from federation.strategies.base import (
     AggregationRefused,
     ChangeStrategy,
@@ -25,6 +25,7 @@ __all__ = [
     "Strategy",
     "configured",
     "fedavg",
+    "fedsb",
     "ffa",
     "keeps_basis",
     "rolora",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from federation.layout import read_layout
+from federation.layout import ranks_of, read_layout
 from federation.modelling.config import adapter_config, layers_of
 from federation.plan import FullWeights, Lora, Plan
 from federation.plan_tasks import Labelled
@@ -45,7 +45,13 @@ def version_files(
 ) -> dict[str, Artifact]:
     """Write the files of a version around its adapter; equal records give equal bytes."""
     base = federation.base_model
-    config = adapter_config(plan, base_repo=base.repo, layers=_layers(plan, adapter))
+    layout = read_layout(store().local_path(adapter.pk))
+    config = adapter_config(
+        plan,
+        base_repo=base.repo,
+        rank=max(ranks_of(layout), default=None),
+        layers=layers_of(layout.tensors) if isinstance(plan.adapter, FullWeights) else (),
+    )
     card = model_card(plan=plan, federation=federation, adapter=adapter, contributors=contributors)
     files = {
         ADAPTER: adapter,
@@ -55,13 +61,6 @@ def version_files(
     if isinstance(plan.task, Labelled):
         files[LABELS] = adopt_bytes(content=_json(list(plan.task.labels)))
     return files
-
-
-def _layers(plan: Plan, adapter: Artifact) -> list[str]:
-    """Which layers of the base the adapter holds copies of; only its file knows."""
-    if not isinstance(plan.adapter, FullWeights):
-        return []
-    return layers_of(read_layout(store().local_path(adapter.pk)).tensors)
 
 
 def model_card(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from peft import PeftModel
 from safetensors.torch import load_file
 
 from federation.engine import Method, WeightedUpdate, aggregate
-from federation.layout import lora_factor, read_layout
-from federation.modelling import Evaluated, Examples, evaluate
+from federation.layout import lora_factor, ranks_of, read_layout
+from federation.modelling import Evaluated, Examples, adapter_config, evaluate
+from federation.modelling.adapting import adapted
+from federation.modelling.batches import encode
+from federation.modelling.collating import collate
+from federation.modelling.loading import load_base, needs_of
 from federation.plan import Aggregation, Plan
+from federation.publishing import publish
 from federation.sources import check_update
 from federation.tensors import sha256_of
 from federation.terms import TERMS
@@ -79,6 +87,7 @@ def part_of(site: int) -> Examples:
 
 
 def campaign(strategy: str, base: Path, folder: Path, **changes: object) -> Campaign:
+    folder.mkdir(exist_ok=True)
     aggregation = Aggregation.model_validate({"strategy": strategy})
     plan = classification(epochs=2, head_learning_rate=0.005)
     plan = plan.model_copy(update={"aggregation": aggregation, **changes})
@@ -107,3 +116,67 @@ def test_an_update_is_what_the_terms_say(strategy, encoder, tmp_path):
             assert not value.equal(start[name]), name
     factors = {lora_factor(name) for name in load_file(path)} - {None}
     assert factors == set(TERMS[strategy].rounds[1 % len(TERMS[strategy].rounds)])
+
+
+def test_agg_9_and_10_what_does_not_travel_is_the_same_after_two_rounds(encoder, tmp_path):
+    for strategy in ("ffa", "fedsb"):
+        run = campaign(strategy, encoder, tmp_path / strategy)
+        state = run.round(2, run.round(1, run.world.start))
+        travels, before, after = (
+            run.plan.aggregation.travels(1),
+            load_file(run.world.start),
+            load_file(state),
+        )
+        for name in before:
+            assert before[name].equal(after[name]) != travels(name), name
+
+
+def test_the_fixed_factors_are_orthonormal_and_drawn_from_the_seed(encoder, tmp_path):
+    run = campaign("fedsb", encoder, tmp_path / "one")
+    again = campaign("fedsb", encoder, tmp_path / "two")
+    other = campaign("fedsb", encoder, tmp_path / "three", seed=6)
+    assert run.world.start.read_bytes() == again.world.start.read_bytes()
+    assert run.world.start.read_bytes() != other.world.start.read_bytes()
+    for name, value in load_file(run.world.start).items():
+        match lora_factor(name):
+            case "A":
+                torch.testing.assert_close(value @ value.T, torch.eye(4))
+            case "B":
+                torch.testing.assert_close(value.T @ value, torch.eye(4))
+            case "R":
+                assert not value.any()
+
+
+@pytest.mark.parametrize("strategy", ALL)
+def test_agg_13_what_is_published_answers_like_the_state(strategy, encoder, tmp_path):
+    """Loaded by peft alone, beside the base and merged into it."""
+    run = campaign(strategy, encoder, tmp_path)
+    state = run.round(2, run.round(1, run.world.start))
+    folder = tmp_path / "published"
+    folder.mkdir()
+    publish(state, folder / "adapter_model.safetensors")
+    rank = max(ranks_of(read_layout(folder / "adapter_model.safetensors")))
+    config = adapter_config(run.plan, base_repo=str(run.world.base), rank=rank)
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    base = load_base(run.world.base, needs_of(run.plan), torch.device("cpu"))
+    ours = adapted(base, run.plan, rank=run.plan.adapter.rank, file=state)
+    batch = collate(encode(weather(6), run.plan, ours.processor), pad=ours.pad, device="cpu")
+    stock = load_base(run.world.base, needs_of(run.plan), torch.device("cpu")).model
+    stock = PeftModel.from_pretrained(stock, folder)
+    with torch.no_grad():
+        expected = ours.model.eval()(**batch.inputs).logits
+        found = stock.eval()(**batch.inputs).logits
+        merged = stock.merge_and_unload()(**batch.inputs).logits
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(merged, expected, atol=1e-4, rtol=0)
+
+
+def test_a_kept_base_forgets_the_strategy_before(encoder, tmp_path):
+    """One process plays several runs on one base: each gives the same bytes as on its own."""
+    alone = {}
+    for turn in range(2):
+        for strategy in ALL:
+            run = campaign(strategy, encoder, tmp_path / f"{strategy}-{turn}")
+            state = run.round(1, run.world.start)
+            digest = sha256_of(run.update(0, 2, state))
+            assert alone.setdefault(strategy, digest) == digest

@@ -12,11 +12,12 @@ from federation.layout import lora_factor
 from federation.plan import Aggregation, Evaluation, Lora, Plan
 from federation.protocol import TaskOffer
 from federation.terms import TERMS
+from hub.catalogue.artifacts import adopt_file
 from hub.catalogue.storage import store
 from hub.runs import services
 from hub.runs.errors import PlanRefused, UpdateRefused
 from hub.runs.models import Run
-from tests.hub.runs.world import Site, World, adapter_file, plan_of
+from tests.hub.runs.world import HEAD, A, B, Site, World, adapter_file, plan_of
 
 
 def turning(strategy: str = "rolora", rank: int = 2) -> Plan:
@@ -91,3 +92,34 @@ def test_ranks_below_the_plan_s_are_refused_where_they_cannot_be_mixed(
         return
     with pytest.raises(PlanRefused, match=f"{strategy} needs rank 2 of all"):
         world.start_run(turning(strategy))
+
+
+def test_fedsb_keeps_its_state_and_publishes_plain_lora(world: World) -> None:
+    """The next round starts from three factors; what is loaded by others has two."""
+    middle = B.replace("lora_B", "lora_R")
+    run = services.create_run(
+        user=world.lead,
+        federation_id=world.federation.pk,
+        name="Small",
+        plan=turning("fedsb"),
+    )
+    services.start_run(user=world.lead, run_id=run.pk)
+    state = load_file(adapter_file(world.folder, 1)) | {middle: torch.zeros(2, 2)}
+    begin = world.folder / "fedsb-start"
+    save_file(state, begin, metadata={"format": "pt"})
+    services.run_prepared(run_id=run.pk, start=adopt_file(path=begin))
+    for number, site in enumerate(world.sites):
+        sent = world.folder / f"fedsb-{number}"
+        tensors = {middle: torch.full((2, 2), number + 1.0), HEAD: state[HEAD] + number}
+        save_file(tensors, sent, metadata={"format": "pt"})
+        submit(world, site, world.lease(site), sent)
+    world.aggregate(run)
+    version = run.rounds.get(number=1).version
+    held = load_file(store().local_path(version.adapter_id))
+    files = {file.path: file.artifact_id for file in version.files.all()}
+    published = load_file(store().local_path(files["adapter_model.safetensors"]))
+    assert run.rounds.get(number=2).start_id == version.adapter_id
+    assert set(held) == {A, B, HEAD, middle}
+    assert set(published) == {A, B, HEAD}
+    torch.testing.assert_close(published[B] @ published[A], held[B] @ held[middle] @ held[A])
+    assert held[middle].any()
