@@ -91,7 +91,7 @@ def open_cohort(
     ordered = tuple(sorted(updates, key=lambda update: (update.digest, update.weight)))
     base = files.enter_context(TensorFile(start))
     _check_start(base.layout)
-    starts = tuple(_start_of(files, base, update) for update in ordered)
+    starts = tuple(_start_of(files, base, start, update) for update in ordered)
     opened = tuple(
         files.enter_context(closing(_checked(own, update, travels)))
         for own, update in zip(starts, ordered, strict=True)
@@ -102,9 +102,11 @@ def open_cohort(
     return Cohort(base, ordered, opened, starts, shares, travels)
 
 
-def _start_of(files: ExitStack, base: TensorFile, update: WeightedUpdate) -> TensorFile:
+def _start_of(
+    files: ExitStack, base: TensorFile, start: Path, update: WeightedUpdate
+) -> TensorFile:
     """What an update was trained from, which is of the same layout as the round's start."""
-    if update.start is None:
+    if update.start is None or update.start == start:
         return base
     own = files.enter_context(TensorFile(update.start))
     _check_start(own.layout)

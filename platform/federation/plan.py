@@ -122,7 +122,7 @@ class Training(Part):
 class Rounds(Part):
     """How many rounds, and what happens when not everybody is in time."""
 
-    later = frozenset({"quarantine"})
+    later = frozenset({"buffer", "quarantine"})
 
     count: Annotated[int, Field(ge=1, le=10_000, title="Rounds")] = 5
     quorum: Annotated[
@@ -134,9 +134,24 @@ class Rounds(Part):
         Field(ge=1, le=30 * 86400, title="Deadline", description="Longest wait for a round, in s."),
     ] = 1800
     late: Annotated[
-        Literal["refuse", "record"],
-        Field(title="Late updates", description="refuse them, or record them without counting."),
+        Literal["refuse", "record", "count"],
+        Field(
+            title="Late updates",
+            description="refuse them, record them without counting, or count them in a later round "
+            "of the run, with less weight the older what they were trained from.",
+        ),
     ] = "record"
+    buffer: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000,
+            title="Updates to close with",
+            description="A round closes as soon as so many updates are accepted, late ones of "
+            "earlier rounds among them where they count. Empty: it waits for all. An evaluation "
+            "after every round would wait for all, too.",
+        ),
+    ] = None
     attempts: Annotated[
         int,
         Field(
@@ -211,6 +226,11 @@ class Plan(Part):
                 f"{strategy} is about the factors of LoRA, and {adapter.type} has none: "
                 "choose fedavg, which averages the change"
             )
+        if isinstance(adapter, Lora) and adapter.dora and not TERMS[strategy].takes_dora:
+            yield (
+                f"{strategy} has no place for the magnitudes of DoRA: choose plain LoRA, or "
+                "stack_svd"
+            )
         yield from conflicts(
             strategy=strategy,
             is_lora=isinstance(adapter, Lora),
@@ -225,12 +245,21 @@ class Plan(Part):
         if isinstance(adapter, PromptTuning):
             yield from _conflicts_of_prompts(task)
         yield from self.server.conflicts(self.aggregation.strategy)
+        yield from self._conflicts_of_rounds()
 
-        if isinstance(adapter, Lora) and adapter.dora and not TERMS[strategy].takes_dora:
+    def _conflicts_of_rounds(self) -> Iterator[str]:
+        rounds, strategy = self.rounds, self.aggregation.strategy
+        if rounds.buffer is not None and rounds.buffer < rounds.quorum:
             yield (
-                f"{strategy} has no place for the magnitudes of DoRA: choose plain LoRA, or "
-                "stack_svd"
+                f"a round cannot close with {rounds.buffer} updates where its quorum is "
+                f"{rounds.quorum}"
             )
+        if rounds.late == "count" and len(TERMS[strategy].rounds) > 1:
+            yield (
+                f"{strategy} trains another factor in the next round, where a late update of this "
+                "one cannot count: record late updates, or refuse them"
+            )
+
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON (RFC 8785), in lower-case hex."""
         return hashlib.sha256(canonical(self.model_dump(mode="json"))).hexdigest()

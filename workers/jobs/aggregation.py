@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import fsum
+from math import fsum, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,18 +78,28 @@ def compute(claim: Claim, target: Path, state_target: Path) -> AggregationReport
 
 
 def weighted(update: Update, plan: Plan) -> WeightedUpdate:
-    """An update as the engine takes it."""
+    """An update as the engine takes it; needs `round` and `counted_in`."""
     from federation.engine import WeightedUpdate
 
     return WeightedUpdate(
         path=store().local_path(update.artifact_id),
-        weight=float(update.examples),
+        weight=weight_of(update),
         rank=update.rank,
         digest=update.artifact_id,
+        start=store().local_path(update.round.start_id),
         codec=plan.transfer.codec,
         is_root=is_root(update, plan),
         steps=update.steps,
     )
+
+
+def weight_of(update: Update) -> float:
+    """The examples, and the less of them the staler: by 1/√(1+s), FedBuff's (arXiv:2106.06639).
+
+    We differ from the paper in that the weights of a round are divided by their sum, not by the
+    number of updates: a round of stale ones moves the model as far as one of fresh ones.
+    """
+    return update.examples / sqrt(1 + update.staleness)
 
 
 def publish(
@@ -100,13 +110,13 @@ def publish(
     files = version_files(
         plan=claim.plan,
         federation=claim.run.federation,
-        adapter=adapter,
+        adapter=_published(adapter),
         contributors=contributors,
     )
     publish_and_meter(
         round_id=claim.round_id,
         fence=claim.fence,
-        adapter=_published(adapter),
+        adapter=adapter,
         files=files,
         rank=claim.plan.adapter.rank,
         contributors=contributors,
@@ -115,16 +125,6 @@ def publish(
     )
 
 
-def is_root(update: Update, plan: Plan) -> bool:
-    """Whether the update is the one that judges the others, and does not count itself."""
-    return update.participation.organisation.slug == plan.aggregation.root
-
-
-def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Who counts with which weight, in the order of the digests.
-
-    That is the share of the examples, or where a rule judges, what it `judged` by digest.
-    """
 def _published(state: Artifact) -> Artifact:
     """What others load of a round's state; mostly the state itself."""
     from federation import publishing
@@ -138,7 +138,17 @@ def _published(state: Artifact) -> Artifact:
         return adopt_file(path=target, sha256=digest)
 
 
-    total = fsum(float(u.examples) for u in claim.updates)
+def is_root(update: Update, plan: Plan) -> bool:
+    """Whether the update is the one that judges the others, and does not count itself."""
+    return update.participation.organisation.slug == plan.aggregation.root
+
+
+def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Who counts with which weight, in the order of the digests.
+
+    That is the share of the examples, or where a rule judges, what it `judged` by digest.
+    """
+    total = fsum(weight_of(u) for u in claim.updates)
     is_shared = claim.plan.aggregation.rule == PLAIN_RULE
     return [
         {
@@ -146,7 +156,8 @@ def _published(state: Artifact) -> Artifact:
             "organisation": u.participation.organisation.name,
             "digest": u.artifact_id,
             "examples": u.examples,
-            "weight": u.examples / total if is_shared else judged[u.artifact_id],
+            "weight": weight_of(u) / total if is_shared else judged[u.artifact_id],
+            **({"staleness": u.staleness} if u.staleness else {}),
         }
         for u in claim.updates
     ]

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from federation.failpoints import failpoint
 from federation.protocol import TaskType
 from hub.catalogue.models import Artifact
 from hub.ledger.models import ContributionFact, Outcome
 from hub.ledger.selectors import unmetered_late_updates, unmetered_rounds
-from hub.runs.models import Round, Task, Update, UpdateState
+from hub.runs.models import Round, RoundState, Task, Update, UpdateState
 from hub.runs.services import publish_round
 
 
@@ -54,14 +55,20 @@ def meter_round(ended: Round, *, weights: Mapping[str, float]) -> None:
     """Write one fact for each participation that was asked. Written twice, it stays once."""
     updates = {u.participation_id: u for u in _updates(ended)}
     tasks = ended.tasks.filter(type=TaskType.TRAIN)
-    ContributionFact.objects.bulk_create(
-        [_fact(ended, task, updates.get(task.participation_id), weights) for task in tasks],
-        ignore_conflicts=True,
-    )
+    facts = [_fact(ended, task, updates.get(task.participation_id), weights) for task in tasks]
+    late = [
+        _metered(update.round, update, Outcome.ACCEPTED, weights.get(str(update.pk), 0.0))
+        for update in ended.counted.exclude(round=ended).select_related("artifact", "round__start")
+    ]
+    ContributionFact.objects.bulk_create(facts + late, ignore_conflicts=True)
 
 
 def _updates(ended: Round) -> list[Update]:
-    return list(ended.updates.filter(is_late=False).select_related("artifact"))
+    """What came in time; what still may count in a later round is written there."""
+    updates = ended.updates.filter(is_late=False).select_related("artifact")
+    if ended.state == RoundState.FAILED or ended.run.typed_plan.rounds.late != "count":
+        return list(updates)
+    return list(updates.filter(Q(counted_in=ended) | Q(state=UpdateState.REJECTED)))
 
 
 def _fact(

@@ -285,6 +285,9 @@ class Update(Stateful):
     device_seconds = models.FloatField()
     metrics = models.JSONField(default=dict)
     is_late = models.BooleanField(default=False)  # recorded after the freeze; counts for nothing
+    counted_in = models.ForeignKey(
+        Round, on_delete=models.PROTECT, null=True, related_name="counted"
+    )  # the one round in which it counts; a later one than its own where the plan counts late ones
     statement = models.JSONField()
     signature = models.CharField(max_length=128)
     receipt = models.JSONField(default=dict)
@@ -308,6 +311,11 @@ class Update(Stateful):
 
     def __str__(self) -> str:
         return f"update {self.artifact_id[:8]}"
+
+    @property
+    def staleness(self) -> int:
+        """How many rounds after its own it counts; needs `round` and `counted_in`."""
+        return self.counted_in.number - self.round.number if self.counted_in else 0
 
     def event_scope(self) -> dict[str, UUID | None]:
         """Needs `round.run` and `participation`."""

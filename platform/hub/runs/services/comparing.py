@@ -98,7 +98,7 @@ def _told(one: Bearing, nearest: Update) -> dict[str, Any]:
 
 def set_aside(current: Round, update: Update, *, code: str, evidence: Mapping[str, Any]) -> None:
     """Hold an accepted update until a person has decided."""
-    update.round = current
+    update.round.run = current.run
     update.move_to(
         UpdateState.QUARANTINED,
         reason=code,

@@ -10,6 +10,7 @@ from django.db.models import Max
 
 from federation.failpoints import failpoint
 from federation.plan import Plan
+from federation.protocol import TaskType
 from federation.terms import TERMS
 from hub.accounts.models import User
 from hub.catalogue.bases import most_tokens
@@ -22,7 +23,17 @@ from hub.dispatch import Job, enqueue
 from hub.federations.models import Federation, Participation, ParticipationState
 from hub.federations.selectors import require_participant
 from hub.runs.errors import PlanRefused, RoundFrozen
-from hub.runs.models import Purpose, Round, RoundState, Run, RunState, Task, TaskState
+from hub.runs.models import (
+    Purpose,
+    Round,
+    RoundState,
+    Run,
+    RunState,
+    Task,
+    TaskState,
+    Update,
+    UpdateState,
+)
 from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
 from hub.runs.services.locks import database_now, lock_run
 
@@ -171,6 +182,7 @@ def end_round(current: Round, *, run: Run, code: str, actor: Actor, reason: str)
     """Fail an active round and withdraw its open tasks. The run is locked by the caller."""
     current.run = run
     withdraw_tasks(current, reason=reason)
+    let_go(run, current, reason=reason)
     current.move_to(
         RoundState.FAILED,
         actor=actor,
@@ -183,14 +195,37 @@ def end_round(current: Round, *, run: Run, code: str, actor: Actor, reason: str)
     failpoint("W17", "after")
 
 
-def withdraw_tasks(current: Round, *, reason: str) -> list[Task]:
-    """Cancel what is still queued or leased in a round; returns those tasks."""
-    tasks = list(
+def let_go(run: Run, last: Round, *, reason: str) -> None:
+    """At a run's end, what was left open so that it could count late counts for nothing."""
+    if run.typed_plan.rounds.late != "count":
+        return
+    for unfinished in run.rounds.filter(tasks__state__in=OPEN_TASKS).distinct():
+        unfinished.run = run
+        withdraw_tasks(unfinished, reason=reason)
+    uncounted = Update.objects.filter(round__run=run, counted_in__isnull=True)
+    if last.state != RoundState.CLOSED:
+        uncounted = uncounted.exclude(round=last)
+    uncounted.filter(state=UpdateState.ACCEPTED).update(is_late=True)
+
+
+def withdraw_tasks(
+    current: Round,
+    *,
+    reason: str,
+    type: TaskType | None = None,  # noqa: A002
+    only_queued: bool = False,
+) -> list[Task]:
+    """Cancel what is still queued or leased in a round; returns those tasks.
+
+    `only_queued`: what somebody has begun may still come in, and count in a later round.
+    """
+    found = list(
         current.tasks.select_related("participation__organisation")
         .select_for_update(of=("self",))
-        .filter(state__in=OPEN_TASKS)
+        .filter(state__in=OPEN_TASKS, **({"type": type} if type else {}))
         .order_by("pk")
     )
+    tasks = [t for t in found if t.state == TaskState.QUEUED] if only_queued else found
     for task in tasks:
         task.round = current
         task.move_to(

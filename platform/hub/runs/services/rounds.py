@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from federation.failpoints import failpoint
 from federation.plan import Plan
@@ -40,6 +41,7 @@ from hub.runs.services.claims import Claim, take_hold
 from hub.runs.services.lifecycle import (
     fail_run,
     first_evaluated_round,
+    let_go,
     withdraw_tasks,
 )
 from hub.runs.services.locks import database_now, lock_round, lock_run
@@ -61,7 +63,7 @@ def open_round(*, run: Run, number: int, start: Artifact) -> Round:
         RoundState.COLLECTING,
         data={"round": number, "run": run.name, "expected": len(offered)},
     )
-    if not offered:
+    if not offered or run.typed_plan.rounds.late == "count":  # late ones may suffice
         enqueue(Job.ADVANCE_RUN, str(run.pk))
     transaction.on_commit(lambda: failpoint("W01", "after"))
     transaction.on_commit(lambda: failpoint("W02", "after"))
@@ -111,7 +113,7 @@ def _advance_collecting(run: Run, current: Round) -> None:
     if len(accepted) + (0 if overdue else len(held)) < rounds.quorum:
         _miss_quorum(run, current, have=len(accepted))
         return
-    withdraw_tasks(current, reason="the deadline has passed")
+    withdraw_tasks(current, reason=_why_withdrawn(current), only_queued=rounds.late == "count")
     if not is_compared(current, accepted):
         enqueue(Job.COMPARE_UPDATES, str(current.pk))
         return
@@ -123,14 +125,36 @@ def _advance_collecting(run: Run, current: Round) -> None:
 
 def settled(current: Round) -> list[Update] | None:
     """The accepted updates in the order of their digests, once no verdict is awaited any more."""
+    accepted = countable(current).filter(state=UpdateState.ACCEPTED).order_by("artifact_id")
     waiting = current.tasks.filter(type=TaskType.TRAIN, state__in=OPEN_TASKS)
-    if waiting.exists() and not is_overdue(current):
+    if waiting.exists() and not (is_overdue(current) or is_full(current, accepted)):
         return None
-    updates = current.updates.filter(is_late=False).order_by("artifact_id")
-    if updates.filter(state=UpdateState.RECEIVED).exists():
+    if current.updates.filter(is_late=False, state=UpdateState.RECEIVED).exists():
         return None  # its verdict is on the way and will call again
-    accepted = updates.filter(state=UpdateState.ACCEPTED)
-    return list(accepted.select_related("participation__organisation"))
+    return list(accepted.select_related("participation__organisation", "round"))
+
+
+def countable(current: Round) -> QuerySet[Update]:
+    """What may count in a round: its own updates, and where late ones do, those of earlier rounds.
+
+    FedBuff (Nguyen et al. 2021, arXiv:2106.06639). None counts in two rounds.
+    """
+    updates = Update.objects.filter(is_late=False, counted_in__isnull=True)
+    if current.run.typed_plan.rounds.late != "count":
+        return updates.filter(round=current)
+    return updates.filter(round__run_id=current.run_id, round__number__lte=current.number)
+
+
+def is_full(current: Round, accepted: QuerySet[Update]) -> bool:
+    """Whether there are as many accepted updates as the plan closes a round with."""
+    buffer = current.run.typed_plan.rounds.buffer
+    return buffer is not None and accepted.count() >= buffer
+
+
+def _why_withdrawn(current: Round) -> str:
+    if is_overdue(current):
+        return "the deadline has passed"
+    return "the round has as many updates as it closes with"
 
 
 def held_in(current: Round) -> list[Update]:
@@ -149,9 +173,17 @@ def is_compared(current: Round, accepted: Sequence[Update]) -> bool:
 
 
 def freeze_round(run: Run, current: Round, accepted: Sequence[Update]) -> None:
-    """Fix the list of updates that count, and have them aggregated."""
+    """Fix the list of updates that count, and have them aggregated. The run is locked."""
     failpoint("W11", "before")
-    current.frozen = [{"update": str(u.pk), "sha256": u.artifact_id} for u in accepted]
+    Update.objects.filter(pk__in=[u.pk for u in accepted]).update(counted_in=current)
+    current.frozen = [
+        {
+            "update": str(u.pk),
+            "sha256": u.artifact_id,
+            "staleness": current.number - u.round.number,
+        }
+        for u in accepted
+    ]
     current.move_to(
         RoundState.AGGREGATING,
         frozen=current.frozen,
@@ -176,7 +208,9 @@ def claim_aggregation(*, round_id: UUID) -> Claim | None:
     if current.state != RoundState.AGGREGATING:
         return None
     ids = [entry["update"] for entry in current.frozen]
-    updates = Update.objects.filter(pk__in=ids).select_related("participation__organisation")
+    updates = Update.objects.filter(pk__in=ids).select_related(
+        "participation__organisation", "round", "counted_in"
+    )
     claim = take_hold(current, sorted(updates, key=lambda u: u.artifact_id))
     return claim and replace(claim, optimiser_state=remembered(current))
 
@@ -269,7 +303,7 @@ def _advance_evaluating(run: Run, current: Round) -> None:
     waiting = current.tasks.filter(type=TaskType.EVALUATE, state__in=OPEN_TASKS).exists()
     if waiting and database_now() < current.deadline_at:
         return
-    withdraw_tasks(current, reason="the deadline has passed")
+    withdraw_tasks(current, reason="the deadline has passed", type=TaskType.EVALUATE)
     close_round(run, current)
 
 
@@ -294,6 +328,7 @@ def close_round(run: Run, current: Round) -> None:
     if current.number < run.typed_plan.rounds.count:
         open_round(run=run, number=current.number + 1, start=current.version.adapter)
         return
+    let_go(run, current, reason="the run is complete")
     run.move_to(
         RunState.COMPLETED,
         ended_at=database_now(),

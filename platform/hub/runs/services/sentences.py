@@ -17,7 +17,10 @@ def closing_sentence(current: Round) -> str:
     """Such as "Closed with 3 of 4: Delta Clinic missed the deadline.", at most 500 characters."""
     tasks = _training_tasks(current)
     missing = missing_reasons(current, tasks)
-    count = f"Closed with {len(current.frozen)} of {len(tasks)}"
+    late = sum(1 for entry in current.frozen if entry.get("staleness"))
+    count = f"Closed with {len(current.frozen) - late} of {len(tasks)}"
+    if late:
+        count += f" and {late} late update{'' if late == 1 else 's'}"
     return (f"{count}: {'; '.join(missing)}." if missing else f"{count}.")[:500]
 
 
@@ -32,9 +35,14 @@ def missing_sentence(current: Round, *, have: int, quorum: int) -> str:
 def missing_reasons(current: Round, tasks: list[Task]) -> list[str]:
     updates = {u.participation_id: u for u in current.updates.filter(is_late=False)}
     counted = {entry["update"] for entry in current.frozen}
-    return [
-        f"{_name(task)} {_reason(task, updates.get(task.participation_id))}"
+    counts_late = current.run.typed_plan.rounds.late == "count"
+    reasons = (
+        (task, _reason(task, updates.get(task.participation_id), counts_late=counts_late))
         for task in tasks
+    )
+    return [
+        f"{_name(task)} {reason}"
+        for task, reason in reasons
         if not _counts(updates.get(task.participation_id), counted)
     ]
 
@@ -49,7 +57,7 @@ def _counts(update: Update | None, counted: set[str]) -> bool:
     return str(update.pk) in counted or update.state == UpdateState.ACCEPTED
 
 
-def _reason(task: Task, update: Update | None) -> str:
+def _reason(task: Task, update: Update | None, *, counts_late: bool) -> str:
     if update is not None and update.state == UpdateState.REJECTED:
         return f"sent an update that was rejected ({in_words(update.verdict_code)})"
     if update is not None and update.state == UpdateState.QUARANTINED:
@@ -58,6 +66,8 @@ def _reason(task: Task, update: Update | None) -> str:
         return f"declined by its policy ({task.failure_detail})"
     if task.state == TaskState.FAILED:
         return f"could not do it ({why(task)})"
+    if task.state == TaskState.LEASED and counts_late:
+        return "is still training"
     return REASONS.get(TaskState(task.state), "is missing")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from federation.coded import check_update
 from federation.failpoints import failpoint
@@ -157,9 +158,16 @@ def _uploaded(task: Task, agent: Agent, statement: UpdateStatement) -> Artifact:
         raise UploadIncomplete(f"{statement.update_sha256} has not been uploaded for this task")
     if artifact.size_bytes != statement.size_bytes:
         raise StatementMismatch(f"size_bytes should be {artifact.size_bytes}")
-    if task.round.updates.filter(artifact=artifact).exists():
+    if _rivals(task).filter(artifact=artifact).exists():
         raise DuplicateContent("each organisation trains its own update")
     return artifact
+
+
+def _rivals(task: Task) -> QuerySet[Update]:
+    """The updates beside which a task's update may come to count."""
+    if task.round.run.typed_plan.rounds.late == "count":
+        return Update.objects.filter(round__run_id=task.round.run_id)
+    return Update.objects.filter(round=task.round)
 
 
 def check_bytes(task: Task, artifact: Artifact) -> None:
