@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from agent.arrangement import members
 from agent.artifacts import Fetcher
 from agent.client import HubClient
 from agent.datasets import Part, load, registered
@@ -35,6 +36,11 @@ class Work:
     def __post_init__(self) -> None:
         object.__setattr__(self, "reporter", Reporter(self.entry))
         object.__setattr__(self, "fetcher", Fetcher(self.home, self.reporter.check))
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What this task may use together; mostly one."""
+        return members(self.device)
 
     def examples(self, part: Part, plan: Plan) -> Examples:
         """The site's own data for this federation. Raises DataRefused."""

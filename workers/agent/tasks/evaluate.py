@@ -29,7 +29,7 @@ class Evaluate:
                 adapter=adapter,
                 examples=examples,
                 on_step=partial(work.reporter.step, "evaluating", part=part, parts=len(adapters)),
-                device=work.device,
+                device=work.devices[0],
             )
             results.append(
                 EvaluationResult(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import UTC, datetime
 from functools import partial
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.answers import message_of
+from agent.arrangement import Choice, Mode, arranged
 from agent.coding import encode, keep_residual, trained_file
 from agent.errors import Refused
 from agent.files import sha256_of
 from agent.journal import Entry
 from agent.receipts import keep_receipt
 from agent.tasks.base import Delivery, Work, task_types
+from agent.together import Lesson, trained_together
 from agent.uploads import upload
 from federation.failpoints import failpoint
 from federation.modelling.messages import Checkpointing
@@ -24,6 +27,8 @@ from federation.signatures import key_id, public_key_of, sign_bytes
 
 if TYPE_CHECKING:
     from federation.modelling import Trained
+
+logger = logging.getLogger(__name__)
 
 LABEL = "fl-update-v1"
 CHECKPOINT_SECONDS = "AGENT_CHECKPOINT_SECONDS"  # environment: between two checkpoints
@@ -40,7 +45,8 @@ class Train:
         from federation.modelling import train
 
         work.reporter.enter("training")
-        trained = train(
+        lesson = partial(
+            train,
             base=base,
             plan=spec.plan,
             start=start,
@@ -48,11 +54,13 @@ class Train:
             seed=spec.seed,
             examples=examples,
             target=trained_file(work.entry),
-            on_step=partial(work.reporter.step, "training"),
-            device=work.device,
             checkpointing=_checkpointing(work.entry),
             round_number=work.entry.offer.round,
         )
+        choice = arranged(
+            work.devices, base=base, plan=spec.plan, start=start, examples=len(examples)
+        )
+        trained = _trained(work, lesson, choice)
         encode(work.home, work.entry, spec, start)
         return _signed(work, _statement(work, spec, trained))
 
@@ -76,6 +84,15 @@ class Train:
             delivery.entry.drop_session()
             await self.upload(delivery)
             await _submit(delivery)
+
+
+def _trained(work: Work, lesson: Lesson, choice: Choice) -> Trained:
+    if choice.mode is Mode.SINGLE:
+        on_step = partial(work.reporter.step, "training")
+        return lesson(device=work.devices[0], on_step=on_step)
+    facts = {"task": str(work.entry.offer.id), "mode": str(choice.mode), "reason": choice.reason}
+    logger.info("training is shared", extra=facts)
+    return trained_together(work, lesson, is_sharded=choice.mode is Mode.FSDP)
 
 
 def _start(work: Work, spec: TrainSpec) -> Path:
