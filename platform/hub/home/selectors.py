@@ -16,7 +16,7 @@ from hub.catalogue.models import Evaluation
 from hub.federations.models import Participation, ParticipationState, Standing
 from hub.federations.selectors import federations_of, places_of
 from hub.organisations.selectors import organisations_of
-from hub.runs.models import Purpose, Run, RunState, Update, UpdateState
+from hub.runs.models import Purpose, RoundState, Run, RunState, Update, UpdateState
 from hub.runs.selectors import ACTIVE_ROUNDS
 
 LIVE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED)
@@ -69,7 +69,9 @@ def held_updates(user: User) -> list[Held]:
         state=ParticipationState.ACTIVE,
     )
     held = Update.objects.filter(
-        state=UpdateState.QUARANTINED, round__run__federation__in=led.values("federation")
+        state=UpdateState.QUARANTINED,
+        round__state=RoundState.COLLECTING,  # afterwards nothing is left to decide
+        round__run__federation__in=led.values("federation"),
     )
     rounds = held.order_by("round__created_at").values(
         "round_id",

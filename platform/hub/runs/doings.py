@@ -12,6 +12,7 @@ from django.conf import settings
 from federation.protocol import DECLINED_BY_POLICY, TaskType
 from hub.federations.places import Place
 from hub.runs.models import Task, TaskState, Update
+from hub.runs.quarantine import sentence_of
 
 DONE = frozenset({"accepted", "completed", "received"})
 WORDS: Mapping[str, str] = {
@@ -126,10 +127,15 @@ class Doing:
         return self._told("device_utilisation")
 
     @property
-    def times_usual(self) -> float | None:
-        """How far the update moves the model, in terms of what is usual in the run."""
-        usual = self.update.evidence.get("usual_norm") if self.update else None
-        return self.update.norm / usual if self.update and self.update.norm and usual else None
+    def sign(self) -> str:
+        """Why the update was set aside, in one sentence."""
+        return sentence_of(self.update) if self.update else ""
+
+    @property
+    def longest_norm(self) -> float:
+        """The longer one of the update's norm and the usual one, for bars."""
+        found: Mapping[str, float] = self.update.evidence if self.update else {}
+        return max(found.get("norm", 0.0), found.get("usual_norm", 0.0))
 
     @property
     def heard_at(self) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from federation.suspicion import SIGNS
+from hub.common.templatetags.foedus import cosine
 from hub.runs.models import Update, UpdateState
 
 Evidence = Mapping[str, Any]
@@ -17,9 +17,9 @@ def is_set_aside(update: Update) -> bool:
 
 
 def sentence_of(update: Update) -> str:
-    """The sign that the update shows, with its figures; nothing where none is recorded."""
-    words = SENTENCES.get(update.evidence.get("sign", update.verdict_code))
-    return words(update.evidence) if words else ""
+    """The sign that the update shows, with its figures; or that there is none on record."""
+    words = SENTENCES.get(update.evidence.get("sign", update.verdict_code), _unknown)
+    return words(update.evidence)
 
 
 def _outlier(found: Evidence) -> str:
@@ -31,10 +31,10 @@ def _outlier(found: Evidence) -> str:
 
 
 def _against(found: Evidence) -> str:
-    cosine = found.get("cosine_to_others", 0.0)
+    towards = found.get("cosine_to_others")
     return (
-        f"It points against the others (cosine {signed(cosine)}), "
-        f"who agree with each other (cosine {signed(found.get('agreement', 0.0))})."
+        f"It points against the others (cosine {cosine(towards)}), "
+        f"who agree with each other (cosine {cosine(found.get('agreement'))})."
     )
 
 
@@ -43,12 +43,16 @@ def _copied(found: Evidence) -> str:
     whose = nearest.get("organisation", "another organisation")
     return (
         f"It is nearly the same as the update of {whose}, which came first "
-        f"(cosine {nearest.get('cosine', 1.0):.4f})."
+        f"(cosine {cosine(nearest.get('cosine'))})."
     )
 
 
 def _zero(_: Evidence) -> str:
     return "It changes nothing: what came back is what the round started from."
+
+
+def _unknown(_: Evidence) -> str:
+    return "It was set aside."
 
 
 SENTENCES: Mapping[str, Callable[[Evidence], str]] = {
@@ -57,9 +61,3 @@ SENTENCES: Mapping[str, Callable[[Evidence], str]] = {
     "copied_update": _copied,
     "suspect_zero": _zero,
 }
-assert SENTENCES.keys() == SIGNS.keys()
-
-
-def signed(value: float) -> str:
-    """A cosine with a minus that is as wide as a plus."""
-    return f"{value:+.2f}".replace("-", "−").replace("+", "")

@@ -115,6 +115,13 @@ class RoundBoard:
         return [row for row in self.training if row.update and is_set_aside(row.update)]
 
     @property
+    def without_decision(self) -> str:
+        """What happens if nobody decides, up to the moment when it does."""
+        if self.plan.rounds.quarantine == "leave_out":
+            return "The round waits only as long as it lacks its quorum, at the latest"
+        return "Without a decision the round closes without this update"
+
+    @property
     def _counting(self) -> list[Update]:
         return [r.update for r in self.training if r.update and r.state == UpdateState.ACCEPTED]
 

@@ -80,7 +80,7 @@ def held(world: World) -> Run:
     for site in world.sites:
         world.train(site)
     odd = Update.objects.filter(participation__organisation=world.sites[1].agent.organisation).get()
-    evidence = {"norm": 90.0, "usual_norm": 3.0, "bound": 60.0}
+    evidence = {"norm": 90.0, "usual_norm": 3.0}
     services.record_verdict(
         update_id=odd.pk, verdict="quarantined", code="norm_outlier", norm=90.0, evidence=evidence
     )
@@ -310,7 +310,7 @@ def test_quarantine_shows_its_evidence_and_the_lead_decides(world: World) -> Non
     url = reverse("runs:round", args=[world.round_id(run)])
     page = words(client.get(url))
     assert "Held for review" in page
-    assert "30.0 times as far" in page
+    assert "It moves the model 30 times as far as usual." in page
     odd = Update.objects.get(state="quarantined")
     client.post(reverse("runs:judge", args=[odd.pk]), {"verdict": "accept", "reason": "new ward"})
     odd.refresh_from_db()

@@ -165,6 +165,15 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 @register.filter
+def cosine(value: float | None) -> str:
+    """Between −1 and 1, to two digits; what is not quite 1 does not look like it: «0.9996»."""
+    if value in NOTHING or not math.isfinite(value):  # type: ignore[comparison-overlap]
+        return MISSING
+    digits = 4 if 0.995 <= abs(value) < 1 else 2  # noqa: PLR2004 (would round to 1.00)
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+@register.filter
 def short_id(value: object) -> str:
     """The first eight characters of a digest or identifier, without its algorithm."""
     return str(value).rpartition(":")[2][:8] if value else MISSING
