@@ -19,6 +19,7 @@ class TaskInline(ReadOnlyInline):
 
 class UpdateInline(ReadOnlyInline):
     model = Update
+    fk_name = "round"
     fields = ("participation", "state", "examples", "verdict_code", "norm", "opened")
 
 

@@ -51,8 +51,10 @@ def test_every_sign_has_words() -> None:
         ),
         (
             "copied_update",
-            "It is nearly the same as the update of Ada Institute, which came first "
-            "(cosine 0.9996).",
+            (
+                "It is nearly the same as the update of Ada Institute, which came first "
+                "(cosine 0.9996)."
+            ),
         ),
         ("suspect_zero", "It changes nothing: what came back is what the round started from."),
         ("of_tomorrow", "It was set aside."),
