@@ -8,9 +8,9 @@ at most twice the rank of the adapter, cut by its singular values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
 
@@ -142,19 +142,20 @@ class ServerStep:
         return self._memory(piece, self._before(piece))
 
     def members(
-        self, module: Module, start: Pair, members: list[Member], rank: int
+        self, module: Module, start: Pair, members: Iterable[Member], rank: int
     ) -> tuple[Combined, Memory]:
-        """The next pair of a module whose changes are given as pairs."""
+        """The next pair of a module whose changes are given as pairs, which are read once."""
         optimiser, strategy = self._linear()
         of_velocity, of_change = optimiser.coefficients
-        moved = [replace(m, weight=m.weight * (of_velocity + of_change)) for m in members]
+        change = Stack(start.size)
+        for member in members:
+            change.add(member.change(start), member.weight)
+        together = change.pair()
+        moved = [Member(of_velocity + of_change, together, together.leading(0))]
         velocity = self._velocity(module)
         kept = of_velocity * optimiser.momentum
         if velocity is not None and kept > 0:
             moved.append(Member(kept, velocity, velocity.leading(0)))
-        change = Stack(start.size)
-        for member in members:
-            change.add(member.change(start), member.weight)
         combined = strategy.combine(start, moved, rank)
         return combined, self._remembered(module, change, velocity)
 

@@ -155,7 +155,7 @@ class Walk:
         if self._method.combination.is_linear:
             members = members_of(self._cohort, module.name, self._products)
             if self._step is not None:
-                combined, memory = self._step.members(module, start, list(members), rank)
+                combined, memory = self._step.members(module, start, members, rank)
             else:
                 combined = strategy.combine(start, members, rank)
         else:

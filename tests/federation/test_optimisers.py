@@ -217,7 +217,11 @@ def test_without_momentum_and_at_rate_one_a_linear_step_is_fedavg(workshop, stra
         line.play()
         result = workshop.result()
         workshop.target, kept = plain, workshop.target
-        torch.testing.assert_close(result, workshop.result(), rtol=1e-6, atol=1e-7)
+        expected = workshop.result()
+        torch.testing.assert_close(result[HEAD], expected[HEAD], rtol=1e-6, atol=1e-7)
+        assert distance(dense_of(result), dense_of(expected)) < 1e-6
+        if strategy == "fedavg":  # singular vectors are free to change their signs
+            torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-7)
         workshop.target = kept
         start = line.go_on()
 

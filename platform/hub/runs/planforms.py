@@ -67,6 +67,7 @@ UNITS: Mapping[str, str] = {
     "virtual_tokens": "tokens",
     "count": "rounds",
     "quorum": "updates",
+    "buffer": "updates",
     "batch_size": "examples",
     "max_steps": "steps",
 }
@@ -88,6 +89,19 @@ CHOICES_OF: Mapping[str, Mapping[str, str]] = {
         "geometric_median": "geometric median",
         "flame": "FLAME",
         "fltrust": "FLTrust",
+    },
+    "optimiser": {
+        "none": "none: by the combined change",
+        "fedavgm": "FedAvgM",
+        "diloco": "DiLoCo",
+        "fedadagrad": "FedAdagrad",
+        "fedadam": "FedAdam",
+        "fedyogi": "FedYogi",
+    },
+    "late": {
+        "refuse": "refuse",
+        "record": "record without counting",
+        "count": "count in a later round",
     },
     "combination": {
         "mean": "mean",

@@ -8,6 +8,7 @@ from typing import Any
 
 from federation.compatibility import PLAIN_COMBINATION, PLAIN_RULE, survived
 from federation.plan import Plan
+from federation.plan_server import SETTINGS
 from federation.plan_tasks import Labelled
 from hub.common.templatetags.foedus import duration
 from hub.runs.planforms import (
@@ -51,10 +52,20 @@ def described(plan: Plan) -> list[Described]:
         Described(
             name,
             SECTIONS[name],
-            [_fact(path, schema, _taken(plan, path)) for path, schema in fields.items()],
+            [
+                _fact(path, schema, _taken(plan, path))
+                for path, schema in fields.items()
+                if _is_meant(plan, path)
+            ],
         )
         for name, _, fields in parts_of(plan_schema(), kinds_of(plan))
     ]
+
+
+def _is_meant(plan: Plan, path: Path) -> bool:
+    """Whether a value has a meaning under the other choices of the plan."""
+    part, field = path[0], path[-1]
+    return part != "server" or field in SETTINGS[plan.server.optimiser] | {"optimiser"}
 
 
 def kinds_of(plan: Plan) -> dict[str, str]:
@@ -100,8 +111,13 @@ def in_one_line(plan: Plan) -> str:
         f"{what}; {plan.adapter.in_words}; "
         f"{rounds.count:,} round{'' if rounds.count == 1 else 's'}, each with {rounds.quorum} "
         f"updates at least within {duration(rounds.deadline_seconds)}; aggregated by "
-        f"{plan.aggregation.strategy}."
+        f"{plan.aggregation.strategy}{_server(plan)}."
     )
+
+
+def _server(plan: Plan) -> str:
+    name = plan.server.optimiser
+    return "" if name == "none" else f", with {choice('optimiser', name)} at the server"
 
 
 def survival(plan: Plan, members: int) -> str:
