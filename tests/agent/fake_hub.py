@@ -56,6 +56,7 @@ class Upload:
 class Task:
     offer: TaskOffer
     state: str = "queued"
+    is_heard_of: bool = False  # since it was leased
     cancel: str = ""  # what the next heartbeat is told
     heartbeats: list[HeartbeatIn] = field(default_factory=list)
     failures: list[FailureIn] = field(default_factory=list)
@@ -195,17 +196,18 @@ class FakeHub(FakeIdentity, FaultyServer):
         self.changed.notify_all()
         if not asked.busy:
             wait = float(seen.path.partition("wait=")[2])
-            self.changed.wait_for(lambda: self._waiting() or seen.is_gone(), wait)
-        task = None if asked.busy or seen.is_gone() else self._waiting()
+            self.changed.wait_for(lambda: self._waiting(asked) or seen.is_gone(), wait)
+        task = None if asked.busy or seen.is_gone() else self._waiting(asked)
         if task is None:
             return 204, {}, b""
-        task.state = "leased"
+        task.state, task.is_heard_of = "leased", False
         task.offer = task.offer.model_copy(update={"fence": task.offer.fence + 1})
         return answered(task.offer.model_dump(mode="json"))
 
     def on_heartbeats(self, seen: Seen, task_id: str) -> Answer:
         task, message = self._task(task_id), HeartbeatIn.model_validate_json(seen.body)
         task.heartbeats.append(message)
+        task.is_heard_of = True
         if task.state != "leased" or message.fence != task.offer.fence:
             return answered({"verdict": "cancel", "reason": f"the task is {task.state}"})
         verdict = "cancel" if task.cancel else "continue"
@@ -314,8 +316,15 @@ class FakeHub(FakeIdentity, FaultyServer):
             raise Problem(404, "not_found")
         return {path.name: path.read_bytes() for path in self.repositories[repo].iterdir()}
 
-    def _waiting(self) -> Task | None:
-        return next((task for task in self.tasks.values() if task.state == "queued"), None)
+    def _waiting(self, asked: LeaseRequest) -> Task | None:
+        """What can be leased: also what was leased by an answer that nobody has got."""
+
+        def is_lost(task: Task) -> bool:
+            held = asked.held is None or task.offer.id in asked.held
+            return task.state == "leased" and not task.is_heard_of and not held
+
+        tasks = self.tasks.values()
+        return next((task for task in tasks if task.state == "queued" or is_lost(task)), None)
 
     def _task(self, task_id: str) -> Task:
         if UUID(task_id) not in self.tasks:
