@@ -8,7 +8,6 @@ from typing import Any
 
 from federation.compatibility import PLAIN_COMBINATION, PLAIN_RULE, survived
 from federation.plan import Plan
-from federation.plan_server import SETTINGS
 from federation.plan_tasks import Labelled
 from hub.common.templatetags.foedus import duration
 from hub.runs.planforms import (
@@ -52,20 +51,10 @@ def described(plan: Plan) -> list[Described]:
         Described(
             name,
             SECTIONS[name],
-            [
-                _fact(path, schema, _taken(plan, path))
-                for path, schema in fields.items()
-                if _is_meant(plan, path)
-            ],
+            [_fact(path, schema, _taken(plan, path)) for path, schema in fields.items()],
         )
         for name, _, fields in parts_of(plan_schema(), kinds_of(plan))
     ]
-
-
-def _is_meant(plan: Plan, path: Path) -> bool:
-    """Whether a value has a meaning under the other choices of the plan."""
-    part, field = path[0], path[-1]
-    return part != "server" or field in SETTINGS[plan.server.optimiser] | {"optimiser"}
 
 
 def kinds_of(plan: Plan) -> dict[str, str]:
