@@ -10,13 +10,21 @@ import torch
 from torch import Tensor
 
 from federation.cohort import Cohort
-from federation.layout import A_SUFFIX, B_SUFFIX, R_SUFFIX, lora_factor
+from federation.layout import (
+    A_SUFFIX,
+    B_SUFFIX,
+    R_SUFFIX,
+    RESIDUAL_A,
+    RESIDUAL_B,
+    is_residual,
+    lora_factor,
+)
 from federation.pairs import Pair
 from federation.sources import Source
 from federation.strategies import AggregationRefused, Member
 from federation.tensors import BLOCK_VALUES, norm_of
 
-BESIDE_VALUES = 1 << 20  # of all updates together, where their changes lie side by side
+BESIDE_VALUES = 1 << 19  # of all updates together, where their changes lie side by side
 _GRAIN = 1 << 10  # pieces begin at multiples of it, and so of every codec's block
 
 
@@ -39,13 +47,13 @@ class Piece:
 def parts_of(cohort: Cohort, *, values: int, by_module: bool = True) -> Iterator[Module | Piece]:
     """All of the model in the order of names: modules, and pieces of so many values.
 
-    Not `by_module`: factors are tensors like any other.
+    Not `by_module`: factors are tensors like any other. A residual is its module's.
     """
     for name, info in sorted(cohort.start.layout.tensors.items()):
         factor = lora_factor(name) if by_module else None
         if factor == "A":
             yield Module(name.removesuffix(A_SUFFIX))
-        elif factor is None:
+        elif factor is None and not is_residual(name):
             count = prod(info.shape)
             for first in range(0, count, values):
                 yield Piece(name, first, min(first + values, count))
@@ -65,6 +73,14 @@ def read_pair(file: Source, module: str) -> Pair:
     b, a = (file.tensor(module + end).flatten(1).double() for end in (B_SUFFIX, A_SUFFIX))
     if file.holds(module + R_SUFFIX):
         b = b @ file.tensor(module + R_SUFFIX).double()
+    return Pair(b, a)
+
+
+def read_residual(file: Source, module: str) -> Pair | None:
+    """What lies beside a module's pair in a state, if anything does."""
+    if not file.holds(module + RESIDUAL_A):
+        return None
+    b, a = (file.tensor(module + end).double() for end in (RESIDUAL_B, RESIDUAL_A))
     return Pair(b, a)
 
 
