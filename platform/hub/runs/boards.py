@@ -7,7 +7,7 @@ itself costs no more than its own queries.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -226,6 +226,26 @@ class Board:
     @cached_property
     def chart_of_loss(self) -> charts.Chart | None:
         return charts.training_loss(self.run.pk, self.places) or self._coming("1")
+
+    @cached_property
+    def aggregated(self) -> list[Round]:
+        """The latest rounds that have a result, the oldest first."""
+        known = (one for one in self._latest_rounds if one.relative_error is not None)  # type: ignore[attr-defined]
+        return list(known)[::-1]
+
+    @property
+    def last_aggregated(self) -> Round | None:
+        return self.aggregated[-1] if self.aggregated else None
+
+    @property
+    def chart_of_error(self) -> charts.Chart | None:
+        return charts.aggregation_error(self.aggregated)
+
+    @property
+    def ranks(self) -> Sequence[tuple[str, int]]:
+        """The components in use by module, in the newest version: the fullest first."""
+        found = self.last_aggregated.ranks if self.last_aggregated else {}  # type: ignore[attr-defined]
+        return sorted(found.items(), key=lambda one: (-one[1], one[0]))
 
     def _coming(self, label: str) -> charts.Chart | None:
         """While a run goes on, a chart is there before its first point: nothing jumps."""

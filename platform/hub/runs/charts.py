@@ -12,7 +12,7 @@ from hub.catalogue.measures import Measure
 from hub.catalogue.models import Evaluation
 from hub.catalogue.selectors import pooled
 from hub.federations.places import Place
-from hub.runs.models import TrainingPoint
+from hub.runs.models import Round, TrainingPoint
 
 Chart: TypeAlias = dict[str, Any]
 Places: TypeAlias = Mapping[UUID, Place]
@@ -144,3 +144,20 @@ def _cells(
 
 def _mean(values: Sequence[float] | None) -> float | None:
     return sum(values) / len(values) if values else None
+
+
+def aggregation_error(rounds: Sequence[Round]) -> Chart | None:
+    """Of each round: how far what was published is from the exact result, and what was cut away.
+
+    The rounds come with `relative_error` and `discarded_energy`, as `rounds_of` reads them.
+    """
+    if not rounds:
+        return None
+    names = {"relative_error": "Relative error", "discarded_energy": "Energy cut away"}
+    return {
+        "labels": [str(one.number) for one in rounds],
+        "series": [
+            {"name": words, "values": [getattr(one, name) for one in rounds], "hue": hue}
+            for hue, (name, words) in enumerate(names.items())
+        ],
+    }

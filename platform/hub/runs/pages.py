@@ -139,7 +139,8 @@ def _steer(
 @login_required
 def round_(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = person_of(request)
-    found = get_object_or_404(selectors.rounds_visible_to(user), pk=pk)
+    visible = selectors.rounds_visible_to(user).select_related("comparison")
+    found = get_object_or_404(visible, pk=pk)
     board = RoundBoard(found, user)
     return render(request, "runs/round.html", {"round": found, "board": board})
 

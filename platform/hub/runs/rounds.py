@@ -23,6 +23,7 @@ from hub.federations.places import Place, places_in
 from hub.runs.boards import Result
 from hub.runs.charts import Chart
 from hub.runs.doings import Doing, counted, doings, in_words, training_of, update_of
+from hub.runs.likeness import Likeness, likeness_in
 from hub.runs.models import Round, RoundState, Task, Update, UpdateState
 from hub.runs.quarantine import is_set_aside
 
@@ -177,6 +178,10 @@ class RoundBoard:
             "labels": [row.name for row in known],
             "series": [{"name": "Norm of the change", "values": norms, "hue": 0}],
         }
+
+    @cached_property
+    def likeness(self) -> Likeness | None:
+        return likeness_in(self.round, self.places)
 
     @cached_property
     def report(self) -> Mapping[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from federation.protocol import TaskType
@@ -96,12 +96,20 @@ def current_round(run_id: UUID) -> Round | None:
 
 
 def rounds_of(run: Run) -> QuerySet[Round]:
-    """A run's rounds with how many updates each has, of how many, for lists and charts."""
+    """A run's rounds for lists and charts: how many updates each has, and what its result lost.
+
+    Of a version's report, which grows with the square of the updates, only the figures are read.
+    """
     updates = Update.objects.filter(state=UpdateState.ACCEPTED, is_late=False)
     tasks = Task.objects.filter(type=TaskType.TRAIN)
-    return run.rounds.annotate(accepted=_counted(updates), expected=_counted(tasks)).select_related(
-        "version"
+    counted = run.rounds.annotate(
+        accepted=_counted(updates),
+        expected=_counted(tasks),
+        relative_error=F("version__report__relative_error"),
+        discarded_energy=F("version__report__discarded_energy"),
+        ranks=F("version__report__ranks"),
     )
+    return counted.select_related("version").defer("version__report", "version__plan")
 
 
 def _counted(rows: QuerySet[Task] | QuerySet[Update]) -> Coalesce:
