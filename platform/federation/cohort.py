@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import fsum, isfinite
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from federation.layout import (
     check_layout,
     everything,
     expected_shapes,
+    is_residual,
     lora_factor,
     modules_of,
     ranks_of,
@@ -111,8 +112,10 @@ def _start_of(
     own = files.enter_context(TensorFile(update.start))
     _check_start(own.layout)
     rank = max(ranks_of(base.layout), default=1)
+    tensors = {name: one for name, one in own.layout.tensors.items() if not is_residual(name)}
+    expected = expected_shapes(base.layout, rank, lambda name: not is_residual(name))
     try:
-        check_layout(own.layout, expected_shapes(base.layout, rank))
+        check_layout(replace(own.layout, tensors=tensors), expected)
     except LayoutRefused as error:
         raise AggregationRefused(error.code, f"an earlier start: {error.detail}") from error
     return own

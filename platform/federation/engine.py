@@ -36,7 +36,7 @@ from federation.method import Method
 from federation.reading import Module, members_of, parts_of, read_pair
 from federation.rules import Evidence, Weights
 from federation.stepping import server_step
-from federation.strategies import AggregationRefused
+from federation.strategies import AggregationRefused, ResidualStrategy
 from federation.strategies.base import error_of, ideal
 from federation.tensors import BLOCK_VALUES, TensorFile
 from federation.walk import Walk
@@ -171,7 +171,8 @@ def change_norm(
 def _check_ranks(cohort: Cohort, method: Method) -> None:
     """Averaged factors are averaged value by value, so all of them have one shape."""
     ranks = {method.rank, *ranks_of(cohort.start.layout)}
-    if method.strategy.averages_factors and modules_of(cohort.start.layout):
+    is_averaging = method.strategy.averages_factors or isinstance(method.strategy, ResidualStrategy)
+    if is_averaging and modules_of(cohort.start.layout):
         ranks |= {update.rank for update in cohort.updates}
         if len(ranks) > 1:
             raise AggregationRefused("unequal_ranks", f"ranks {sorted(ranks)} cannot be averaged")

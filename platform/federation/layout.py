@@ -24,6 +24,8 @@ MAX_NAME_CHARS = 256
 MAX_METADATA_BYTES = 64 << 10
 A_SUFFIX, B_SUFFIX = ".lora_A.weight", ".lora_B.weight"
 R_SUFFIX = ".lora_R.weight"  # what lies between a pair of fixed factors: B·R·A
+# A second pair of a module, beside the one that is trained.
+RESIDUAL_A, RESIDUAL_B = ".residual_A.weight", ".residual_B.weight"
 ITEM_BYTES = MappingProxyType({"F32": 4, "F16": 2, "BF16": 2})
 
 _FACTORS = MappingProxyType({"A": A_SUFFIX, "B": B_SUFFIX, "R": R_SUFFIX})
@@ -250,6 +252,17 @@ def lora_factor(name: str) -> str | None:
     return next((factor for factor, end in _FACTORS.items() if name.endswith(end)), None)
 
 
+def is_residual(name: str) -> bool:
+    """Whether a tensor belongs to a pair that is added to the model and never trained."""
+    return name.endswith((RESIDUAL_A, RESIDUAL_B))
+
+
+def residual_rank(layout: Layout) -> int:
+    """How many components the residuals of all modules have; 0 where there are none."""
+    tensors = layout.tensors.items()
+    return max((info.shape[0] for name, info in tensors if name.endswith(RESIDUAL_A)), default=0)
+
+
 def modules_of(layout: Layout) -> set[str]:
     """The names of the modules that have a LoRA factor."""
     return {
@@ -277,10 +290,11 @@ def expected_shapes(
 ) -> dict[str, tuple[str, Shape]]:
     """What an update trained from `start` at `rank` must hold: dtype and shape by name."""
     chosen = (tensor for tensor in start.tensors.values() if travels(tensor.name))
-    return {tensor.name: (tensor.dtype, _at_rank(tensor, rank)) for tensor in chosen}
+    return {tensor.name: (tensor.dtype, at_rank(tensor, rank)) for tensor in chosen}
 
 
-def _at_rank(tensor: TensorInfo, rank: int) -> Shape:
+def at_rank(tensor: TensorInfo, rank: int) -> Shape:
+    """The shape of a tensor, at another rank where it is a factor."""
     match lora_factor(tensor.name):
         case "A":
             return (rank, *tensor.shape[1:])

@@ -64,7 +64,9 @@ class Method:
         """What the plan asks for in a round of this number."""
         chosen = plan.aggregation
         return cls(
-            strategy=configured(chosen.strategy, energy=chosen.energy),
+            strategy=configured(
+                chosen.strategy, energy=chosen.energy, residual_rank=chosen.residual_rank
+            ),
             scale=plan.adapter.scale,
             rank=plan.adapter.rank,
             rule=chosen_of(rules, chosen.rule, liars=chosen.liars),

@@ -226,6 +226,8 @@ class Plan(Part):
                 f"{strategy} is about the factors of LoRA, and {adapter.type} has none: "
                 "choose fedavg, which averages the change"
             )
+        if self.aggregation.residual_rank is not None and not TERMS[strategy].has_residual:
+            yield f"{strategy} leaves no residual: empty its rank, or choose fedex"
         if isinstance(adapter, Lora) and adapter.dora and not TERMS[strategy].takes_dora:
             yield (
                 f"{strategy} has no place for the magnitudes of DoRA: choose plain LoRA, or "

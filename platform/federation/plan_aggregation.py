@@ -14,17 +14,18 @@ from federation.terms import TERMS
 class Aggregation(Part):
     """How the updates of a round become the next adapter."""
 
-    later = frozenset({"rule", "combination", "liars", "root", "normalise_steps"})
+    later = frozenset({"rule", "combination", "liars", "root", "normalise_steps", "residual_rank"})
 
     strategy: Annotated[
-        Literal["stack_svd", "fedavg", "ffa", "rolora", "fedsb"],
+        Literal["stack_svd", "fedavg", "ffa", "rolora", "fedex", "fedsb"],
         Field(
             title="Strategy",
             description="stack_svd: exact for any mix of ranks, for LoRA; fedavg: averages the "
             "weights that travel, needs equal ranks. For LoRA of equal ranks, too: ffa trains one "
             "factor of each pair, exact and half the bytes; rolora one of them in odd rounds, the "
-            "other in even ones, likewise; fedsb a small square matrix between two fixed factors, "
-            "exact and by far the fewest bytes.",
+            "other in even ones, likewise; fedex averages both factors and keeps what that misses "
+            "beside them, exact, with downloads that grow from round to round; fedsb a small "
+            "square matrix between two fixed factors, exact and by far the fewest bytes.",
         ),
     ] = "stack_svd"
     energy: Annotated[
@@ -96,6 +97,17 @@ class Aggregation(Part):
             "that those that take more do not pull the model their way.",
         ),
     ] = False
+
+    residual_rank: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=8192,
+            title="Most rank of the residual",
+            description="Of fedex: what does not fit is cut away, and the report says how much. "
+            "Empty: as much as it takes to be exact.",
+        ),
+    ] = None
 
     def travels(self, round_number: int) -> Chosen:
         """Which tensors an update of this round holds."""

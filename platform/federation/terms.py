@@ -11,28 +11,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from federation.layout import lora_factor
+from federation.layout import is_residual, lora_factor
 
 
 @dataclass(frozen=True, slots=True)
 class Travels:
-    """Whether a tensor of the state travels in a round; what is no LoRA factor always does."""
+    """Whether a tensor of the state travels in a round; residuals never do, heads always."""
 
     factors: str
 
     def __call__(self, name: str) -> bool:
         factor = lora_factor(name)
-        return factor is None or factor in self.factors
+        return factor in self.factors if factor else not is_residual(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """`rounds`: the factors that are trained and travel in rounds 1, 2, … and over again."""
+    """`rounds`: the factors that are trained and travel in rounds 1, 2, … and over again.
+
+    `has_residual`: beside each pair the state may hold a second one, which nobody trains.
+    """
 
     rounds: tuple[str, ...] = ("AB",)
     mixes_ranks: bool = False
     needs_lora: bool = True
     takes_dora: bool = True
+    has_residual: bool = False
 
     @property
     def has_middle(self) -> bool:
@@ -50,6 +54,7 @@ TERMS: Mapping[str, Terms] = MappingProxyType(
         "fedavg": Terms(needs_lora=False),
         "ffa": Terms(("B",)),
         "rolora": Terms(("B", "A")),
+        "fedex": Terms(takes_dora=False, has_residual=True),
         "fedsb": Terms(("R",), takes_dora=False),
     }
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from federation.cohort import Cohort
 from federation.cores import in_order
-from federation.layout import A_SUFFIX, B_SUFFIX, expected_shapes
+from federation.layout import expected_shapes, is_residual
 from federation.measuring import dense_rows
 from federation.method import Method
 from federation.reading import (
@@ -23,8 +23,10 @@ from federation.reading import (
     members_of,
     parts_of,
     read_pair,
+    read_residual,
     values_beside,
 )
+from federation.residuals import named_factors, room_of, shapes_of, with_residual
 from federation.rules import Weights
 from federation.stepping import Memory, ServerStep
 from federation.strategies import AggregationRefused, ChangeStrategy, Combined
@@ -67,11 +69,14 @@ class Walk:
         stale = (cohort.is_stale(one) for one in range(len(cohort.files)))
         fresh = [0.0 if is_stale else p for is_stale, p in zip(stale, self._products, strict=True)]
         self._left = 1.0 - sum(fresh)
+        self._room = room_of(cohort, method, self._products)
 
     def write(self, target: Path) -> str:
         """Write the next adapter; returns its SHA-256."""
-        expected = expected_shapes(self._cohort.start.layout, self._method.rank)
+        layout, rank = self._cohort.start.layout, self._method.rank
+        expected = expected_shapes(layout, rank, lambda name: not is_residual(name))
         shapes = {name: shape for name, (_, shape) in expected.items()}
+        shapes |= shapes_of(self._cohort, self._room)
         return stream_adapter(target, shapes, self._blocks())
 
     def _blocks(self) -> Iterator[tuple[str, Tensor]]:
@@ -164,11 +169,11 @@ class Walk:
                 combined, memory = self._step.dense(module, start, change, rank)
             else:
                 combined = strategy.approximate(start, change, rank)
-        pair = combined.pair
-        blocks = (
-            (module.name + A_SUFFIX, self._checked(module, pair.a)),
-            (module.name + B_SUFFIX, self._checked(module, pair.b)),
-        )
+        if combined.residual is not None:
+            before = read_residual(self._cohort.start, module.name)
+            combined = with_residual(combined, before, self._room)
+        named = named_factors(module.name, combined)
+        blocks = tuple((name, self._checked(module, factor)) for name, factor in named)
         return Done(module, blocks, combined, memory)
 
     def _dense(self, module: Module, size: tuple[int, int]) -> Tensor:

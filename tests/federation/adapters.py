@@ -33,11 +33,12 @@ def method(
     rank: int = 1,
     energy: float = 1.0,
     clip: float | None = None,
+    residual_rank: int | None = None,
     **parts: object,
 ) -> Method:
     """A method with the least to say."""
     return Method(
-        strategy=configured(strategy, energy=energy),
+        strategy=configured(strategy, energy=energy, residual_rank=residual_rank),
         scale=scale,
         rank=rank,
         clip=NormClip(clip),

@@ -12,10 +12,11 @@ from hypothesis import given
 from safetensors.torch import save_file
 
 from federation.engine import AggregationRefused, change_norm
-from federation.layout import check_layout, expected_shapes, read_layout
+from federation.layout import check_layout, expected_shapes, is_residual, read_layout
 from federation.pairs import Pair
 from federation.strategies import strategies
 from federation.tensors import BLOCK_VALUES, check_values, cut_rank, sha256_of
+from federation.terms import TERMS
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
 from tests.federation.reference import dense_change, distance
 from tests.strategies import Round, moved, normal, random_pair, regauged, rounds, seeded
@@ -127,7 +128,9 @@ def test_the_result_fits_the_next_round(workshop, name):
     filled(workshop, rank=4)
     workshop.aggregate(name, rank=4)
     layout = read_layout(workshop.target)
-    check_layout(layout, expected_shapes(read_layout(workshop.start), 4))
+    beside = {n: (one.dtype, one.shape) for n, one in layout.tensors.items() if is_residual(n)}
+    assert bool(beside) == TERMS[name].has_residual
+    check_layout(layout, expected_shapes(read_layout(workshop.start), 4) | beside)
     check_values(workshop.target, layout)
     assert sorted(layout.tensors) == list(layout.tensors)
     assert layout.metadata == {"format": "pt"}

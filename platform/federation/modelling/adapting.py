@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import Parameter
 
-from federation.layout import Chosen
+from federation.layout import Chosen, is_residual
 from federation.modelling.config import HEADS, adapter_config
 from federation.modelling.loading import Base, pad_token
 from federation.modelling.messages import ModellingRefused
 from federation.modelling.middles import file_name, give_middles
+from federation.modelling.residuals import lay_residuals, take_residuals_off
 from federation.plan import Ia3, Lora, Plan
 from federation.tensors import write_adapter
 from federation.terms import TERMS
@@ -84,14 +85,20 @@ def adapted(base: Base, plan: Plan, *, rank: int, file: Path | None = None) -> A
     peft keeps several adapters over one base; those of other ranks and plans stay unused.
     """
     about = adapter_config(plan, base_repo=base.folder, rank=rank, layers=base.layers)
-    has_middle = TERMS[plan.aggregation.strategy].has_middle
-    key = json.dumps([about, has_middle], sort_keys=True)
+    terms = TERMS[plan.aggregation.strategy]
+    key = json.dumps([about, terms.has_middle], sort_keys=True)
     name = "x" + sha256(key.encode()).hexdigest()[:16]
-    _use(base, name, get_peft_config({**about, "inference_mode": False}), has_middle=has_middle)
+    config = get_peft_config({**about, "inference_mode": False})
+    _use(base, name, config, has_middle=terms.has_middle)
     found = _parameters(base.peft, name)
     _refuse_untargeted(plan, found)
-    if file is not None:
-        _fill(found, file)
+    values = _values(file) if file else {}
+    take_residuals_off(base)
+    if terms.has_residual:
+        residuals = {key: values.pop(key) for key in list(values) if is_residual(key)}
+        lay_residuals(base, name, residuals)
+    if file:
+        _fill(found, values)
     return Adapted(base.peft, base.processor, base.device, found)
 
 
@@ -131,12 +138,16 @@ def _refuse_untargeted(plan: Plan, found: Mapping[str, Tensor]) -> None:
             raise ModellingRefused("targets_missing", f"the base has no linear layer {target!r}")
 
 
-@torch.no_grad()
-def _fill(parameters: Mapping[str, Tensor], file: Path) -> None:
+def _values(file: Path) -> dict[str, Tensor]:
     try:
-        values = load_file(file)
+        values: dict[str, Tensor] = load_file(file)
     except (OSError, SafetensorError) as error:
         raise ModellingRefused("adapter_mismatch", f"unreadable: {error}"[:300]) from error
+    return values
+
+
+@torch.no_grad()
+def _fill(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     if odd := sorted(parameters.keys() ^ values.keys()):
         raise ModellingRefused("adapter_mismatch", f"{odd[0]} is not in both model and file")
     for name, parameter in parameters.items():

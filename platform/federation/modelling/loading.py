@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +44,7 @@ class Base:
     device: torch.device
     layers: tuple[str, ...]
     peft: Any = None
+    beside: list[Any] = field(default_factory=list)  # hooks that add residuals to its layers
 
 
 def choose_device(name: str) -> torch.device:

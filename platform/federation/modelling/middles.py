@@ -16,17 +16,22 @@ from federation.modelling.messages import ModellingRefused
 
 def give_middles(model: Any, adapter: str) -> None:
     """Have R applied before B, in every layer of an adapter; what peft calls B becomes the two."""
-    for layer in model.modules():
-        if not isinstance(layer, LoraLayer) or adapter not in layer.lora_B:
-            continue
+    for layer in linear_layers(model, adapter).values():
         outer = layer.lora_B[adapter]
-        if not isinstance(outer, nn.Linear):
-            raise ModellingRefused(
-                "targets_unsuitable", "a matrix between the factors is for linear layers only"
-            )
         rank, weight = outer.in_features, outer.weight
         middle = nn.Linear(rank, rank, bias=False, device=weight.device, dtype=weight.dtype)
         layer.lora_B[adapter] = nn.Sequential(OrderedDict(middle=middle, outer=outer))
+
+
+def linear_layers(model: Any, adapter: str) -> dict[str, Any]:
+    """The layers that have this adapter, by name. Refused where one is not linear."""
+    named = ((name, one) for name, one in model.named_modules() if isinstance(one, LoraLayer))
+    found = {name: one for name, one in named if adapter in one.lora_A}
+    if any(not isinstance(one.lora_A[adapter], nn.Linear) for one in found.values()):
+        raise ModellingRefused(
+            "targets_unsuitable", "the plan's strategy works on linear layers only"
+        )
+    return found
 
 
 def file_name(name: str, adapter: str) -> str:

@@ -5,12 +5,13 @@ plain tensors are combined a combination's. It is a frozen dataclass whose field
 hyperparameters; a new one is one file and one import here.
 """
 
-from federation.strategies import fedavg, fedsb, ffa, rolora, stack_svd
+from federation.strategies import fedavg, fedex, fedsb, ffa, rolora, stack_svd
 from federation.strategies.base import (
     AggregationRefused,
     ChangeStrategy,
     Combined,
     Member,
+    ResidualStrategy,
     Strategy,
     configured,
     keeps_basis,
@@ -22,9 +23,11 @@ __all__ = [
     "ChangeStrategy",
     "Combined",
     "Member",
+    "ResidualStrategy",
     "Strategy",
     "configured",
     "fedavg",
+    "fedex",
     "fedsb",
     "ffa",
     "keeps_basis",

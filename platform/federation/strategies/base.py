@@ -36,7 +36,8 @@ class Combined:
 
     `rank` counts the components that do something. Squared Frobenius norms of b @ a, without the
     LoRA scale: `ideal_square` of the exact result, `error_square` of its difference to `pair`,
-    `discarded_square` of the singular values that were cut away on purpose.
+    `discarded_square` of the singular values that were cut away on purpose. `residual`: what the
+    pair has no room for and is not to be lost, at whatever rank it has.
     """
 
     pair: Pair
@@ -44,6 +45,12 @@ class Combined:
     ideal_square: float
     error_square: float
     discarded_square: float
+    residual: Pair | None = None
+
+    @property
+    def whole(self) -> Pair:
+        """What the module becomes: the pair, and the residual beside it."""
+        return beside(self.pair, self.residual) if self.residual else self.pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +98,20 @@ class ChangeStrategy(Strategy, Protocol):
         ...
 
 
+@runtime_checkable
+class ResidualStrategy(ChangeStrategy, Protocol):
+    """Keeps what the pair has no room for in a second pair, which grows from round to round.
+
+    `residual_rank`: the most components that it may have; none: as many as it takes.
+    """
+
+    residual_rank: int | None
+
+
 strategies: Registry[Callable[..., Strategy]] = Registry("strategy")
 
 
-def configured(name: str, **settings: float) -> Strategy:
+def configured(name: str, **settings: float | None) -> Strategy:
     """The strategy of this name with those of the settings that are fields of it."""
     kind = strategies[name]
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
