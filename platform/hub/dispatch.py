@@ -30,6 +30,7 @@ class Job(StrEnum):
     VALIDATE_UPDATE = "compute.validate_update"
     COMPARE_UPDATES = "compute.compare_updates"
     AGGREGATE_ROUND = "compute.aggregate_round"
+    RECOMPUTE_ROUND = "compute.recompute_round"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
     RECONCILE = "periodic.reconcile"

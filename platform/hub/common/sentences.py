@@ -67,6 +67,11 @@ PATTERNS: Mapping[str, str] = {
     "round.closed": "[Round {round}|A round] [{ending}|closed with {have} of {need}|closed]",
     "round.failed": "[Round {round}|A round] failed[ with {have} of {need}][: {reason}]",
     "round.nudged": "{actor} looked after [round {round}|the round][: {reason}]",
+    "recomputation.queued": "{actor} had [round {round}|a round] computed again[ with {method}]",
+    "recomputation.computed": "[Round {round}|A round] was computed again[ with {method}]"
+    "[: {outcome}]",
+    "recomputation.failed": "[Round {round}|A round] could not be computed again[ with {method}]"
+    "[: {reason}]",
     # tasks and updates
     "task.queued": "Work[ of round {round}] waits for [{organisation}|an organisation]",
     "task.queued from leased": "The work of {who}[ in round {round}] is offered again[: {reason}]",

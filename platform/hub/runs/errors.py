@@ -78,6 +78,11 @@ class RoundFrozen(DomainError):
     title = "The round is being aggregated; try again in a moment."
 
 
+class RoundOpen(DomainError):
+    code = "round_open"
+    title = "Only a closed round can be computed again."
+
+
 class StaleClaim(DomainError):
     code = "stale_claim"
     title = "Another worker has taken this over."

@@ -344,3 +344,52 @@ class Comparison(models.Model):
     def evidence(self) -> Evidence:
         """As the engine takes it; floats go through JSON unchanged."""
         return Evidence(tuple(self.digests), tuple(map(tuple, self.products)))
+
+
+class RecomputationState(models.TextChoices):
+    QUEUED = "queued", "queued"
+    COMPUTED = "computed", "computed"
+    FAILED = "failed", "failed"
+
+
+class Recomputation(Stateful):
+    """What a closed round's stored updates come to: by its own method, or by another one.
+
+    By its own, the digest is the version's or something is wrong. Nothing is published.
+    """
+
+    subject = "recomputation"
+    transitions: ClassVar[Transitions] = {
+        RecomputationState.QUEUED: {RecomputationState.COMPUTED, RecomputationState.FAILED},
+        RecomputationState.COMPUTED: {RecomputationState.QUEUED},
+        RecomputationState.FAILED: {RecomputationState.QUEUED},
+    }
+
+    state = models.CharField(
+        max_length=20, choices=RecomputationState, default=RecomputationState.QUEUED
+    )
+    round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="recomputations")
+    key = models.CharField(max_length=120)  # as people choose it, such as "fedavg krum"
+    method = models.JSONField()  # the plan's sections that make it
+    method_digest = models.CharField(max_length=64)
+    is_own = models.BooleanField()  # the round's own method: a replay
+    attempts = models.PositiveSmallIntegerField(default=0)
+    digest = models.CharField(max_length=64, blank=True)
+    size_bytes = models.BigIntegerField(null=True)  # what each site would download
+    report = models.JSONField(default=dict)
+    failure_code = models.CharField(max_length=64, blank=True)
+    failure_detail = models.CharField(max_length=500, blank=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            models.UniqueConstraint(fields=["round", "method_digest"], name="a_method_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.key
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        """Needs `round.run`."""
+        return self.round.event_scope()

@@ -15,7 +15,17 @@ from hub.common.models import Event
 from hub.federations.models import Participation, ParticipationState
 from hub.federations.selectors import federations_of
 from hub.organisations.models import Agent
-from hub.runs.models import Round, RoundState, Run, Task, TaskState, Update, UpdateState
+from hub.runs.methods import Variation, variations
+from hub.runs.models import (
+    Recomputation,
+    Round,
+    RoundState,
+    Run,
+    Task,
+    TaskState,
+    Update,
+    UpdateState,
+)
 
 ACTIVE_ROUNDS = (
     RoundState.OPEN,
@@ -116,6 +126,24 @@ def _counted(rows: QuerySet[Task] | QuerySet[Update]) -> Coalesce:
     """How many of the rows belong to a round; counted apart, since joins would multiply."""
     of_round = rows.filter(round=OuterRef("pk")).order_by().values("round")
     return Coalesce(Subquery(of_round.annotate(count=Count("pk")).values("count")), 0)
+
+
+def methods_for(frozen: Round) -> dict[str, Variation]:
+    """By key, what a frozen round's updates can be aggregated with; its own method first."""
+    counted = [entry["update"] for entry in frozen.frozen]
+    ranks = set(Update.objects.filter(pk__in=counted).values_list("rank", flat=True))
+    return variations(
+        frozen.run.typed_plan,
+        round_number=frozen.number,
+        updates=len(counted),
+        is_mixed=len(ranks) > 1,
+    )
+
+
+def recomputations_visible_to(user: User) -> QuerySet[Recomputation]:
+    return Recomputation.objects.filter(
+        round__run__federation__in=federations_of(user)
+    ).select_related("round__run", "round__version")
 
 
 def trainers_of(run: Run) -> QuerySet[Participation]:

@@ -21,6 +21,13 @@ from hub.runs.services.lifecycle import (
     run_prepared,
     start_run,
 )
+from hub.runs.services.recomputing import (
+    begin_recomputation,
+    fail_recomputation,
+    recompute_round,
+    record_recomputation,
+    replay_round,
+)
 from hub.runs.services.reconciler import reconcile
 from hub.runs.services.rounds import (
     advance_run,
@@ -39,12 +46,14 @@ from hub.runs.services.updates import (
 __all__ = [
     "Claim",
     "advance_run",
+    "begin_recomputation",
     "begin_update_upload",
     "cancel_run",
     "claim_aggregation",
     "claim_comparison",
     "create_run",
     "expire_leases",
+    "fail_recomputation",
     "fail_run",
     "fail_task",
     "give_up",
@@ -53,12 +62,15 @@ __all__ = [
     "lease_task",
     "pause_run",
     "publish_round",
+    "recompute_round",
     "reconcile",
     "record_comparison",
+    "record_recomputation",
     "record_verdict",
     "release_task",
     "remembered",
     "renew_claim",
+    "replay_round",
     "resume_run",
     "retire_agent",
     "run_prepared",

@@ -53,6 +53,11 @@ def take_hold(current: Round, updates: Sequence[Update]) -> Claim | None:
     current.attempts += 1
     current.claimed_until = now + timedelta(seconds=settings.CLAIM_SECONDS)
     current.save(update_fields=["fence", "attempts", "claimed_until"])
+    return claim_of(current, updates)
+
+
+def claim_of(current: Round, updates: Sequence[Update]) -> Claim:
+    """What a worker needs of a round to compute with these of its updates."""
     return Claim(
         round_id=current.pk,
         round_number=current.number,

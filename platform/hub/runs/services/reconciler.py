@@ -16,7 +16,17 @@ from django.db.models import Exists, OuterRef, Q
 from federation.protocol import TaskType
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
-from hub.runs.models import Round, RoundState, Run, RunState, Task, Update, UpdateState
+from hub.runs.models import (
+    Recomputation,
+    RecomputationState,
+    Round,
+    RoundState,
+    Run,
+    RunState,
+    Task,
+    Update,
+    UpdateState,
+)
 from hub.runs.selectors import OPEN_TASKS
 from hub.runs.services.leases import expire_leases
 from hub.runs.services.locks import database_now
@@ -39,6 +49,7 @@ def reconcile() -> int:
             *_ask(Job.VALIDATE_UPDATE, _unjudged(now), now),
             *_ask(Job.AGGREGATE_ROUND, _unclaimed(now), now),
             *_ask(Job.ADVANCE_RUN, _stalled(now), now),
+            *_ask(Job.RECOMPUTE_ROUND, _unrecomputed(now), now),
         ]
     if asked:
         logger.info("asked again", extra={"jobs": len(asked)})
@@ -110,6 +121,15 @@ def _stalled(now: datetime) -> list[str]:
     overdue = Q(state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now)
     rounds = Round.objects.filter(trained | evaluated | overdue, run__state=RunState.RUNNING)
     return _ids(rounds.values_list("run_id", flat=True)[:BATCH])
+
+
+def _unrecomputed(now: datetime) -> list[str]:
+    """Nothing waits for these, and a worker may be busy with one for long."""
+    long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
+    queued = Recomputation.objects.filter(
+        state=RecomputationState.QUEUED, state_changed_at__lt=long_ago
+    )
+    return _ids(queued.values_list("pk", flat=True)[:BATCH])
 
 
 def _ids(values: object) -> list[str]:

@@ -207,12 +207,17 @@ def claim_aggregation(*, round_id: UUID) -> Claim | None:
     current = lock_round(round_id)
     if current.state != RoundState.AGGREGATING:
         return None
+    claim = take_hold(current, counted_updates(current))
+    return claim and replace(claim, optimiser_state=remembered(current))
+
+
+def counted_updates(current: Round) -> list[Update]:
+    """The updates of a frozen round in the order of their digests."""
     ids = [entry["update"] for entry in current.frozen]
     updates = Update.objects.filter(pk__in=ids).select_related(
         "participation__organisation", "round", "counted_in"
     )
-    claim = take_hold(current, sorted(updates, key=lambda u: u.artifact_id))
-    return claim and replace(claim, optimiser_state=remembered(current))
+    return sorted(updates, key=lambda update: update.artifact_id)
 
 
 def remembered(current: Round) -> str | None:
