@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from federation.plan import Aggregation, Evaluation, Lora, Plan
 from federation.protocol import TaskOffer
 from federation.terms import TERMS
 from hub.catalogue.artifacts import adopt_file
+from hub.catalogue.models import ModelVersion
 from hub.catalogue.storage import store
 from hub.runs import services
 from hub.runs.errors import PlanRefused, UpdateRefused
 from hub.runs.models import Run
+from jobs.preparation import starting_adapter
 from tests.hub.runs.world import HEAD, A, B, Site, World, adapter_file, plan_of
 
 
@@ -123,3 +126,49 @@ def test_fedsb_keeps_its_state_and_publishes_plain_lora(world: World) -> None:
     assert set(published) == {A, B, HEAD}
     torch.testing.assert_close(published[B] @ published[A], held[B] @ held[middle] @ held[A])
     assert held[middle].any()
+
+
+def fedex_version(world: World) -> ModelVersion:
+    """What one round of fedex with three sites ends with."""
+    run = world.start_run(turning("fedex"))
+    for number, site in enumerate(world.sites):
+        path = adapter_file(world.folder, 40 + number)
+        submit(world, site, world.lease(site), path)
+    world.aggregate(run)
+    services.cancel_run(user=world.lead, run_id=run.pk, reason="enough")
+    return run.rounds.get(number=1).version
+
+
+def test_fedex_publishes_one_pair_of_a_larger_rank(world: World) -> None:
+    version = fedex_version(world)
+    held = load_file(store().local_path(version.adapter_id))
+    files = {file.path: file.artifact_id for file in version.files.all()}
+    published = load_file(store().local_path(files["adapter_model.safetensors"]))
+    config = json.loads(store().local_path(files["adapter_config.json"]).read_text())
+    module = A.removesuffix(".lora_A.weight")
+    a, b = (held[f"{module}.residual_{factor}.weight"] for factor in "AB")
+    assert published[A].shape == (6, 4)  # 2, and (3 - 1) * 2 as far as the module has room: 4
+    torch.testing.assert_close(published[B] @ published[A], held[B] @ held[A] + b @ a)
+    assert (config["r"], config["lora_alpha"]) == (6, 12.0)
+
+
+def test_a_run_goes_on_from_what_its_strategy_can_use(world: World) -> None:
+    version = fedex_version(world)
+    published = version.files.get(path="adapter_model.safetensors").artifact
+    cases = {("fedex", 2): version.adapter, ("stack_svd", 6): published, ("ffa", 6): published}
+    for (strategy, rank), expected in cases.items():
+        assert starting_adapter(draft(world, version, turning(strategy, rank))) == expected
+    with pytest.raises(ValueError, match="is of rank 6, and the plan of rank 2"):
+        starting_adapter(draft(world, version, turning("stack_svd", 2)))
+    with pytest.raises(ValueError, match="fedsb needs factors that stay as they are"):
+        starting_adapter(draft(world, version, turning("fedsb")))
+
+
+def draft(world: World, version: ModelVersion, plan: Plan) -> Run:
+    return services.create_run(
+        user=world.lead,
+        federation_id=world.federation.pk,
+        name="Going on",
+        plan=plan,
+        parent_version_id=version.pk,
+    )
