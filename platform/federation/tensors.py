@@ -100,27 +100,31 @@ def write_adapter(path: Path, tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def stream_adapter(
-    path: Path, shapes: Mapping[str, Shape], blocks: Iterable[tuple[str, Tensor]]
+    path: Path,
+    shapes: Mapping[str, Shape],
+    blocks: Iterable[tuple[str, Tensor]],
+    about: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Write an adapter file whose tensors come in blocks; returns its SHA-256.
 
     Blocks come sorted by name, and within a tensor in the order of its values. The bytes are those
-    that the safetensors library writes with {"format": "pt"}. ValueError where the blocks do not
-    fill `shapes`. Syncing and renaming are the caller's.
+    that the safetensors library writes with {"format": "pt"} and what else the metadata are to say
+    `about` the file. ValueError where the blocks do not fill `shapes`. Syncing and renaming are the
+    caller's.
     """
     digest = hashlib.sha256()
     with path.open("wb") as file:
-        for data in _file_bytes(shapes, blocks):
+        for data in _file_bytes(shapes, blocks, {"format": "pt", **about}):
             digest.update(data)
             file.write(data)
     return digest.hexdigest()
 
 
 def _file_bytes(
-    shapes: Mapping[str, Shape], blocks: Iterable[tuple[str, Tensor]]
+    shapes: Mapping[str, Shape], blocks: Iterable[tuple[str, Tensor]], metadata: Mapping[str, str]
 ) -> Iterator[bytes | memoryview]:
     ordered = {name: ("F32", shapes[name]) for name in sorted(shapes)}
-    yield header_of(ordered, {"format": "pt"})
+    yield header_of(ordered, metadata)
     left = {name: prod(shapes[name]) for name in sorted(shapes)}
     for name, block in blocks:
         if name != next(iter(left), None) or block.numel() > left[name]:
