@@ -30,7 +30,14 @@ from pathlib import Path
 from federation.cohort import Cohort, WeightedUpdate, open_cohort
 from federation.cores import in_order
 from federation.judging import weights_of
-from federation.layout import Chosen, everything, modules_of, ranks_of
+from federation.layout import (
+    Chosen,
+    everything,
+    lora_factor,
+    modules_of,
+    ranks_of,
+    residual_rank,
+)
 from federation.measuring import measure
 from federation.method import Method
 from federation.reading import Module, members_of, parts_of, read_pair
@@ -107,6 +114,7 @@ def aggregate(
     began = time.perf_counter()
     with ExitStack() as files:
         cohort = open_cohort(files, start, updates, method.travels)
+        _check_form(cohort, method)
         _check_ranks(cohort, method)
         _check_count(cohort, method)
         evidence = _evidence(cohort, method, evidence)
@@ -166,6 +174,16 @@ def change_norm(
     """
     one = WeightedUpdate(update, 1.0, rank, "the update", codec)
     return evidence_of(start=start, updates=[one], scale=scale, travels=travels).norm(0)
+
+
+def _check_form(cohort: Cohort, method: Method) -> None:
+    """A state that holds more than plain LoRA is for strategies that know what to do with it."""
+    layout, strategy = cohort.start.layout, method.strategy
+    if residual_rank(layout) and not isinstance(strategy, ResidualStrategy):
+        raise AggregationRefused("unsupported_adapter", "only fedex goes on from residuals")
+    has_middle = any(lora_factor(name) == "R" for name in layout.tensors)
+    if has_middle and not strategy.averages_factors:
+        raise AggregationRefused("unsupported_adapter", "only fedsb trains between the factors")
 
 
 def _check_ranks(cohort: Cohort, method: Method) -> None:

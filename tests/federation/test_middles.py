@@ -155,3 +155,11 @@ def test_a_middle_is_square_at_the_rank_of_the_update(tmp_path):
     write_adapter(tmp_path / "start", fixed(1).items())
     shapes = expected_shapes(read_layout(tmp_path / "start"), 3)
     assert (shapes[A][1], shapes[B][1], shapes[R][1]) == ((3, 20), (30, 3), (3, 3))
+
+
+@pytest.mark.parametrize("name", ["stack_svd", "fedex"])
+def test_strategies_of_changes_have_no_use_for_a_middle(make_workshop, name):
+    workshop = make_workshop()
+    filled(workshop, 9)
+    with pytest.raises(ValueError, match="unsupported_adapter"):
+        workshop.aggregate(name, rank=4, travels=TRAVELS)

@@ -223,3 +223,14 @@ def test_a_plan_bounds_the_residual():
     asked = {"task": {"type": "causal_lm"}, "adapter": {"type": "lora", "dora": True}}
     with pytest.raises(ValueError, match="fedex has no place for the magnitudes of DoRA"):
         Plan.model_validate(asked | {"aggregation": {"strategy": "fedex"}})
+
+
+@pytest.mark.parametrize("name", ["fedavg", "stack_svd"])
+def test_what_knows_no_residual_does_not_drop_it(make_workshop, name):
+    workshop, generator = make_workshop(), seeded(11)
+    pair = random_pair(generator, 12, 9, 2)
+    residual = {R_A: normal(generator, 5, 9), R_B: normal(generator, 12, 5)}
+    workshop.begin(adapter(pair) | residual)
+    workshop.add(adapter(moved(generator, pair)), rank=2)
+    with pytest.raises(AggregationRefused, match="unsupported_adapter"):
+        workshop.aggregate(name, rank=2, travels=TRAVELS)

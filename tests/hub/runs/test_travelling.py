@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from federation.layout import lora_factor
+from federation.layout import lora_factor, read_layout
 from federation.plan import Aggregation, Evaluation, Lora, Plan
 from federation.protocol import TaskOffer
+from federation.stacked import masked, shares_of
 from federation.terms import TERMS
 from hub.catalogue.artifacts import adopt_file
 from hub.catalogue.models import ModelVersion
@@ -20,6 +21,7 @@ from hub.runs import services
 from hub.runs.errors import PlanRefused, UpdateRefused
 from hub.runs.models import Run
 from jobs.preparation import starting_adapter
+from jobs.stacking import stack_round
 from tests.hub.runs.world import HEAD, A, B, Site, World, adapter_file, plan_of
 
 
@@ -172,3 +174,37 @@ def draft(world: World, version: ModelVersion, plan: Plan) -> Run:
         plan=plan,
         parent_version_id=version.pk,
     )
+
+
+@pytest.mark.parametrize("strategy", sorted(TERMS.keys() - {"fedavg", "fedsb"}))
+def test_a_closed_round_can_be_taken_apart(world: World, strategy: str) -> None:
+    """All of it is the exact change; what one organisation did is in its components alone."""
+    run = world.start_run(turning(strategy))
+    travels = run.typed_plan.aggregation.travels(1)
+    for number, site in enumerate(world.sites):
+        offer = world.lease(site)
+        whole = load_file(adapter_file(world.folder, 60 + number))
+        path = world.folder / f"sent-{strategy}-{number}"
+        save_file({n: t for n, t in whole.items() if travels(n)}, path, metadata={"format": "pt"})
+        submit(world, site, offer, path)
+    world.aggregate(run)
+    current = run.rounds.select_related("run", "version").get(number=1)
+    stacked = world.folder / "stacked"
+    digest = stack_round(current, stacked)
+    assert digest == stack_round(current, stacked)
+    shares = shares_of(read_layout(stacked))
+    assert {share.digest for share in shares} == set(current.version.report["weights"])
+    masked(stacked, {share.digest for share in shares}, world.folder / "all")
+    everything = load_file(world.folder / "all")
+    held = load_file(store().local_path(current.version.adapter_id))
+    torch.testing.assert_close(everything[HEAD], held[HEAD])
+    files = {file.path: file.artifact_id for file in current.version.files.all()}
+    published = load_file(store().local_path(files["adapter_model.safetensors"]))
+    if current.version.report["relative_error"] < 1e-6:
+        torch.testing.assert_close(everything[B] @ everything[A], published[B] @ published[A])
+
+
+def test_a_round_without_a_result_cannot_be_taken_apart(world: World) -> None:
+    run = world.start_run(turning())
+    with pytest.raises(ValueError, match="round 1 has no result"):
+        stack_round(run.rounds.get(), world.folder / "stacked")
