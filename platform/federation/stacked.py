@@ -134,7 +134,8 @@ class _Stack:
         return found
 
     def shapes(self) -> dict[str, Shape]:
-        found, rank = {}, self.shares[-1].last
+        found: dict[str, Shape] = {}
+        rank = self.shares[-1].last
         tensors = self._cohort.start.layout.tensors
         for module in modules_of(self._cohort.start.layout):
             a, b = module + A_SUFFIX, module + B_SUFFIX
