@@ -58,10 +58,17 @@ class Workshop:
     def begin(self, tensors: Mapping[str, Tensor]) -> None:
         write_adapter(self.start, tensors.items())
 
-    def add(self, tensors: Mapping[str, Tensor], *, weight: float = 1.0, rank: int = 1) -> str:
+    def add(
+        self,
+        tensors: Mapping[str, Tensor],
+        *,
+        weight: float = 1.0,
+        rank: int = 1,
+        is_root: bool = False,
+    ) -> str:
         path = self.folder / f"update-{len(self.updates)}.safetensors"
         digest = write_adapter(path, tensors.items())
-        self.updates.append(WeightedUpdate(path, weight, rank, digest))
+        self.updates.append(WeightedUpdate(path, weight, rank, digest, is_root=is_root))
         return digest
 
     def aggregate(self, strategy: str = "stack_svd", **changed: object) -> AggregationReport:

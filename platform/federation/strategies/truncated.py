@@ -38,8 +38,8 @@ def _range(matrix: Tensor, width: int) -> Tensor:
     """Orthonormal columns that span nearly what the leading left singular vectors span."""
     generator = torch.Generator().manual_seed(_SEED)
     drawn = torch.randn(matrix.shape[1], width, generator=generator, dtype=matrix.dtype)
-    basis, _ = torch.linalg.qr(matrix @ drawn)
+    basis: Tensor = torch.linalg.qr(matrix @ drawn).Q
     for _ in range(POWERS):
-        basis, _ = torch.linalg.qr(matrix.T @ basis)
-        basis, _ = torch.linalg.qr(matrix @ basis)
+        basis = torch.linalg.qr(matrix.T @ basis).Q
+        basis = torch.linalg.qr(matrix @ basis).Q
     return basis

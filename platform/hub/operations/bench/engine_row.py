@@ -39,7 +39,7 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
     plan = Plan.model_validate(
         {
             "task": {"type": "causal_lm"},
-            "adapter": {"rank": rank, "alpha": rank},
+            "adapter": {"rank": rank, "alpha": rank} if asked["ranks"] else {"type": "full"},
             "rounds": {"quorum": asked["count"]},
             "aggregation": asked["aggregation"],
         }
