@@ -25,7 +25,8 @@ from hub.runs.boards import Board
 from hub.runs.forms import RunFilter, RunForm, VerdictForm
 from hub.runs.listings import listed, runs_in_view
 from hub.runs.live import EVERYTHING
-from hub.runs.models import Run
+from hub.runs.models import Round, RoundState, Run
+from hub.runs.recomputed import MethodsBoard
 from hub.runs.rounds import RoundBoard
 
 RUNS_SHOWN = 25
@@ -140,9 +141,52 @@ def _steer(
 def round_(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = person_of(request)
     visible = selectors.rounds_visible_to(user).select_related("comparison")
-    found = get_object_or_404(visible, pk=pk)
+    found = get_object_or_404(selectors.with_replay(visible), pk=pk)
     board = RoundBoard(found, user)
     return render(request, "runs/round.html", {"round": found, "board": board})
+
+
+@require_POST
+@login_required
+def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Have the round computed again from its stored updates."""
+    user = person_of(request)
+    found = get_object_or_404(selectors.rounds_visible_to(user), pk=pk)
+    with told(request):
+        services.replay_round(user=user, round_id=found.pk)
+        messages.success(request, f"Round {found.number} is being computed again.")
+    return redirect("runs:round", found.pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def methods(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """What a closed round's updates come to under other methods."""
+    user = person_of(request)
+    found = _closed_round(user, pk)
+    if request.method == "POST":
+        keys = request.POST.getlist("method")
+        if not keys:
+            messages.error(request, "Choose a method first.")
+        with told(request):
+            services.recompute_round(user=user, round_id=found.pk, keys=keys)
+        return redirect("runs:methods", found.pk)
+    return render(request, "runs/methods.html", {"round": found, "board": MethodsBoard(found)})
+
+
+@require_safe
+def methods_results(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The results again, by themselves."""
+    if not request.user.is_authenticated:
+        return HttpResponse(status=401, headers={"HX-Refresh": "true"})
+    found = _closed_round(person_of(request), pk)
+    context = {"round": found, "board": MethodsBoard(found)}
+    return render(request, "runs/methods.html#results", context)
+
+
+def _closed_round(user: User, pk: UUID) -> Round:
+    closed = selectors.rounds_visible_to(user).filter(state=RoundState.CLOSED)
+    return get_object_or_404(closed, pk=pk)
 
 
 @require_POST

@@ -146,6 +146,16 @@ def recomputations_visible_to(user: User) -> QuerySet[Recomputation]:
     ).select_related("round__run", "round__version")
 
 
+def with_replay(rounds: QuerySet[Round]) -> QuerySet[Round]:
+    """Rounds with how their last replay ended, if there was one."""
+    replay = Recomputation.objects.filter(round=OuterRef("pk"), is_own=True)
+    return rounds.annotate(
+        replay_state=Subquery(replay.values("state")[:1]),
+        replay_digest=Subquery(replay.values("digest")[:1]),
+        replayed_at=Subquery(replay.values("ended_at")[:1]),
+    )
+
+
 def trainers_of(run: Run) -> QuerySet[Participation]:
     return Participation.objects.filter(pk__in=run.trainers).select_related("organisation")
 

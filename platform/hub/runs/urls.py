@@ -17,5 +17,8 @@ urlpatterns = [
     path("runs/<uuid:pk>/resume", pages.resume, name="resume"),
     path("runs/<uuid:pk>/cancel", pages.cancel, name="cancel"),
     path("rounds/<uuid:pk>", pages.round_, name="round"),
+    path("rounds/<uuid:pk>/replay", pages.replay, name="replay"),
+    path("rounds/<uuid:pk>/methods", pages.methods, name="methods"),
+    path("rounds/<uuid:pk>/methods/results", pages.methods_results, name="methods_results"),
     path("updates/<uuid:pk>/judge", pages.judge, name="judge"),
 ]

@@ -16,6 +16,7 @@ _SECTIONS = {
     "base models": "What federations start from.",
     "runs": "From a plan to a version, in rounds.",
     "rounds": "One cycle: tasks, updates, a version.",
+    "recomputations": "What closed rounds come to when they are computed again.",
     "tasks": "What an agent was asked to do.",
     "updates": "What came back, and the verdict on it.",
     "versions": "What federations have trained.",

@@ -59,6 +59,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "released": ("positive", "seal"),
     "retired": ("neutral", "archive"),
     "complete": ("positive", "check"),
+    "computed": ("positive", "check"),
     # agents and their enrolment codes
     "enrolled": ("waiting", "clock"),
     "online": ("positive", "agent"),

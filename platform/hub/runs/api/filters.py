@@ -3,7 +3,7 @@ from __future__ import annotations
 from django_filters import rest_framework as filters
 
 from hub.common.models import Event
-from hub.runs.models import Round, Run, Task, Update
+from hub.runs.models import Recomputation, Round, Run, Task, Update
 
 
 class RunFilter(filters.FilterSet):  # type: ignore[misc]
@@ -32,6 +32,14 @@ class UpdateFilter(filters.FilterSet):  # type: ignore[misc]
     class Meta:
         model = Update
         fields = ("round", "participation", "state")
+
+
+class RecomputationFilter(filters.FilterSet):  # type: ignore[misc]
+    run = filters.UUIDFilter(field_name="round__run")
+
+    class Meta:
+        model = Recomputation
+        fields = ("round", "state", "is_own")
 
 
 class EventFilter(filters.FilterSet):  # type: ignore[misc]

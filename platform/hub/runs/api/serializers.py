@@ -15,7 +15,17 @@ from hub.common.api.serializers import In, TextField
 from hub.common.models import Event
 from hub.common.sentences import sentence
 from hub.runs.errors import PlanRefused
-from hub.runs.models import Purpose, Round, Run, Task, Update
+from hub.runs.methods import Variation
+from hub.runs.models import (
+    Comparison,
+    Purpose,
+    Recomputation,
+    RecomputationState,
+    Round,
+    Run,
+    Task,
+    Update,
+)
 from hub.runs.planforms import readable
 
 PARTS_OF_A_KIND = {name for name, part in Plan.model_fields.items() if part.discriminator}
@@ -177,6 +187,70 @@ class UpdateOut(serializers.ModelSerializer[Update]):
             "norm",
             "created_at",
         )
+
+
+class MethodsIn(In):
+    methods = serializers.ListField(
+        child=TextField(max_length=120),
+        min_length=1,
+        max_length=100,
+        help_text="Keys that /rounds/{id}/methods lists.",
+    )
+
+
+class MethodOut(serializers.Serializer[Variation]):
+    key = serializers.CharField()
+    is_own = serializers.BooleanField(help_text="The method that the round was aggregated with.")
+
+
+class MethodsOut(serializers.Serializer[Any]):
+    methods = MethodOut(many=True)
+
+
+class ComparisonOut(serializers.Serializer[Comparison]):
+    digests = serializers.ListField(child=serializers.CharField())
+    norms = serializers.ListField(child=serializers.FloatField(), source="evidence.norms")
+    cosines = serializers.ListField(
+        child=serializers.ListField(child=serializers.FloatField()),
+        source="evidence.cosines",
+        help_text="Between each two changes of the model, in the order of the digests.",
+    )
+    at = serializers.DateTimeField()
+
+
+class RecomputationOut(serializers.ModelSerializer[Recomputation]):
+    is_reproduced = serializers.SerializerMethodField(
+        help_text="Of a replay that is done: whether the published bytes came out again."
+    )
+
+    class Meta:
+        model = Recomputation
+        fields = (
+            "id",
+            "round",
+            "key",
+            "method",
+            "is_own",
+            "state",
+            "digest",
+            "is_reproduced",
+            "size_bytes",
+            "report",
+            "failure_code",
+            "failure_detail",
+            "created_at",
+            "ended_at",
+        )
+
+    def get_is_reproduced(self, row: Recomputation) -> bool | None:
+        version = row.round.version
+        if not row.is_own or row.state != RecomputationState.COMPUTED or version is None:
+            return None
+        return row.digest == version.adapter_id
+
+
+class RecomputationsOut(serializers.Serializer[Any]):
+    recomputations = RecomputationOut(many=True)
 
 
 class EventOut(serializers.ModelSerializer[Event]):

@@ -8,6 +8,7 @@ from hub.runs.api import agent, views
 router = SimpleRouter(trailing_slash=False)
 router.register("runs", views.RunViewSet, basename="run")
 router.register("rounds", views.RoundViewSet, basename="round")
+router.register("recomputations", views.RecomputationViewSet, basename="recomputation")
 router.register("tasks", views.TaskViewSet, basename="task")
 router.register("updates", views.UpdateViewSet, basename="update")
 router.register("events", views.EventViewSet, basename="event")

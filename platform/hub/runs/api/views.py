@@ -13,10 +13,11 @@ from rest_framework.response import Response
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet
+from hub.common.errors import NotFound
 from hub.common.models import Event
 from hub.runs import selectors, services
 from hub.runs.api import filters, serializers
-from hub.runs.models import Round, Run, Task, Update
+from hub.runs.models import Recomputation, Round, Run, Task, Update
 
 TWO_ROUNDS = OpenApiExample(
     "Two rounds",
@@ -106,7 +107,57 @@ class RoundViewSet(ApiViewSet[Round]):
     ordering = ("-created_at",)
 
     def get_queryset(self) -> QuerySet[Round]:
-        return selectors.rounds_visible_to(self.person)
+        return selectors.rounds_visible_to(self.person).select_related("comparison")
+
+    @extend_schema(responses=serializers.ComparisonOut)
+    @action(detail=True, methods=["get"])
+    def comparison(self, request: Request, pk: str) -> Response:
+        """How the updates stand to each other: norms and cosines, once all are in."""
+        found = getattr(self.get_object(), "comparison", None)
+        if found is None:
+            raise NotFound("the updates of this round have not been compared")
+        return Response(serializers.ComparisonOut(found).data)
+
+    @extend_schema(responses=serializers.MethodsOut)
+    @action(detail=True, methods=["get"])
+    def methods(self, request: Request, pk: str) -> Response:
+        """What the round's updates can be aggregated with; its own method first."""
+        found = {"methods": list(selectors.methods_for(self.get_object()).values())}
+        return Response(serializers.MethodsOut(found).data)
+
+    @extend_schema(request=serializers.MethodsIn, responses={202: serializers.RecomputationsOut})
+    @action(detail=True, methods=["post"])
+    def recompute(self, request: Request, pk: str) -> Response:
+        """Have the round computed with other methods, in the background; nothing is published.
+
+        What has been computed before is not computed again.
+        """
+        rows = services.recompute_round(
+            user=self.person,
+            round_id=self.get_object().pk,
+            keys=self.validated(serializers.MethodsIn)["methods"],
+        )
+        found = {"recomputations": rows}
+        return Response(serializers.RecomputationsOut(found).data, status=202)
+
+    @extend_schema(request=None, responses={202: serializers.RecomputationOut})
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: str) -> Response:
+        """Have a closed round computed again by its own method, and its digest compared."""
+        row = services.replay_round(user=self.person, round_id=self.get_object().pk)
+        return Response(serializers.RecomputationOut(row).data, status=202)
+
+
+class RecomputationViewSet(ApiViewSet[Recomputation]):
+    """What closed rounds came to when they were computed again: replays, and other methods."""
+
+    permission_classes = (IsPerson,)
+    serializer_class = serializers.RecomputationOut
+    filterset_class = filters.RecomputationFilter
+    ordering = ("-created_at",)
+
+    def get_queryset(self) -> QuerySet[Recomputation]:
+        return selectors.recomputations_visible_to(self.person)
 
 
 class TaskViewSet(ApiViewSet[Task]):
