@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from math import hypot, isfinite, prod
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -136,23 +136,6 @@ def _file_bytes(
         yield values.numpy().data.cast("B")
     if left:
         raise ValueError(f"values are missing for {', '.join(left)}")
-
-
-def check_values(path: Path, layout: Layout) -> float:
-    """Read every value of a file once; returns the norm of all of them together.
-
-    NaN and infinity of every dtype, signalling or not, turn the sum of squares into NaN or
-    infinity, and squares of finite fp32 values cannot overflow float64: one fast pass answers
-    both questions. Raises LayoutRefused("non_finite") with the tensor's name.
-    """
-    norm = 0.0
-    with TensorFile(path, layout) as file:
-        for info in layout.tensors.values():
-            for first, last in blocks_of(prod(info.shape)):
-                norm = hypot(norm, norm_of(file.values(info.name, first, last)))
-            if not isfinite(norm):
-                raise LayoutRefused("non_finite", f"{info.name} holds NaN or infinity")
-    return norm
 
 
 def norm_of(block: Tensor) -> float:

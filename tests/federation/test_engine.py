@@ -9,13 +9,13 @@ from statistics import median
 import pytest
 import torch
 from hypothesis import given
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from federation.engine import AggregationRefused, change_norm
 from federation.layout import check_layout, expected_shapes, is_residual, read_layout
 from federation.pairs import Pair
 from federation.strategies import strategies
-from federation.tensors import BLOCK_VALUES, check_values, cut_rank, sha256_of
+from federation.tensors import BLOCK_VALUES, cut_rank, sha256_of
 from federation.terms import TERMS
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
 from tests.federation.reference import dense_change, distance
@@ -131,7 +131,7 @@ def test_the_result_fits_the_next_round(workshop, name):
     beside = {n: (one.dtype, one.shape) for n, one in layout.tensors.items() if is_residual(n)}
     assert bool(beside) == TERMS[name].has_residual
     check_layout(layout, expected_shapes(read_layout(workshop.start), 4) | beside)
-    check_values(workshop.target, layout)
+    assert all(bool(t.isfinite().all()) for t in load_file(workshop.target).values())
     assert sorted(layout.tensors) == list(layout.tensors)
     assert layout.metadata == {"format": "pt"}
 

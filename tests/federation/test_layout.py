@@ -28,6 +28,7 @@ from federation.layout import (
     parse_header,
     read_layout,
 )
+from tests.fuzz.layout import HOSTILE, framed
 
 GOOD = save({"a": torch.zeros(2, 3), "b": torch.zeros(4)}, metadata={"format": "pt"})
 
@@ -35,10 +36,6 @@ GOOD = save({"a": torch.zeros(2, 3), "b": torch.zeros(4)}, metadata={"format": "
 def tensor(begin: int = 0, **changed: Any) -> dict[str, Any]:
     """A tensor of two fp32 numbers."""
     return {"dtype": "F32", "shape": [2], "data_offsets": [begin, begin + 8]} | changed
-
-
-def framed(header: bytes, data: bytes = b"", length: int | None = None) -> bytes:
-    return (len(header) if length is None else length).to_bytes(8, "little") + header + data
 
 
 def file_of(document: object, data: bytes = bytes(8)) -> bytes:
@@ -258,17 +255,6 @@ def test_the_beginning_of_a_file_is_enough():
     assert parse_header(GOOD[:end], len(GOOD)) == parse_header(GOOD, len(GOOD))
     with pytest.raises(LayoutRefused, match="too_short"):
         parse_header(GOOD[: end - 1], len(GOOD))
-
-
-HOSTILE = {
-    "lists": b'{"x":[' + b"[]," * (5 << 20) + b"[]]}",
-    "numbers": b'{"x":[' + b"1," * (8 << 20) + b"1]}",
-    "texts": b'{"x":[' + b'"",' * (5 << 20) + b'""]}',
-    "objects": b'{"x":[' + b"{}," * (5 << 20) + b"{}]}",
-    "one name": b'{"' + b"x" * (16_000_000) + b'":{}}',
-    "one wide name": b'{"' + b"x" * 16_000_000 + "\U0001f984".encode() + b'":{}}',
-    "lists in metadata": b'{"__metadata__":{"x":[' + b"[]," * (5 << 20) + b"[]]}}",
-}
 
 
 @pytest.mark.parametrize("header", HOSTILE.values(), ids=HOSTILE)
