@@ -12,6 +12,7 @@ from uuid import UUID
 
 from federation.coded import PLAIN, bits_per_value
 from federation.plan import Plan
+from federation.terms import TERMS
 from hub.federations.places import Place
 from hub.runs.models import Update, UpdateState
 
@@ -34,6 +35,7 @@ class Past:
     accumulation: int
     adapter: str | None  # None: LoRA, as long as there was nothing else
     codec: str | None  # None: as it is, likewise
+    strategy: str = "stack_svd"
 
     @property
     def seconds_per_example(self) -> float:
@@ -94,11 +96,13 @@ def _cost(plan: Plan, place: Place, past: Sequence[Past]) -> Cost:
     past = [one for one in past if (one.adapter or "lora") == plan.adapter.type]
     if not past:
         return Cost(place, rank)
-    rounds = plan.rounds.count
+    rounds, terms = plan.rounds.count, TERMS[plan.aggregation.strategy]
+    alike = [one for one in past if TERMS[one.strategy].rounds == terms.rounds]
+    sent = [one.bytes_up_as(rank, plan.transfer.codec) for one in alike]
     return Cost(
         place,
         rank,
-        bytes_up=rounds * fmean(one.bytes_up_as(rank, plan.transfer.codec) for one in past),
+        bytes_up=rounds * fmean(sent) if sent else None,
         bytes_down=rounds
         * fmean(one.bytes_down * plan.adapter.rank / (one.plan_rank or 1) for one in past),
         seconds=fmean(one.seconds_per_example * _looked_at(plan, one.examples) for one in past),
@@ -133,6 +137,7 @@ def past_of(federation_id: UUID) -> Mapping[UUID, Sequence[Past]]:
             "round__run__plan__training__accumulation",
             "round__run__plan__adapter__type",
             "round__run__plan__transfer__codec",
+            "round__run__plan__aggregation__strategy",
         )[:LOOKED_AT]
     )
     found: dict[UUID, list[Past]] = defaultdict(list)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from federation.engine import AggregationRefused, WeightedUpdate, aggregate, change_norm
+from federation.engine import AggregationRefused, Method, WeightedUpdate, aggregate, change_norm
 from federation.layout import LayoutRefused, check_layout, expected_shapes, read_layout
 from federation.modelling import Checkpointing, ModellingRefused, create_adapter, evaluate
 from federation.modelling.config import adapter_config, layers_of
-from federation.plan import Ia3, Lora
+from federation.plan import Aggregation, Ia3, Lora
 from federation.tensors import cut_rank
+from federation.terms import TERMS
+from federation.transforms import NormClip
 from tests.federation.modelling.worlds import (
     ADAPTERS,
     classification,
@@ -113,17 +117,9 @@ def test_targets_the_base_lacks_are_refused(name, encoder, tmp_path):
 # ------------------------------------------------------------------ aggregation
 
 
-def combined(world, updates, target, strategy=None):
-    return aggregate(
-        start=world.start,
-        updates=updates,
-        strategy=strategy or world.plan.aggregation.strategy,
-        scale=world.plan.adapter.scale,
-        rank=world.plan.adapter.rank,
-        energy=1.0,
-        clip=1e9,
-        target=target,
-    )
+def combined(world, updates, target):
+    method = replace(Method.of(world.plan), clip=NormClip(1e9))
+    return aggregate(start=world.start, updates=updates, method=method, target=target)
 
 
 def two_updates(world, folder):
@@ -145,8 +141,14 @@ def test_what_has_no_factors_is_averaged_by_weight(name, encoder, causal, tmp_pa
     assert min(report.norms.values()) > 0
 
 
-def test_the_magnitudes_of_dora_are_averaged_and_its_directions_exact(encoder, causal, tmp_path):
+@pytest.mark.parametrize("strategy", sorted(name for name in TERMS if TERMS[name].takes_dora))
+def test_the_magnitudes_of_dora_are_averaged_whatever_becomes_of_the_pairs(
+    strategy, encoder, causal, tmp_path
+):
     world = world_with("dora", encoder, causal, tmp_path)
+    aggregation = Aggregation.model_validate({"strategy": strategy})
+    plan = world.plan.model_copy(update={"aggregation": aggregation})
+    world = replace(world, plan=plan)
     combined(world, two_updates(world, tmp_path), tmp_path / "next")
     one, two, mean = (load_file(tmp_path / name) for name in ("1", "2", "next"))
     magnitudes = [tensor for tensor in mean if tensor.endswith("lora_magnitude_vector")]

@@ -37,6 +37,16 @@ def test_an_update_of_the_same_codec_says_the_length_itself() -> None:
     assert cost("bf16", coded).bytes_up == pytest.approx(64_000 * 5 * 16 / 4.5)
 
 
+def test_what_other_factors_took_says_nothing_of_these() -> None:
+    half = replace(UPDATE, strategy="ffa")
+    plan = Plan.model_validate({"task": TASK, "aggregation": {"strategy": "fedex"}})
+    known = forecast(plan, [BLAISE], {BLAISE.id: [half, UPDATE]}).costs[0]
+    assert known.bytes_up == 64_000 * 5
+    unknown = cost("fp32", half)
+    assert unknown.bytes_up is None
+    assert unknown.seconds == cost("fp32").seconds
+
+
 def test_the_codec_of_the_past_is_read_from_its_plan(world: World) -> None:
     world.play_round(world.start_run(plan_of(count=1)))
     known = past_of(world.federation.pk)
