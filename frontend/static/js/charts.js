@@ -112,7 +112,7 @@ function configuration(figure, colours) {
       font: { family },
       scales: {
         x: axis(x, colours, kind === "bar" ? EACH_NAMED : { maxRotation: 0, autoSkipPadding: 16 }),
-        y: axis(y, colours, { callback: show, maxTicksLimit: 6 }),
+        y: { ...axis(y, colours, { callback: show, maxTicksLimit: 6 }), ...(data.floor ?? {}) },
       },
       plugins: {
         legend: {

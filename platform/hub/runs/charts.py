@@ -22,6 +22,7 @@ MOST_LABELS = 60
 MOST_POINTS = 5000
 MOST_STRETCHES = 10  # of a round
 START = "start"
+LEAST_SHARE = 0.01  # the top of an axis of shares that are all but nothing
 
 
 def thinned(last: int, most: int = MOST_LABELS) -> list[int]:
@@ -160,4 +161,5 @@ def aggregation_error(rounds: Sequence[Round]) -> Chart | None:
             {"name": words, "values": [getattr(one, name) for one in rounds], "hue": hue}
             for hue, (name, words) in enumerate(names.items())
         ],
+        "floor": {"min": 0, "suggestedMax": LEAST_SHARE},
     }

@@ -48,6 +48,11 @@ def key_of(aggregation: Aggregation) -> str:
     return " ".join([aggregation.strategy, *(name for name in rest if name not in plain)])
 
 
+def in_words(key: str) -> str:
+    """«fedavg · krum»."""
+    return key.replace(" ", " · ")
+
+
 def variations(
     plan: Plan, *, round_number: int, updates: int, is_mixed: bool
 ) -> dict[str, Variation]:

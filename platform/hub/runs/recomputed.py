@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hub.runs.methods import Variation
+from hub.runs.methods import Variation, in_words
 from hub.runs.models import Recomputation, RecomputationState, Round
 from hub.runs.selectors import methods_for
-
-
-def in_words(key: str) -> str:
-    """«fedavg · krum»."""
-    return key.replace(" ", " · ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent, Organisation
-from hub.runs.models import Round, Run, Task, Update
+from hub.runs.models import Recomputation, Round, Run, Task, Update
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
-MODELS += (Run, Round, Task, Update)
+MODELS += (Run, Round, Task, Update, Recomputation)
 
 
 def event(kind: str, *, came_from: str = "", reason: str = "", **data: object) -> Event:

@@ -77,7 +77,7 @@ def test_the_run_shows_what_aggregation_loses(world: World, closed: Run) -> None
     assert dict(board.ranks) == version.report["ranks"]
     page = words(browser(world.lead).get(reverse("runs:detail", args=[closed.pk])))
     assert "What aggregation loses" in page
-    assert "Ranks in use after round 1" in page
+    assert "Aggregation of round 1" in page
     assert "2 of 2" in page
 
 

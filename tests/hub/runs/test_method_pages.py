@@ -35,7 +35,7 @@ def test_a_round_is_replayed_by_a_button_and_says_how_it_came_out(
     work()
     with django_assert_max_num_queries(MOST_QUERIES):
         page = words(client.get(address(closed, "round")))
-    assert "the same 64 hex digits." in page
+    assert "Reproduced The same 64 hex digits came out" in page
     assert "was computed again with its own method: the same bytes" in words(
         client.get(reverse("runs:detail", args=[closed.pk]))
     )

@@ -16,7 +16,7 @@ from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.selectors import require_participant
 from hub.runs.errors import RoundOpen
-from hub.runs.methods import Variation, with_method
+from hub.runs.methods import Variation, in_words, with_method
 from hub.runs.models import Recomputation, RecomputationState, Round, RoundState
 from hub.runs.selectors import methods_for
 from hub.runs.services.claims import MOST_ATTEMPTS, Claim, claim_of
@@ -172,5 +172,5 @@ def _names(found: Recomputation) -> dict[str, Any]:
     return {
         "round": found.round.number,
         "run": found.round.run.name,
-        "method": "its own method" if found.is_own else found.key,
+        "method": "its own method" if found.is_own else in_words(found.key),
     }
