@@ -33,7 +33,8 @@ class Line:
 
     @property
     def report(self) -> Mapping[str, Any]:
-        return self.row.report
+        found: Mapping[str, Any] = self.row.report
+        return found
 
     @property
     def ranks(self) -> str:
