@@ -29,10 +29,12 @@ server = http.server.HTTPServer(("", 0), http.server.SimpleHTTPRequestHandler, F
 server.socket = socket.socket(fileno=int(sys.argv[1]))
 server.serve_forever()
 """
+# As from a terminal: what is started by a suite that runs under `nohup` would ignore SIGHUP.
 SUPERVISE = """
-import sys, time
+import signal, sys, time
 from hub.embedded.supervisor import Supervisor
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with Supervisor() as supervisor:
     for name in sys.argv[1:]:
         supervisor.start(name, ["sleep", "600"])
