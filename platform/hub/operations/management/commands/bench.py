@@ -169,7 +169,8 @@ def _show(console: Console, found: dict[str, Any]) -> None:
             f"A run's tasks reach half    {idle['median_seconds']:.1f} s, "
             f"all {idle['all_seconds']:.1f} s"
         )
-    console.print(_engine_table(found["engine"]))
+    if found["engine"]:
+        console.print(_engine_table(found["engine"]))
 
 
 def _engine_table(rows: list[dict[str, Any]]) -> Table:
