@@ -98,7 +98,7 @@ def test_all_processes_of_the_hub_are_killed_at_once(stack: Stack, plays: Plays)
 def test_a_frozen_worker_is_overtaken_and_then_writes_nothing(
     stack: Stack, plays: Plays, point: str
 ) -> None:
-    seed = FROZEN + 100 * (point == "W13:before")
+    seed = FROZEN + 1000 * (point == "W13:before")  # the hundreds are those of `points`
     assert plays.origin
     stack.supervisor.arm("compute", f"{point}:1:STOP")
     with another(stack, "compute"):
