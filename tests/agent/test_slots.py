@@ -148,6 +148,14 @@ def test_a_budget_holds_with_several_workers(quiet_hub: FakeHub, home: Home) -> 
 
 
 @pytest.fixture(scope="module")
+def hub(base: Path) -> Iterator[FakeHub]:
+    """A hub that no other test's agent asks for work."""
+    with FakeHub().serving() as hub:
+        hub.repositories[tiny.BASE_REPO] = base
+        yield hub
+
+
+@pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of the organisation's."""
     with socket.socket() as free:
