@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from hub.runs.methods import Variation, in_words
@@ -85,9 +86,9 @@ class MethodsBoard:
         return max((line.row.size_bytes or 0 for line in self.lines), default=0)
 
     def _most(self, name: str) -> float:
-        return max((line.report[name] for line in self.lines if line.is_done), default=0.0)
+        return max((line.report[name] or 0.0 for line in self.lines if line.is_done), default=0.0)
 
 
 def _order(line: Line) -> tuple[bool, float, str]:
-    error = line.report.get("relative_error", float("inf"))
-    return not line.row.is_own, error, line.row.key
+    error = line.report.get("relative_error")
+    return not line.row.is_own, inf if error is None else error, line.row.key

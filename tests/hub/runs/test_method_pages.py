@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from federation.plan import Aggregation, Server
 from hub.runs.models import Recomputation, Run
 from tests.hub.runs.test_recomputing import only, work
 from tests.hub.runs.world import World, make_world, plan_of
@@ -63,6 +64,23 @@ def test_methods_are_chosen_computed_and_set_side_by_side(
     part = client.get(address(closed, "methods_results"))
     assert "<html" not in part.content.decode()
     assert "as published" in words(part)
+
+
+def test_a_method_that_has_no_error_to_say_is_listed_without_one(world: World) -> None:
+    """A server's optimiser over averaged factors: what would be exact is not defined."""
+    parts = {
+        "server": Server(optimiser="fedadam"),
+        "aggregation": Aggregation(strategy="fedavg"),
+    }
+    run = world.start_run(plan_of(count=1).model_copy(update=parts))
+    world.play_round(run)
+    client = browser(world.lead)
+    client.post(address(run), {"method": ["fedavg", "fedavg median", "stack_svd"]})
+    work()
+    assert None in [row.report["relative_error"] for row in Recomputation.objects.all()]
+    text = words(client.get(address(run)))
+    assert "as published" in text
+    assert "fedavg · median" in text
 
 
 def test_a_method_that_is_not_offered_is_refused(world: World, closed: Run) -> None:
