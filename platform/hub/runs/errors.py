@@ -52,11 +52,6 @@ class BadStatementSignature(Invalid):
     title = "The signature does not belong to the statement and the agent's key."
 
 
-class TooManyExamples(Invalid):
-    code = "num_examples"
-    title = "The number of examples is not believable."
-
-
 class BaseModelMismatch(DomainError):
     status = 412
     code = "base_model_mismatch"

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from federation.protocol import TaskType
 from hub.accounts.models import User
 from hub.common.models import Event
-from hub.federations.models import Participation, ParticipationState
+from hub.federations.models import ParticipationState
 from hub.federations.selectors import federations_of
 from hub.organisations.models import Agent
 from hub.runs.methods import Variation, variations
@@ -58,11 +58,6 @@ def updates_visible_to(user: User) -> QuerySet[Update]:
     return Update.objects.filter(round__run__federation__in=federations_of(user)).select_related(
         "round__run", "participation__organisation", "agent"
     )
-
-
-def tasks_of(agent: Agent) -> QuerySet[Task]:
-    """Every task that the agent's organisation was ever offered, finished ones too."""
-    return Task.objects.filter(participation__organisation_id=agent.organisation_id)
 
 
 def waiting_tasks(agent: Agent, federations: Iterable[str]) -> QuerySet[Task]:
@@ -154,10 +149,6 @@ def with_replay(rounds: QuerySet[Round]) -> QuerySet[Round]:
         replay_digest=Subquery(replay.values("digest")[:1]),
         replayed_at=Subquery(replay.values("ended_at")[:1]),
     )
-
-
-def trainers_of(run: Run) -> QuerySet[Participation]:
-    return Participation.objects.filter(pk__in=run.trainers).select_related("organisation")
 
 
 def events_of_run(run_id: UUID, *, after: int = 0) -> QuerySet[Event]:
