@@ -137,12 +137,11 @@ def test_late_updates_may_close_a_round_by_themselves(world: World) -> None:
 
 def test_a_buffer_for_all_without_late_updates_is_a_plain_round(world: World) -> None:
     results = set()
-    for plan in (buffered(buffer=3), buffered(buffer=3, late="record"), buffered(late="refuse")):
-        plain = plan.model_copy(
-            update={"rounds": plan.rounds.model_copy(update={"buffer": None, "count": 1})}
-        )
-        for one in (plain, plan.model_copy(update={"rounds": plain.rounds})):
-            run = world.start_run(one)
+    for late in ("count", "record", "refuse"):
+        whole = buffered(buffer=3, count=1, late=late)
+        rounds = whole.rounds.model_copy(update={"buffer": None})
+        for plan in (whole, whole.model_copy(update={"rounds": rounds})):
+            run = world.start_run(plan)
             for site in world.sites:
                 world.train(site)
             world.aggregate(run)
@@ -235,7 +234,7 @@ def test_a_late_update_is_metered_where_it_counts(world: World) -> None:
     assert sorted(f.outcome for f in second) == ["accepted", "missed", "missed"]
 
 
-def test_freezing_twice_at_once_counts_each_once(world: World) -> None:
+def test_a_round_that_is_advanced_and_computed_again_counts_each_once(world: World) -> None:
     run, offer = begun(world)
     world.train(world.sites[2], offer)
     world.train(world.sites[0])
