@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from math import fsum, isfinite
+from math import fsum, isfinite, prod
 from pathlib import Path
 
 from federation.coded import PLAIN
@@ -79,6 +79,11 @@ class Cohort:
     def is_stale(self, one: int) -> bool:
         """Whether an update was trained from something else than the round's start."""
         return self.starts[one] is not self.start
+
+    def size_of(self, module: str) -> tuple[int, int]:
+        """(out, in) of a module, a convolution's as the matrix it stands for."""
+        tensors = self.start.layout.tensors
+        return tensors[module + B_SUFFIX].shape[0], prod(tensors[module + A_SUFFIX].shape[1:])
 
 
 def open_cohort(

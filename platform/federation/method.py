@@ -11,9 +11,9 @@ from federation.layout import Chosen, everything
 from federation.optimisers import LinearOptimiser, Optimiser
 from federation.plan import Plan
 from federation.plan_server import Server
-from federation.registry import configured as chosen_of
+from federation.registry import configured
 from federation.rules import Rule, rules
-from federation.strategies import AggregationRefused, Strategy, configured
+from federation.strategies import AggregationRefused, Strategy, strategies
 from federation.transforms import NormClip
 
 
@@ -65,12 +65,15 @@ class Method:
         chosen = plan.aggregation
         return cls(
             strategy=configured(
-                chosen.strategy, energy=chosen.energy, residual_rank=chosen.residual_rank
+                strategies,
+                chosen.strategy,
+                energy=chosen.energy,
+                residual_rank=chosen.residual_rank,
             ),
             scale=plan.adapter.scale,
             rank=plan.adapter.rank,
-            rule=chosen_of(rules, chosen.rule, liars=chosen.liars),
-            combination=chosen_of(combinations, chosen.combination, liars=chosen.liars),
+            rule=configured(rules, chosen.rule, liars=chosen.liars),
+            combination=configured(combinations, chosen.combination, liars=chosen.liars),
             clip=NormClip(chosen.clip),
             optimiser=_optimiser(plan.server),
             normalise_steps=chosen.normalise_steps,
@@ -83,4 +86,4 @@ def _optimiser(server: Server) -> Optimiser:
     settings = server.given()
     if "learning_rate" in settings:
         settings["lr"] = settings.pop("learning_rate")
-    return optimisers.configured(server.optimiser, **settings)
+    return configured(optimisers.optimisers, server.optimiser, **settings)

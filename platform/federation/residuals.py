@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import fsum, inf, prod
+from math import fsum, inf
 
 from torch import Tensor
 
@@ -25,7 +25,7 @@ from federation.layout import (
 from federation.method import Method
 from federation.pairs import Pair, beside
 from federation.strategies import Combined, ResidualStrategy
-from federation.strategies.stack_svd import core_svd
+from federation.strategies.truncated import cut
 
 _EQUAL = 1e-12  # weights closer to one than this add up to it
 
@@ -34,7 +34,7 @@ def room_of(cohort: Cohort, method: Method, weights: Sequence[float]) -> int:
     """The rank of the residuals after a round whose changes count with these weights."""
     if not isinstance(method.strategy, ResidualStrategy):
         return 0
-    sizes = [_size(cohort, module) for module in modules_of(cohort.start.layout)]
+    sizes = [cohort.size_of(module) for module in modules_of(cohort.start.layout)]
     largest = max((min(size) for size in sizes), default=0)
     needed = inf if not method.combination.is_linear else _growth(cohort, method, weights)
     most = method.strategy.residual_rank or inf
@@ -56,7 +56,7 @@ def shapes_of(cohort: Cohort, room: int) -> dict[str, Shape]:
     """The residuals of the next state by name; none where there is no room."""
     found: dict[str, Shape] = {}
     for module in modules_of(cohort.start.layout) if room else ():
-        high, wide = _size(cohort, module)
+        high, wide = cohort.size_of(module)
         found |= {module + RESIDUAL_A: (room, wide), module + RESIDUAL_B: (high, room)}
     return found
 
@@ -68,19 +68,13 @@ def with_residual(combined: Combined, before: Pair | None, room: int) -> Combine
     """
     assert combined.residual is not None
     both = beside(before, combined.residual) if before else combined.residual
-    (high, wide), cut = both.size, 0.0
-    b, a, kept = both.b.new_zeros(high, room), both.a.new_zeros(room, wide), 0
-    if both.rank:
-        u, singular, v = core_svd(both, room)
-        kept, root = min(room, len(singular)), singular[:room].sqrt()
-        b[:, :kept], a[:kept] = u[:, :kept] * root, v[:kept] * root[:, None]
-        cut = float(singular[room:].square().sum())
+    kept = cut(both, room)
     return replace(
         combined,
-        residual=Pair(b, a),
-        rank=combined.pair.rank + kept,
-        error_square=cut,
-        discarded_square=cut,
+        residual=kept.pair,
+        rank=combined.pair.rank + kept.rank,
+        error_square=kept.discarded_square,
+        discarded_square=kept.discarded_square,
     )
 
 
@@ -91,9 +85,3 @@ def named_factors(module: str, combined: Combined) -> list[tuple[str, Tensor]]:
     if residual is not None and residual.rank:
         found += [(module + RESIDUAL_A, residual.a), (module + RESIDUAL_B, residual.b)]
     return found
-
-
-def _size(cohort: Cohort, module: str) -> tuple[int, int]:
-    tensors = cohort.start.layout.tensors
-    high, wide = tensors[module + B_SUFFIX].shape[0], tensors[module + A_SUFFIX].shape[1:]
-    return high, prod(wide)

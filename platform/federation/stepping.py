@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -34,7 +34,7 @@ from federation.pairs import Pair, Stack, norm
 from federation.reading import Module, Piece, read_pair
 from federation.scattered import ScatteredFile
 from federation.strategies import AggregationRefused, ChangeStrategy, Combined, Member
-from federation.strategies.stack_svd import core_svd
+from federation.strategies.truncated import cut
 from federation.tensors import TensorFile, norm_of
 
 VELOCITY_RANKS = 2  # times the rank of the adapter
@@ -60,7 +60,7 @@ def state_shapes(cohort: Cohort, method: Method) -> dict[str, Shape]:
         if not (by_module and lora_factor(name)):
             shapes |= {f"{slot}.{name}": info.shape for slot in method.optimiser.slots}
     for module in sorted(modules_of(cohort.start.layout)) if by_module else ():
-        high, wide = _size(cohort, module)
+        high, wide = cohort.size_of(module)
         rank = min(VELOCITY_RANKS * method.rank, high, wide)
         for slot in method.optimiser.slots:
             shapes[f"{slot}.{module}{A_SUFFIX}"] = (rank, wide)
@@ -203,24 +203,6 @@ class ServerStep:
         if velocity is not None:
             change.add(velocity, optimiser.momentum)
         a, b = f"velocity.{module.name}{A_SUFFIX}", f"velocity.{module.name}{B_SUFFIX}"
-        kept, lost = cut(change.pair(), self._shapes[a][0])
-        return Memory(((a, 0, kept.a), (b, 0, kept.b)), norm(kept) ** 2 + lost, lost)
-
-
-def cut(pair: Pair, rank: int) -> tuple[Pair, float]:
-    """The best approximation with exactly `rank` components, and the squares it takes away."""
-    u, singular, v = core_svd(pair, rank)
-    kept = min(rank, len(singular))
-    root = singular[:kept].sqrt()
-    b = torch.zeros(pair.size[0], rank, dtype=torch.float64)
-    a = torch.zeros(rank, pair.size[1], dtype=torch.float64)
-    b[:, :kept] = u[:, :kept] * root
-    a[:kept] = v[:kept] * root[:, None]
-    return Pair(b, a), float(singular[kept:].square().sum())
-
-
-def _size(cohort: Cohort, module: str) -> tuple[int, int]:
-    """(out, in) of a module, a convolution's as the matrix it stands for."""
-    tensors = cohort.start.layout.tensors
-    high = tensors[module + B_SUFFIX].shape[0]
-    return high, prod(tensors[module + A_SUFFIX].shape[1:])
+        kept = cut(change.pair(), self._shapes[a][0])
+        lost, pair = kept.discarded_square, kept.pair
+        return Memory(((a, 0, pair.a), (b, 0, pair.b)), norm(pair) ** 2 + lost, lost)

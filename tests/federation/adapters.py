@@ -10,7 +10,8 @@ from torch import Tensor
 
 from federation.engine import AggregationReport, Method, WeightedUpdate, aggregate
 from federation.pairs import Pair
-from federation.strategies import configured
+from federation.registry import configured
+from federation.strategies import strategies
 from federation.tensors import write_adapter
 from federation.transforms import NormClip
 
@@ -38,7 +39,7 @@ def method(
 ) -> Method:
     """A method with the least to say."""
     return Method(
-        strategy=configured(strategy, energy=energy, residual_rank=residual_rank),
+        strategy=configured(strategies, strategy, energy=energy, residual_rank=residual_rank),
         scale=scale,
         rank=rank,
         clip=NormClip(clip),

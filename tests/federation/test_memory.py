@@ -21,16 +21,16 @@ import json, resource, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
 from federation.engine import Method, WeightedUpdate, aggregate
-from federation.optimisers import configured as optimiser_of
-from federation.strategies import configured
+from federation.optimisers import optimisers
+from federation.strategies import strategies
 
-folder, strategy, optimiser = Path(sys.argv[2]), sys.argv[3], optimiser_of(sys.argv[4])
+folder, strategy, optimiser = Path(sys.argv[2]), sys.argv[3], optimisers[sys.argv[4]]()
 
 def peak_of(count):
     updates = [
         WeightedUpdate(folder / f"{i % 3}", 1.0 + i, 8, f"{i:064x}") for i in range(count)
     ]
-    method = Method(strategy=configured(strategy), scale=2.0, rank=8, optimiser=optimiser)
+    method = Method(strategy=strategies[strategy](), scale=2.0, rank=8, optimiser=optimiser)
     aggregate(
         start=folder / "start",
         updates=updates,

@@ -11,7 +11,8 @@ import torch
 from federation.combinations import combinations
 from federation.engine import AggregationRefused
 from federation.layout import read_layout
-from federation.optimisers import LinearOptimiser, configured, optimisers
+from federation.optimisers import LinearOptimiser, optimisers
+from federation.registry import configured
 from federation.scattered import ScatteredFile
 from federation.tensors import BLOCK_VALUES, sha256_of, write_adapter
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
@@ -19,8 +20,8 @@ from tests.federation.reference import distance
 from tests.strategies import moved, normal, random_pair, seeded
 
 ALL = sorted(optimisers)
-REMEMBERING = [name for name in ALL if configured(name).slots]
-LINEAR = [name for name in REMEMBERING if isinstance(configured(name), LinearOptimiser)]
+REMEMBERING = [name for name in ALL if configured(optimisers, name).slots]
+LINEAR = [name for name in REMEMBERING if isinstance(configured(optimisers, name), LinearOptimiser)]
 ADAPTIVE = sorted({*REMEMBERING} - {*LINEAR})
 CELLS = [(name, "fedavg") for name in ALL] + [(name, "stack_svd") for name in ["none", *LINEAR]]
 RANK = 3
@@ -40,7 +41,7 @@ class Slow:
     """One value at a time, in plain Python, as the formulas of the papers are written."""
 
     def __init__(self, name: str, **changed: float) -> None:
-        chosen = configured(name, **changed)
+        chosen = configured(optimisers, name, **changed)
         self.name = name
         self.at = {key: getattr(chosen, key) for key in chosen.__slots__}
         self.memory: dict[int, tuple[float, float]] = {}
@@ -142,7 +143,9 @@ def test_plain_tensors_and_averaged_factors_step_as_the_formulas_say(workshop, n
     slow = {key: Slow(name) for key in beginning()}
     start = beginning()
     workshop.begin(start)
-    line = Line(workshop, strategy="fedavg", rank=RANK, optimiser=configured(name), clip=1e9)
+    line = Line(
+        workshop, strategy="fedavg", rank=RANK, optimiser=configured(optimisers, name), clip=1e9
+    )
     for number in range(4):
         mean = train(workshop, start, seed=number + 1)
         line.play()
@@ -162,7 +165,7 @@ def test_stacked_pairs_step_as_the_model_itself_would(workshop, name):
     generator = seeded(1)
     pair = random_pair(generator, 7, full, full)
     workshop.begin(adapter(pair))
-    line = Line(workshop, rank=full, optimiser=configured(name), clip=1e9)
+    line = Line(workshop, rank=full, optimiser=configured(optimisers, name), clip=1e9)
     start, slow = dense_of(adapter(pair)), Slow(name)
     for number in range(4):
         rank = 1 + number
@@ -188,7 +191,7 @@ def test_a_velocity_is_cut_to_twice_the_rank_and_says_what_that_took(workshop):
     trained = [moved(generator, pair) for _ in range(4)]
     for one in trained:
         workshop.add(adapter(one), rank=2)
-    line = Line(workshop, rank=2, optimiser=configured("fedavgm"), clip=1e9)
+    line = Line(workshop, rank=2, optimiser=configured(optimisers, "fedavgm"), clip=1e9)
     report = line.play()
     change = sum(one.dense() - pair.dense() for one in trained) / 4
     singular = torch.linalg.svdvals(change).square()
@@ -204,7 +207,11 @@ def test_a_velocity_is_cut_to_twice_the_rank_and_says_what_that_took(workshop):
 
 @pytest.mark.parametrize("strategy", ["fedavg", "stack_svd"])
 @pytest.mark.parametrize(
-    "identity", [configured("fedavgm", momentum=0, lr=1), configured("diloco", momentum=0, lr=1)]
+    "identity",
+    [
+        configured(optimisers, "fedavgm", momentum=0, lr=1),
+        configured(optimisers, "diloco", momentum=0, lr=1),
+    ],
 )
 def test_without_momentum_and_at_rate_one_a_linear_step_is_fedavg(workshop, strategy, identity):
     start = beginning()
@@ -232,7 +239,7 @@ def test_diloco_is_the_nesterov_sgd_of_torch(workshop):
     outer = torch.optim.SGD([parameter], lr=0.7, momentum=0.9, nesterov=True)
     start = {HEAD: beginning()[HEAD]}
     workshop.begin(start)
-    line = Line(workshop, optimiser=configured("diloco"), clip=1e9)
+    line = Line(workshop, optimiser=configured(optimisers, "diloco"), clip=1e9)
     for number in range(4):
         mean = train(workshop, start, seed=number)
         line.play()
@@ -252,7 +259,7 @@ def test_published_fedavgm_at_rate_one_is_the_weighted_mean(workshop):
     workshop.begin({key: torch.zeros_like(value) for key, value in first.items()})
     workshop.add(first, weight=1)
     workshop.add(second, weight=2)
-    Line(workshop, strategy="fedavg", optimiser=configured("fedavgm", lr=1.0)).play()
+    Line(workshop, strategy="fedavg", optimiser=configured(optimisers, "fedavgm", lr=1.0)).play()
     expected = {key: (first[key] + 2 * second[key]) / 3 for key in first}
     torch.testing.assert_close(workshop.result(), expected)
 
@@ -262,14 +269,16 @@ def test_published_fedadagrad_begins_with_squares_of_zero(workshop):
     workshop.begin({"x": torch.full((4,), 0.1)})
     workshop.add({"x": torch.full((4,), 0.2)}, weight=5)
     workshop.add({"x": torch.full((4,), 1.0)}, weight=5)
-    Line(workshop, strategy="fedavg", optimiser=configured("fedadagrad", lr=0.1, tau=0.5)).play()
+    Line(
+        workshop, strategy="fedavg", optimiser=configured(optimisers, "fedadagrad", lr=0.1, tau=0.5)
+    ).play()
     torch.testing.assert_close(workshop.result()["x"], torch.full((4,), 0.15))
 
 
 @pytest.mark.parametrize("name", ["fedadam", "fedyogi"])
 def test_second_moments_are_of_the_change_and_not_of_the_first_moment(name):
     """One round, D = 1: m = 0.1, and √v is 0.1 of D² but 0.01 of m²: steps of η and of 10·η."""
-    optimiser = configured(name, lr=1.0, tau=1e-12)
+    optimiser = configured(optimisers, name, lr=1.0, tau=1e-12)
     one = torch.ones(1, dtype=torch.float64)
     zero = {slot: torch.zeros(1, dtype=torch.float64) for slot in optimiser.slots}
     step, state = optimiser.step(one, zero)
@@ -285,8 +294,12 @@ def test_yogi_forgets_a_large_change_by_steps_of_the_small_ones():
     """v = 1 and D = 0.1: Adam's v falls to 0.9901 · 1, Yogi's by 0.01 · 0.01 only."""
     state = {slot: torch.ones(1, dtype=torch.float64) for slot in ("mean", "squares")}
     small = torch.full((1,), 0.1, dtype=torch.float64)
-    assert float(configured("fedadam").step(small, state)[1]["squares"]) == pytest.approx(0.9901)
-    assert float(configured("fedyogi").step(small, state)[1]["squares"]) == pytest.approx(0.9999)
+    assert float(
+        configured(optimisers, "fedadam").step(small, state)[1]["squares"]
+    ) == pytest.approx(0.9901)
+    assert float(
+        configured(optimisers, "fedyogi").step(small, state)[1]["squares"]
+    ) == pytest.approx(0.9999)
 
 
 @pytest.mark.parametrize(("name", "strategy"), CELLS)
@@ -295,7 +308,7 @@ def test_a_round_in_which_nobody_moves_moves_nothing_at_first(workshop, name, st
     workshop.begin(start)
     for _ in range(3):
         workshop.add(start, rank=RANK)
-    Line(workshop, strategy=strategy, rank=RANK, optimiser=configured(name)).play()
+    Line(workshop, strategy=strategy, rank=RANK, optimiser=configured(optimisers, name)).play()
     found = workshop.result()
     torch.testing.assert_close(found[HEAD], start[HEAD], rtol=0, atol=0)
     assert distance(dense_of(found), dense_of(start)) < 1e-6
@@ -305,7 +318,7 @@ def test_a_round_in_which_nobody_moves_moves_nothing_at_first(workshop, name, st
 def test_order_and_threads_change_no_byte_of_result_or_state(workshop, name, strategy):
     start = beginning(high=120, wide=90)
     workshop.begin(start)
-    line = Line(workshop, strategy=strategy, rank=RANK, optimiser=configured(name))
+    line = Line(workshop, strategy=strategy, rank=RANK, optimiser=configured(optimisers, name))
     train(workshop, start, seed=1)
     line.play()
     train(workshop, line.go_on(), seed=2)
@@ -330,7 +343,9 @@ def test_a_linear_step_goes_along_any_combination(workshop, name, combination):
     for weight in range(5):
         workshop.add(adapter(other), weight=weight + 1, rank=full)
     chosen = combinations[combination]()
-    line = Line(workshop, rank=full, optimiser=configured(name), combination=chosen, clip=1e9)
+    line = Line(
+        workshop, rank=full, optimiser=configured(optimisers, name), combination=chosen, clip=1e9
+    )
     slow = Slow(name)
     line.play()
     expected = pair.dense() + slow.step(other.dense() - pair.dense())
@@ -349,7 +364,7 @@ def test_tensors_larger_than_a_block_remember_every_value(workshop, name):
     generator = seeded(3)
     start = torch.randn(2 * BLOCK_VALUES + 7, generator=generator)
     workshop.begin({"x": start})
-    optimiser = configured(name)
+    optimiser = configured(optimisers, name)
     line = Line(workshop, strategy="fedavg", optimiser=optimiser)
     state = {slot: torch.zeros(len(start), dtype=torch.float64) for slot in optimiser.slots}
     for _ in range(2):
@@ -366,7 +381,7 @@ def test_tensors_larger_than_a_block_remember_every_value(workshop, name):
 def test_moments_of_values_are_refused_for_factors_that_are_new_in_every_round(workshop, name):
     workshop.begin(beginning())
     with pytest.raises(AggregationRefused) as refused:
-        workshop.aggregate("stack_svd", rank=RANK, optimiser=configured(name))
+        workshop.aggregate("stack_svd", rank=RANK, optimiser=configured(optimisers, name))
     assert refused.value.code == "optimiser"
 
 
@@ -374,7 +389,7 @@ def test_a_state_of_something_else_is_refused(workshop):
     start = beginning()
     workshop.begin(start)
     train(workshop, start, seed=1)
-    line = Line(workshop, strategy="fedavg", rank=RANK, optimiser=configured("fedadam"))
+    line = Line(workshop, strategy="fedavg", rank=RANK, optimiser=configured(optimisers, "fedadam"))
     line.state = workshop.folder / "other"
     for tensors in ({"mean.x": torch.zeros(3)}, {"velocity.x": torch.zeros(3)}):
         write_adapter(line.state, tensors.items())
@@ -392,14 +407,14 @@ def test_an_optimiser_that_remembers_needs_a_file(workshop):
     workshop.begin(start)
     train(workshop, start, seed=1)
     with pytest.raises(ValueError, match="needs a file"):
-        workshop.aggregate("fedavg", rank=RANK, optimiser=configured("fedavgm"))
+        workshop.aggregate("fedavg", rank=RANK, optimiser=configured(optimisers, "fedavgm"))
 
 
 def test_a_state_too_large_for_fp32_is_refused(workshop):
     workshop.begin({"x": torch.zeros(2)})
     workshop.add({"x": torch.full((2,), 1e30)})
     with pytest.raises(AggregationRefused) as refused:
-        Line(workshop, strategy="fedavg", optimiser=configured("fedadagrad")).play()
+        Line(workshop, strategy="fedavg", optimiser=configured(optimisers, "fedadagrad")).play()
     assert refused.value.code == "non_finite"
 
 
@@ -408,7 +423,9 @@ def test_averaged_factors_with_an_optimiser_claim_no_error(workshop, name):
     start = beginning()
     workshop.begin(start)
     train(workshop, start, seed=1)
-    report = Line(workshop, strategy="fedavg", rank=RANK, optimiser=configured(name)).play()
+    report = Line(
+        workshop, strategy="fedavg", rank=RANK, optimiser=configured(optimisers, name)
+    ).play()
     assert report.relative_error is None
     assert report.ranks == {MODULE: RANK}
 
@@ -422,7 +439,7 @@ def test_averaged_factors_with_an_optimiser_claim_no_error(workshop, name):
 )
 def test_settings_out_of_range_are_refused(name, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        configured(name, **wrong)
+        configured(optimisers, name, **wrong)
 
 
 def test_a_scattered_file_is_what_the_library_reads(tmp_path):

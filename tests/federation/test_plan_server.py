@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from federation.engine import Method
-from federation.optimisers import LinearOptimiser, configured, optimisers
+from federation.optimisers import LinearOptimiser, optimisers
 from federation.plan import Plan
 from federation.plan_server import AVERAGING, CHANGING, LINEAR, SETTINGS, Server
+from federation.registry import configured
 from federation.strategies import ChangeStrategy, strategies
-from federation.strategies import configured as strategy_of
 from tests.federation.test_plan import DIGEST, OLD, plan_with
 
 
@@ -36,15 +36,17 @@ def test_settings_are_those_that_the_optimisers_have() -> None:
         for name, kind in optimisers.items()
     }
     assert found == SETTINGS
-    linear = {name for name in optimisers if isinstance(configured(name), LinearOptimiser)}
+    linear = {
+        name for name in optimisers if isinstance(configured(optimisers, name), LinearOptimiser)
+    }
     assert linear == LINEAR
 
 
 def test_every_strategy_is_known_for_what_it_takes() -> None:
     for name in AVERAGING & strategies.keys():
-        assert strategy_of(name).averages_factors
+        assert strategies[name]().averages_factors
     for name in CHANGING:
-        assert isinstance(strategy_of(name), ChangeStrategy)
+        assert isinstance(strategies[name](), ChangeStrategy)
 
 
 def test_without_a_server_optimiser_a_plan_is_what_it_was() -> None:
@@ -57,13 +59,13 @@ def test_without_a_server_optimiser_a_plan_is_what_it_was() -> None:
 
 @pytest.mark.parametrize("name", sorted(optimisers))
 def test_a_plan_without_settings_has_the_usual_ones(name: str) -> None:
-    assert Method.of(chosen(name)).optimiser == configured(name)
+    assert Method.of(chosen(name)).optimiser == configured(optimisers, name)
 
 
 def test_settings_reach_the_optimiser() -> None:
     settings = {"learning_rate": 0.01, "beta1": 0.8, "beta2": 0.9, "tau": 0.1}
     found = Method.of(chosen("fedadam", **settings)).optimiser
-    assert found == configured("fedadam", lr=0.01, beta1=0.8, beta2=0.9, tau=0.1)
+    assert found == configured(optimisers, "fedadam", lr=0.01, beta1=0.8, beta2=0.9, tau=0.1)
 
 
 @pytest.mark.parametrize(

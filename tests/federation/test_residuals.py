@@ -16,7 +16,8 @@ from federation.method import Method
 from federation.pairs import Pair
 from federation.plan import Plan
 from federation.publishing import is_plain, publish
-from federation.strategies import Member, configured
+from federation.registry import configured
+from federation.strategies import Member, strategies
 from federation.tensors import cut_rank, write_adapter
 from federation.terms import TERMS
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
@@ -41,7 +42,7 @@ def residual_of(case: Round) -> Tensor:
 
 def combined(case: Round):
     members = [Member(weight, pair) for weight, pair in case.updates]
-    return configured("fedex").combine(case.start, members, case.start.rank)
+    return configured(strategies, "fedex").combine(case.start, members, case.start.rank)
 
 
 def dense(tensors: dict[str, Tensor]) -> Tensor:

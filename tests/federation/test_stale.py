@@ -9,8 +9,9 @@ import torch
 
 from federation.codings import encode_update
 from federation.engine import AggregationRefused, evidence_of
-from federation.optimisers import configured
+from federation.optimisers import optimisers
 from federation.pairs import Pair
+from federation.registry import configured
 from federation.tensors import sha256_of, write_adapter
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
 from tests.federation.reference import distance
@@ -79,7 +80,7 @@ def test_stale_factors_are_averaged_as_changes(workshop):
 @pytest.mark.parametrize("strategy", ["fedavg", "stack_svd"])
 def test_momentum_goes_along_stale_changes(workshop, strategy):
     case = Case(workshop)
-    optimiser = configured("fedavgm", lr=0.5)
+    optimiser = configured(optimisers, "fedavgm", lr=0.5)
     workshop.aggregate(
         strategy, rank=6 if strategy == "stack_svd" else RANK, clip=1e9, optimiser=optimiser,
         state_target=workshop.folder / "state",

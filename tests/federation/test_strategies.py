@@ -12,8 +12,8 @@ from torch import Tensor
 
 from federation.combinations import combinations
 from federation.pairs import Pair, norm
-from federation.registry import UnknownName
-from federation.strategies import ChangeStrategy, Combined, Member, configured, strategies
+from federation.registry import UnknownName, configured
+from federation.strategies import ChangeStrategy, Combined, Member, strategies
 from federation.strategies.base import error_of, ideal
 from federation.strategies.stack_svd import core_svd
 from federation.terms import TERMS
@@ -22,12 +22,12 @@ from tests.strategies import Round, moved, random_pair, regauged, rounds, seeded
 
 # What averages factors is not exact and says so; whatever else is registered has to be.
 ALL = sorted(strategies)
-FACTOR_WISE = {name for name in ALL if configured(name).averages_factors}
+FACTOR_WISE = {name for name in ALL if configured(strategies, name).averages_factors}
 EXACT = sorted(set(strategies) - FACTOR_WISE)
 
 
 def combine(name: str, case: Round, rank: int | None = None, **settings: float) -> Combined:
-    strategy = configured(name, **settings)
+    strategy = configured(strategies, name, **settings)
     if isinstance(strategy, ChangeStrategy):
         return strategy.combine(case.start, members(case), rank or case.width)
     pair = Pair(mean(case, lambda p: p.b), mean(case, lambda p: p.a))
@@ -258,9 +258,9 @@ def test_a_round_that_did_nothing_to_nothing_is_no_error(name):
 @pytest.mark.parametrize("energy", [0.0, -1.0, 1.5, float("nan")])
 def test_energy_is_a_share(energy):
     with pytest.raises(ValueError, match="energy"):
-        configured("stack_svd", energy=energy)
+        configured(strategies, "stack_svd", energy=energy)
 
 
 def test_an_unknown_strategy_lists_the_known():
     with pytest.raises(UnknownName, match=f"unknown strategy 'mean'; known: {', '.join(ALL)}"):
-        configured("mean")
+        configured(strategies, "mean")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from federation.strategies import configured
+from federation.registry import configured
+from federation.strategies import strategies
 from federation.strategies.truncated import SMALL, leading_svd
 from tests.federation.reference import truncated
 from tests.strategies import normal, random_pair, seeded
@@ -54,7 +55,7 @@ def test_the_same_matrix_gives_the_same_bytes():
 def test_what_was_lost_is_reported_right(energy):
     start = random_pair(seeded(4), SIZE + 40, SIZE, RANK)
     change = matrix(5)
-    combined = configured("stack_svd", energy=energy).approximate(start, change, RANK)  # type: ignore[attr-defined]
+    combined = configured(strategies, "stack_svd", energy=energy).approximate(start, change, RANK)  # type: ignore[attr-defined]
     whole = start.dense() + change
     lost = float((whole - combined.pair.dense()).square().sum())
     assert combined.error_square == pytest.approx(lost, rel=1e-9)

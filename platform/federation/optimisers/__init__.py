@@ -6,7 +6,7 @@ rounds is handed in and out. A new one is one file and one import here.
 """
 
 from federation.optimisers import diloco, fedadagrad, fedadam, fedavgm, fedyogi, none
-from federation.optimisers.base import LinearOptimiser, Optimiser, State, configured, optimisers
+from federation.optimisers.base import LinearOptimiser, Optimiser, State, optimisers
 from federation.optimisers.none import NoOptimiser
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "NoOptimiser",
     "Optimiser",
     "State",
-    "configured",
     "diloco",
     "fedadagrad",
     "fedadam",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
@@ -49,14 +48,6 @@ class LinearOptimiser(Optimiser, Protocol):
 
 
 optimisers: Registry[Callable[..., Optimiser]] = Registry("server optimiser")
-
-
-def configured(name: str, **settings: float | None) -> Optimiser:
-    """The optimiser of this name; None and what it has no field for leave it at its usual."""
-    kind = optimisers[name]
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    given = {key: value for key, value in settings.items() if key in known and value is not None}
-    return kind(**given)
 
 
 def stepped(optimiser: LinearOptimiser, change: Tensor, state: State) -> tuple[Tensor, State]:

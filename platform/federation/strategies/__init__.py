@@ -13,7 +13,6 @@ from federation.strategies.base import (
     Member,
     ResidualStrategy,
     Strategy,
-    configured,
     keeps_basis,
     strategies,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "Member",
     "ResidualStrategy",
     "Strategy",
-    "configured",
     "fedavg",
     "fedex",
     "fedsb",

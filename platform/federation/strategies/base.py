@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -111,16 +111,9 @@ class ResidualStrategy(ChangeStrategy, Protocol):
 strategies: Registry[Callable[..., Strategy]] = Registry("strategy")
 
 
-def configured(name: str, **settings: float | None) -> Strategy:
-    """The strategy of this name with those of the settings that are fields of it."""
-    kind = strategies[name]
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{key: value for key, value in settings.items() if key in known})
-
-
 def keeps_basis(name: str) -> bool:
     """Whether factors of two rounds are about the same directions under this strategy."""
-    return configured(name).keeps_basis
+    return strategies[name]().keeps_basis
 
 
 def ideal(start: Pair, members: Iterable[Member]) -> Pair:

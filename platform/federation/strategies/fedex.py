@@ -11,7 +11,7 @@ from torch import Tensor
 
 from federation.pairs import Pair, Stack, beside, squares
 from federation.strategies.base import Combined, Member, strategies
-from federation.strategies.stack_svd import core_svd
+from federation.strategies.truncated import core_svd
 
 _STEPS = 16  # roundings on the way from factors to singular values
 

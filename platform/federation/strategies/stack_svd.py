@@ -12,7 +12,7 @@ from torch import Tensor
 
 from federation.pairs import Pair
 from federation.strategies.base import EQUAL, Combined, Member, ideal, strategies
-from federation.strategies.truncated import Svd, leading_svd
+from federation.strategies.truncated import Svd, core_svd, leading_svd
 
 
 @strategies.register("stack_svd")
@@ -65,20 +65,6 @@ class StackSvd:
         if self.energy == 1.0:
             return len(squares)
         return int((squares.cumsum(0) < self.energy * total).sum()) + 1
-
-
-def core_svd(pair: Pair, most: int) -> Svd:
-    """All singular values of pair.dense() above rounding, and the leading singular vectors.
-
-    Returns u (out, up to most), the singular values, and v (up to most, in). Where v has more rows
-    than there are singular values, these are further orthonormal directions.
-    """
-    left, left_core = torch.linalg.qr(pair.b)
-    right, right_core = torch.linalg.qr(pair.a.T)
-    u, singular, v = torch.linalg.svd(left_core @ right_core.T)
-    noise = singular[:1] * max(pair.size) * torch.finfo(singular.dtype).eps
-    values = singular[singular > noise]
-    return left @ u[:, : min(most, len(values))], values, v[:most] @ right.T
 
 
 def _spare_rows(start: Tensor, directions: Tensor, count: int) -> Tensor:
