@@ -322,7 +322,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": {
+    "ENUM_NAME_OVERRIDES": {"CommitReason": "hub.catalogue.models.CommitReason"}
+    | {
         f"{name}State": f"hub.{module}.{name}State"
         for module, names in {
             "organisations.models": ("Organisation", "Agent"),

@@ -18,17 +18,17 @@ from factory.django import DjangoModelFactory
 
 from federation.protocol import UploadIn
 from hub.catalogue import uploads
-from hub.catalogue.artifacts import adopt_bytes, grant
+from hub.catalogue.artifacts import adopt_bytes
+from hub.catalogue.commits import add_commit
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
     BaseModelFile,
+    CommitReason,
     Evaluation,
     ModelVersion,
     Upload,
-    VersionFile,
 )
-from hub.catalogue.registry import revision_of
 from hub.catalogue.storage import Readable
 from hub.common.bodies import Body
 from hub.organisations.models import Agent
@@ -100,9 +100,6 @@ class VersionFactory(DjangoModelFactory):
     adapter = factory.LazyFunction(
         lambda: adopt_bytes(content=safetensors_bytes(name=f"weight-{uuid4()}"))
     )
-    revision = factory.LazyAttribute(
-        lambda version: revision_of({"adapter_model.safetensors": version.adapter.sha256})
-    )
     plan = factory.LazyFunction(lambda: dict(PLAN))
     plan_digest = "0" * 64
     rank = 8
@@ -116,9 +113,9 @@ class VersionFactory(DjangoModelFactory):
         files = {"adapter_model.safetensors": version.adapter}
         for path, content in (extracted or {}).items():
             files[path] = adopt_bytes(content=content)
-        for path, artifact in files.items():
-            VersionFile.objects.create(version=version, path=path, artifact=artifact)
-        grant(artifacts=files.values(), federation=version.federation)
+        made = add_commit(version=version, files=files, reason=CommitReason.PUBLISHED)
+        version.revision = made.revision
+        version.save(update_fields=["revision"])
 
 
 class EvaluationFactory(DjangoModelFactory):

@@ -9,7 +9,7 @@ from hub.catalogue.models import (
     Evaluation,
     ModelVersion,
     Upload,
-    VersionFile,
+    VersionCommit,
 )
 from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
 
@@ -20,10 +20,11 @@ class BaseModelFileInline(ReadOnlyInline):
     verbose_name_plural = "files"
 
 
-class VersionFileInline(ReadOnlyInline):
-    model = VersionFile
-    fields = ("path", "artifact")
-    verbose_name_plural = "files"
+class VersionCommitInline(ReadOnlyInline):
+    model = VersionCommit
+    fields = ("number", "revision", "reason", "created_at")
+    readonly_fields = ("created_at",)
+    verbose_name_plural = "commits"
 
 
 class EvaluationInline(ReadOnlyInline):
@@ -56,7 +57,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     search_fields = ("federation__name", "adapter__sha256", "revision", "id__exact")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    inlines = (VersionFileInline, EvaluationInline)
+    inlines = (VersionCommitInline, EvaluationInline)
 
 
 @admin.register(Artifact)

@@ -16,9 +16,9 @@ from django.db import transaction
 
 from federation.layout import ITEM_BYTES, LayoutRefused, read_layout
 from hub.catalogue.artifacts import adopt_copy
+from hub.catalogue.commits import revision_of
 from hub.catalogue.errors import BaseModelChanged, BaseModelRefused
 from hub.catalogue.models import Artifact, BaseModel, BaseModelFile
-from hub.catalogue.registry import revision_of
 from hub.catalogue.storage import sha256_of, store
 
 # What can hold no code: weights, JSON, text, and the tokenizers that are neither.

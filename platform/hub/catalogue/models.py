@@ -110,7 +110,7 @@ class ModelVersion(Stateful):
     optimiser_state = models.ForeignKey(
         Artifact, on_delete=models.PROTECT, null=True, related_name="+"
     )  # what the server's optimiser remembers; a run that goes on from here goes on from it
-    revision = models.CharField(max_length=40)  # digest over the list of files
+    revision = models.CharField(max_length=40)  # of its first commit
     plan = models.JSONField()
     plan_digest = models.CharField(max_length=64)
     rank = models.PositiveSmallIntegerField()
@@ -145,19 +145,54 @@ class ModelVersion(Stateful):
         """Needs `federation`; the name under which `from_pretrained` finds it."""
         return f"{self.federation.slug}/adapter"
 
+    @property
+    def files(self) -> models.QuerySet[VersionFile]:
+        """Those of its newest commit."""
+        newest = self.commits.order_by("-number").values("pk")[:1]
+        return VersionFile.objects.filter(commit__in=newest).select_related("artifact")
 
-class VersionFile(models.Model):
-    """One file of a model version, as it is downloaded."""
+
+class CommitReason(models.TextChoices):
+    PUBLISHED = "published", "published"
+    EVALUATED = "evaluated", "evaluated"
+    DESCRIBED = "described", "described anew"
+
+
+class VersionCommit(models.Model):
+    """What the files of a version are from a moment on; earlier commits stay what they were.
+
+    The weights of a version are the same in all its commits.
+    """
 
     id = models.BigAutoField(primary_key=True)
-    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="files")
+    version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="commits")
+    number = models.PositiveSmallIntegerField()  # within the version, from 1
+    revision = models.CharField(max_length=40, db_index=True)  # digest over the list of files
+    reason = models.CharField(max_length=12, choices=CommitReason)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (
+            models.UniqueConstraint(fields=["version", "number"], name="commit_numbers_differ"),
+        )
+
+    def __str__(self) -> str:
+        return self.revision[:8]
+
+
+class VersionFile(models.Model):
+    """One file of a commit, as it is downloaded."""
+
+    id = models.BigAutoField(primary_key=True)
+    commit = models.ForeignKey(VersionCommit, on_delete=models.CASCADE, related_name="files")
     path = models.CharField(max_length=200)
     artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         ordering = ("path",)
         constraints = (
-            models.UniqueConstraint(fields=["version", "path"], name="one_version_file_per_path"),
+            models.UniqueConstraint(fields=["commit", "path"], name="one_version_file_per_path"),
         )
 
     def __str__(self) -> str:

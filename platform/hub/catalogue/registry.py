@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -13,13 +12,14 @@ from django.db.models import Max
 from hub.accounts.models import User
 from hub.catalogue.artifacts import adopt_file, grant
 from hub.catalogue.cards import version_files
+from hub.catalogue.commits import add_commit, revision_of
 from hub.catalogue.errors import NotReleasable
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
+    CommitReason,
     Evaluation,
     ModelVersion,
-    VersionFile,
     VersionState,
 )
 from hub.catalogue.selectors import require_version
@@ -37,12 +37,6 @@ __all__ = [
     "revision_of",
     "version_files",
 ]
-
-
-def revision_of(files: Mapping[str, str]) -> str:
-    """Name a set of files, {path: sha256}, by 40 hex digits, as a commit is named."""
-    lines = "".join(f"{path} {sha256}\n" for path, sha256 in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()[:40]
 
 
 @transaction.atomic
@@ -78,11 +72,8 @@ def publish_version(
         is_baseline=is_baseline,
         optimiser_state=optimiser_state,
     )
-    VersionFile.objects.bulk_create(
-        VersionFile(version=version, path=path, artifact=artifact)
-        for path, artifact in sorted(files.items())
-    )
-    grant(artifacts={adapter, *files.values()}, federation=federation)
+    add_commit(version=version, files=files, reason=CommitReason.PUBLISHED)
+    grant(artifacts=[adapter], federation=federation)
     version.record("published", actor=actor, data={"number": version.number})
     return version
 

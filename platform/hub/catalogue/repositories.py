@@ -2,7 +2,7 @@
 
 `base/<slug>` is a base model at its one revision. `<federation>/adapter` is the line of versions
 of a federation; a revision is `main` (the released version, else the latest), `released`,
-`latest`, `v3`, or the 40 digits of one version.
+`latest`, `v3`, or the 40 digits of one commit. All but the digits mean the newest commit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from typing import TypeAlias
 
 from django.db.models import QuerySet
 
-from hub.catalogue.models import BaseModelFile, ModelVersion, VersionFile, VersionState
+from hub.catalogue.models import (
+    BaseModelFile,
+    ModelVersion,
+    VersionCommit,
+    VersionFile,
+    VersionState,
+)
 from hub.catalogue.selectors import Reader, base_models, federations_read_by, line_of
 from hub.common.errors import NotFound
 from hub.federations.models import Federation
@@ -103,12 +109,13 @@ def _version(federation: Federation, revision: str) -> Snapshot:
     version = version_at(federation, revision)
     if version is None:
         raise RevisionNotFound(revision)
+    commit = commit_at(version, revision)
     return Snapshot(
         repo=f"{federation.slug}/{ADAPTER}",
-        commit=version.revision,
-        made_at=version.created_at,
+        commit=commit.revision,
+        made_at=commit.created_at,
         library="peft",
-        files=version.files.all(),
+        files=commit.files.all(),
         card={"base_model": version.base_model.repo},
     )
 
@@ -120,7 +127,7 @@ def version_at(federation: Federation, revision: str) -> ModelVersion | None:
     if number := NUMBER.fullmatch(revision):
         return versions.filter(number=int(number[1])).first()
     if COMMIT.fullmatch(revision):
-        return versions.filter(revision=revision).first()
+        return versions.filter(commits__revision=revision).first()
     released = line.filter(state=VersionState.RELEASED)
     latest = line.exclude(state=VersionState.RETIRED)
     match revision:
@@ -131,3 +138,13 @@ def version_at(federation: Federation, revision: str) -> ModelVersion | None:
         case "latest":
             return latest.first()
     return None
+
+
+def commit_at(version: ModelVersion, revision: str) -> VersionCommit:
+    """The commit of a version that a revision of it names: its digits, else the newest."""
+    commits = version.commits.order_by("-number")
+    named = commits.filter(revision=revision) if COMMIT.fullmatch(revision) else commits
+    found = named.first()
+    if found is None:
+        raise RevisionNotFound(revision)
+    return found

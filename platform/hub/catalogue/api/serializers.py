@@ -7,7 +7,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from hub.catalogue.models import BaseModel, BaseModelFile, Evaluation, ModelVersion, VersionFile
+from hub.catalogue.models import (
+    BaseModel,
+    BaseModelFile,
+    Evaluation,
+    ModelVersion,
+    VersionCommit,
+    VersionFile,
+)
 
 
 class FileOut(serializers.Serializer[BaseModelFile | VersionFile]):
@@ -69,8 +76,15 @@ class VersionOut(serializers.ModelSerializer[ModelVersion]):
         )
 
 
+class CommitOut(serializers.ModelSerializer[VersionCommit]):
+    class Meta:
+        model = VersionCommit
+        fields = ("number", "revision", "reason", "created_at")
+
+
 class VersionDetailOut(VersionOut):
-    files = FileOut(many=True)
+    files = FileOut(many=True, help_text="Those of its newest commit.")
+    commits = CommitOut(many=True, help_text="What its files were, the oldest first.")
     plan = serializers.SerializerMethodField(help_text="The frozen plan of its run.")
     contributors = serializers.SerializerMethodField(help_text="Who trained it, and its weight.")
     report = serializers.SerializerMethodField(help_text="What the aggregation said of itself.")
@@ -79,6 +93,7 @@ class VersionDetailOut(VersionOut):
         fields: tuple[str, ...] = (
             *VersionOut.Meta.fields,
             "files",
+            "commits",
             "plan",
             "contributors",
             "report",

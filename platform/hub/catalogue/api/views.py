@@ -52,7 +52,7 @@ class VersionViewSet(ApiViewSet[ModelVersion]):
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
         versions = selectors.versions_visible_to(self.person)
-        return versions.prefetch_related("files__artifact") if self.detail else versions
+        return versions.prefetch_related("commits") if self.detail else versions
 
     def get_serializer_class(self) -> type[Serializer[ModelVersion]]:
         return serializers.VersionDetailOut if self.detail else serializers.VersionOut
