@@ -24,6 +24,7 @@ from federation.plan import Plan
 
 PROTOCOL_VERSION = "1.1"  # federation/negotiation.py says who understands it
 PROTOCOL_HEADER = "Foedus-Protocol"
+LINKS_HEADER = "Foedus-Links"  # `follow`: the agent goes where a blob's answer sends it
 DECLINED_BY_POLICY: Final = "declined_by_policy"  # a failure; its detail is «rule: words»
 STATEMENT_TYPE: Final = "application/vnd.foedus.update-statement.v1+json"
 

@@ -54,11 +54,21 @@ BLOB_FOLDER = Path(env.str("BLOB_FOLDER", default=str(HOME / "blobs")))
 UPLOAD_FOLDER = Path(env.str("UPLOAD_FOLDER", default=str(HOME / "uploads")))
 BLOB_BUCKET = env.str("BLOB_BUCKET", default="")
 BLOB_ENDPOINT = env.str("BLOB_ENDPOINT", default="")
+BLOB_LINK_ENDPOINT = env.str("BLOB_LINK_ENDPOINT", default="")  # empty: all bytes by the hub
+BLOB_LINK_BYTES = env.int("BLOB_LINK_BYTES", default=8 * 2**20)
+BLOB_ACCEL_PREFIX = env.str("BLOB_ACCEL_PREFIX", default="")  # of nginx's internal location
 UPLOAD_CHUNK_BYTES = env.int("UPLOAD_CHUNK_BYTES", default=16 * 2**20)
 UPLOAD_LIMIT_BYTES = env.int("UPLOAD_LIMIT_BYTES", default=8 * 2**30)
 DISK_RESERVE_BYTES = env.int("DISK_RESERVE_BYTES", default=2**30)  # left to the database
 UPLOADS_PER_ORGANISATION = env.int("UPLOADS_PER_ORGANISATION", default=64)
 UPLOAD_IDLE_SECONDS = env.int("UPLOAD_IDLE_SECONDS", default=900)
+ORGANISATION_QUOTA_BYTES = env.int("ORGANISATION_QUOTA_BYTES", default=256 * 2**30)  # 0: none
+FEDERATION_QUOTA_BYTES = env.int("FEDERATION_QUOTA_BYTES", default=1024 * 2**30)  # 0: none
+
+# Base models
+BASE_MODEL_SOURCES = env.list("BASE_MODEL_SOURCES", default=["https://huggingface.co"])
+BASE_MODEL_SOURCE_TOKEN = env.str("BASE_MODEL_SOURCE_TOKEN", default="")
+BASE_MODEL_LIMIT_BYTES = env.int("BASE_MODEL_LIMIT_BYTES", default=64 * 2**30)
 
 # Rounds
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=60.0)

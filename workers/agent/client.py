@@ -22,7 +22,13 @@ from agent.bandwidth import pacing
 from agent.errors import AgentFault, Away, ClockDiffers, Refused
 from agent.retries import FOR_EVER, persistently
 from federation.negotiation import Version, told_to
-from federation.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION, ArtifactRef, Message
+from federation.protocol import (
+    LINKS_HEADER,
+    PROTOCOL_HEADER,
+    PROTOCOL_VERSION,
+    ArtifactRef,
+    Message,
+)
 from federation.signatures import key_id, new_nonce, public_key_of, sign_request
 
 PASSING: Final = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -155,6 +161,7 @@ class HubClient:
         if offset == artifact.size_bytes:
             return
         request = self._request("GET", f"/api/v1/blobs/{artifact.sha256}")
+        request.headers[LINKS_HEADER] = "follow"
         if offset:
             request.headers["Range"] = f"bytes={offset}-"
         await self._receive(request, file, artifact.size_bytes, check)
@@ -165,7 +172,7 @@ class HubClient:
         self, request: httpx.Request, file: BinaryIO, limit: int, check: Callable[[], None]
     ) -> None:
         try:
-            response = await self._http.send(self._signed(request), stream=True)
+            response = await self._opened(request)
             try:
                 if response.is_error:
                     await response.aread()
@@ -182,6 +189,29 @@ class HubClient:
                 await response.aclose()
         except httpx.TransportError as error:
             raise Away(type(error).__name__) from error
+
+    async def _opened(self, request: httpx.Request) -> httpx.Response:
+        """The hub's answer, or that of the store to which the hub sends us for the bytes."""
+        response = await self._http.send(self._signed(request), stream=True)
+        if not response.is_redirect:
+            return response
+        await response.aclose()
+        linked = await self._http.send(self._elsewhere(request, response), stream=True)
+        if linked.is_success:
+            return linked
+        await linked.aclose()
+        raise Away(f"store_{linked.status_code}")  # the next link may open
+
+    def _elsewhere(self, request: httpx.Request, response: httpx.Response) -> httpx.Request:
+        """Ask the store for the range alone: it has no use for who we are."""
+        link = httpx.URL(response.headers.get("Location", ""))
+        if link.scheme not in {"https", request.url.scheme}:
+            raise Refused(502, "insecure_link", f"the hub links to {link.scheme}://{link.host}")
+        found = self._http.build_request("GET", link, headers={"Accept": "*/*"})
+        del found.headers[PROTOCOL_HEADER]
+        if "Range" in request.headers:
+            found.headers["Range"] = request.headers["Range"]
+        return found
 
     async def _try(
         self,

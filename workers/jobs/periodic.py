@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.catalogue.artifacts import sweep_store
+from hub.catalogue.sweeps import sweep_artifacts, sweep_store
 from hub.catalogue.uploads import sweep_uploads
 from hub.common.services import prune
 from hub.dispatch import Job, sweep
@@ -21,9 +21,10 @@ def reconcile() -> None:
 
 @app.task(name=Job.HOUSEKEEPING.value)
 def housekeeping() -> None:
-    """Clear spent nonces, old outbox rows and answers, abandoned uploads and nameless bytes."""
+    """Clear spent nonces, old outbox rows and answers, abandoned uploads and what nothing names."""
     prune()
     prune_nonces()
     sweep_uploads()
+    sweep_artifacts()
     sweep_store()
     meter_the_rest()

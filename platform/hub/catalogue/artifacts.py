@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,9 +18,8 @@ from hub.catalogue.storage import BLOCK_BYTES, sha256_of, store
 from hub.common.room import refusing_when_full
 from hub.federations.models import Federation
 
-logger = logging.getLogger(__name__)
-
 FORGOTTEN = timedelta(hours=24)  # what no row names for so long is swept
+TAKEN = timedelta(hours=1)  # how exactly it is known when bytes were last brought
 BATCH = 500
 
 
@@ -78,6 +75,9 @@ def name_artifact(*, sha256: str, size_bytes: int) -> Artifact:
     Raises:
         ArtifactUnavailable: a sweep took them just before; put them again.
     """
+    now = timezone.now()
+    # Who adopts what nothing names yet is about to name it: the sweep shall know that it is new.
+    Artifact.objects.filter(pk=sha256, taken_at__lt=now - TAKEN).update(taken_at=now)
     artifact, made = Artifact.objects.get_or_create(
         sha256=sha256, defaults={"size_bytes": size_bytes}
     )
@@ -93,34 +93,6 @@ def grant(*, artifacts: Iterable[Artifact], federation: Federation) -> None:
         [Grant(artifact=artifact, federation=federation) for artifact in artifacts],
         ignore_conflicts=True,
     )
-
-
-def sweep_store() -> int:
-    """Delete what no row names and nobody has put for a day; returns how many.
-
-    This is what a crash leaves between the rename and the row.
-    """
-    before = timezone.now() - FORGOTTEN
-    store().tidy(before)
-    old = store().stored_before(before)
-    deleted = 0
-    while some := list(islice(old, BATCH)):
-        named = Artifact.objects.filter(pk__in=some).values_list("pk", flat=True)
-        deleted += sum(_forget(sha256, before) for sha256 in set(some).difference(named))
-    if deleted:
-        logger.info("forgotten bytes deleted", extra={"count": deleted})
-    return deleted
-
-
-def _forget(sha256: str, before: datetime) -> bool:
-    """Hold the name in a transaction while the bytes are deleted: nobody adopts them meanwhile."""
-    with transaction.atomic():
-        _, made = Artifact.objects.get_or_create(sha256=sha256, defaults={"size_bytes": 0})
-        forgotten = made and store().is_before(sha256, before)
-        if forgotten:
-            store().delete(sha256)
-        transaction.set_rollback(made)
-    return forgotten
 
 
 def scratch_path() -> Path:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import ClassVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from hub.common.models import Identified, Stateful, Transitions
 from hub.federations.models import Federation, Participation
-from hub.organisations.models import Agent
+from hub.organisations.models import Agent, Organisation
 
 IS_SHA256 = models.Q(sha256__regex=r"^[0-9a-f]{64}$")
 
@@ -20,6 +23,7 @@ class Artifact(models.Model):
     sha256 = models.CharField(primary_key=True, max_length=64)
     size_bytes = models.BigIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
+    taken_at = models.DateTimeField(default=timezone.now)  # when somebody last brought the bytes
 
     class Meta:
         constraints = (models.CheckConstraint(condition=IS_SHA256, name="named_by_sha256"),)
@@ -51,6 +55,11 @@ class BaseModel(Identified):
     name = models.CharField(max_length=120)
     description = models.CharField(max_length=1000, blank=True)
     licence = models.CharField(max_length=60)  # SPDX identifier
+    licence_text = models.TextField(blank=True, max_length=200_000)
+    must_accept = models.BooleanField(default=False)  # each organisation, before it gets a file
+    brought_by = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, null=True, related_name="base_models"
+    )  # null: by an operator
     source = models.CharField(max_length=300, blank=True)
     architecture = models.CharField(max_length=80)
     parameters = models.BigIntegerField()
@@ -66,6 +75,11 @@ class BaseModel(Identified):
     def repo(self) -> str:
         return f"base/{self.slug}"
 
+    @property
+    def licence_digest(self) -> str:
+        """Of the text that is accepted."""
+        return hashlib.sha256(self.licence_text.encode()).hexdigest()
+
 
 class BaseModelFile(models.Model):
     """One file of a base model."""
@@ -79,6 +93,97 @@ class BaseModelFile(models.Model):
         ordering = ("path",)
         constraints = (
             models.UniqueConstraint(fields=["base_model", "path"], name="one_base_file_per_path"),
+        )
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class LicenceAcceptance(Identified):
+    """An organisation has accepted a base model's licence: who for it, when, which text."""
+
+    base_model = models.ForeignKey(BaseModel, on_delete=models.CASCADE, related_name="acceptances")
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, related_name="accepted_licences"
+    )
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    licence_digest = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["base_model", "organisation"], name="one_acceptance_per_organisation"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.organisation} accepts {self.base_model.licence}"
+
+
+class DraftState(models.TextChoices):
+    OPEN = "open", "takes files"
+    FETCHING = "fetching", "being fetched"
+    REGISTERED = "registered", "registered"
+    FAILED = "failed", "failed"
+    CLOSED = "closed", "given up"
+
+
+class BaseModelDraft(Stateful):
+    """A base model on its way in: a person sends its files, or a job fetches them from a hub."""
+
+    subject = "base_model"
+    transitions: ClassVar[Transitions] = {
+        DraftState.OPEN: {DraftState.REGISTERED, DraftState.CLOSED},
+        DraftState.FETCHING: {DraftState.REGISTERED, DraftState.FAILED},
+        DraftState.REGISTERED: set(),
+        DraftState.FAILED: set(),
+        DraftState.CLOSED: set(),
+    }
+
+    state = models.CharField(max_length=20, choices=DraftState, default=DraftState.OPEN)
+    facts = models.JSONField()  # slug, name, licence, licence_text, must_accept, …
+    begun_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.PROTECT, null=True, related_name="+"
+    )  # for which it is brought; null: by an operator
+    mirror = models.JSONField(default=dict)  # endpoint, repo and revision of what is fetched
+    base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, null=True, related_name="+")
+    touched_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("-created_at",)
+
+    def __str__(self) -> str:
+        return str(self.facts["name"])
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {"organisation_id": self.organisation_id}
+
+
+class DraftFile(Identified):
+    """One file of a base model on its way in: what was announced, and how much has arrived."""
+
+    draft = models.ForeignKey(BaseModelDraft, on_delete=models.CASCADE, related_name="files")
+    path = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    offset = models.BigIntegerField(default=0)
+    parameters = models.BigIntegerField(default=0)  # how many numbers it holds
+    artifact = models.ForeignKey(Artifact, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ("path",)
+        constraints = (
+            models.UniqueConstraint(fields=["draft", "path"], name="one_draft_file_per_path"),
+            models.CheckConstraint(
+                condition=models.Q(offset__gte=0) & models.Q(offset__lte=models.F("size_bytes")),
+                name="draft_offset_within_size",
+            ),
         )
 
     def __str__(self) -> str:
@@ -240,13 +345,16 @@ class Upload(Stateful):
     subject = "upload"
     transitions: ClassVar[Transitions] = {
         UploadState.OPEN: {UploadState.COMPLETE, UploadState.CLOSED},
-        UploadState.COMPLETE: set(),
+        UploadState.COMPLETE: {UploadState.CLOSED},  # when its bytes are swept
         UploadState.CLOSED: set(),
     }
 
     state = models.CharField(max_length=20, choices=UploadState, default=UploadState.OPEN)
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="uploads")
     task_id = models.UUIDField(db_index=True)  # a task of `runs`, a higher app
+    federation = models.ForeignKey(
+        Federation, on_delete=models.PROTECT, null=True, related_name="uploads"
+    )  # whose quota it counts in
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
     offset = models.BigIntegerField(default=0)

@@ -7,15 +7,18 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header, parse_etags
 
+from federation.protocol import LINKS_HEADER
 from hub.catalogue.errors import ArtifactUnavailable, RangeUnsatisfiable
 from hub.catalogue.models import Artifact
-from hub.catalogue.storage import BLOCK_BYTES, Readable, store
+from hub.catalogue.storage import BLOCK_BYTES, Readable, key_of, store
 from hub.common.api.problems import problem_of
 
+BYTES = "application/octet-stream"
 FOREVER = "private, max-age=31536000, immutable"
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
@@ -40,17 +43,43 @@ def artifact_response(
     }
     if filename:
         about["Content-Disposition"] = content_disposition_header(True, filename) or ""
-    response = _response(request, artifact)
+    response = _response(request, artifact, filename)
     for name, value in about.items():
         response.headers.setdefault(name, value)
     return response
 
 
-def _response(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
+def _response(request: HttpRequest, artifact: Artifact, filename: str) -> HttpResponseBase:
     if artifact.sha256 in _known_etags(request):
         return HttpResponse(status=304)
     if request.method == "HEAD":
         return _described(HttpResponse(), Span(0, artifact.size_bytes))
+    return _elsewhere(request, artifact, filename) or _streamed(request, artifact)
+
+
+def _elsewhere(request: HttpRequest, artifact: Artifact, filename: str) -> HttpResponse | None:
+    """Send the reader to the bucket, or let the proxy send the file; it sees to ranges then."""
+    if prefix := settings.BLOB_ACCEL_PREFIX:
+        address = f"{prefix.rstrip('/')}/{key_of(artifact.sha256)}"
+        return HttpResponse(headers={"X-Accel-Redirect": address, "Content-Type": BYTES})
+    if not _follows(request):
+        return None
+    link = store().link(artifact.sha256, size_bytes=artifact.size_bytes, filename=filename)
+    if link is None:
+        return None
+    linked = {"X-Linked-Etag": f'"{artifact.sha256}"', "X-Linked-Size": str(artifact.size_bytes)}
+    return HttpResponse(
+        status=302, headers={"Location": link, "Cache-Control": "no-store", **linked}
+    )
+
+
+def _follows(request: HttpRequest) -> bool:
+    """Agents say whether they follow links; those from before there were any do not."""
+    is_agent = "Signature" in request.headers
+    return not is_agent or request.headers.get(LINKS_HEADER) == "follow"
+
+
+def _streamed(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
     try:
         span = wanted_span(request, artifact)
     except RangeUnsatisfiable as refused:
@@ -120,7 +149,7 @@ def _stream(artifact: Artifact, span: Span) -> HttpResponseBase:
 
 
 def _described(response: HttpResponseBase, span: Span) -> HttpResponseBase:
-    response.headers["Content-Type"] = "application/octet-stream"
+    response.headers["Content-Type"] = BYTES
     response.headers["Content-Length"] = str(span.length)
     return response
 

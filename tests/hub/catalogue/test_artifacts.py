@@ -15,11 +15,11 @@ from hub.catalogue.artifacts import (
     adopt_file,
     grant,
     name_artifact,
-    sweep_store,
 )
 from hub.catalogue.errors import ArtifactUnavailable
 from hub.catalogue.models import Artifact, Grant
 from hub.catalogue.storage import store
+from hub.catalogue.sweeps import sweep_store
 from hub.common.errors import StorageFull
 from tests.factories.catalogue import sha256_hex
 from tests.factories.federations import FederationFactory
