@@ -27,6 +27,11 @@ R_SUFFIX = ".lora_R.weight"  # what lies between a pair of fixed factors: B·R·
 # A second pair of a module, beside the one that is trained.
 RESIDUAL_A, RESIDUAL_B = ".residual_A.weight", ".residual_B.weight"
 ITEM_BYTES = MappingProxyType({"F32": 4, "F16": 2, "BF16": 2})
+# Base models have tables of indices and quantised weights; adapters may not.
+BASE_ITEM_BYTES = MappingProxyType(
+    {**ITEM_BYTES, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2}
+    | {"I8": 1, "U8": 1, "BOOL": 1}
+)
 
 _FACTORS = MappingProxyType({"A": A_SUFFIX, "B": B_SUFFIX, "R": R_SUFFIX})
 _LENGTH_BYTES = 8

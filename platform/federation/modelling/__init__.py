@@ -23,6 +23,7 @@ from federation.modelling.messages import (
 if TYPE_CHECKING:
     from federation.modelling.creation import create_adapter
     from federation.modelling.evaluation import evaluate
+    from federation.modelling.merging import merge_adapter
     from federation.modelling.training import train
 
 __all__ = [
@@ -36,10 +37,16 @@ __all__ = [
     "adapter_config",
     "create_adapter",
     "evaluate",
+    "merge_adapter",
     "train",
 ]
 
-_LAZY = {"create_adapter": "creation", "evaluate": "evaluation", "train": "training"}
+_LAZY = {
+    "create_adapter": "creation",
+    "evaluate": "evaluation",
+    "merge_adapter": "merging",
+    "train": "training",
+}
 
 
 def __getattr__(name: str) -> object:

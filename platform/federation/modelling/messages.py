@@ -14,10 +14,11 @@ class ModellingRefused(ValueError):
 
     `code` is stable. Of the base: base_unreadable, base_incomplete, targets_missing,
     targets_unsuitable, no_chat_template, chat_template_unsuitable, no_mask_token,
-    packing_unsupported. Of the adapter: adapter_mismatch. Of the data: no_examples, labels_missing,
-    unknown_label, messages_missing, chat_refused, images_missing, image_unreadable. Of the place:
-    images_unsupported, precision_unsupported, quantisation_unsupported, sharding_unsupported. Of
-    the training: diverged, gradient_checkpointing_unsupported. `detail` never quotes an example.
+    packing_unsupported. Of the adapter: adapter_mismatch, not_mergeable. Of the data: no_examples,
+    labels_missing, unknown_label, messages_missing, chat_refused, images_missing, image_unreadable.
+    Of the place: images_unsupported, precision_unsupported, quantisation_unsupported,
+    sharding_unsupported. Of the training: diverged, gradient_checkpointing_unsupported. `detail`
+    never quotes an example.
     """
 
     def __init__(self, code: str, detail: str) -> None:
