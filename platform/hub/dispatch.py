@@ -31,6 +31,8 @@ class Job(StrEnum):
     COMPARE_UPDATES = "compute.compare_updates"
     AGGREGATE_ROUND = "compute.aggregate_round"
     RECOMPUTE_ROUND = "compute.recompute_round"
+    MEASURE_ON_PROBE = "compute.measure_on_probe"
+    ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
     RECONCILE = "periodic.reconcile"

@@ -75,6 +75,12 @@ LEASE_SECONDS = env.float("LEASE_SECONDS", default=60.0)
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=LEASE_SECONDS / 4)
 CLAIM_SECONDS = env.float("CLAIM_SECONDS", default=120.0)  # a hub worker's hold on a piece of work
 RECONCILE_SECONDS = env.float("RECONCILE_SECONDS", default=5.0)
+PROBE_SECONDS = env.float("PROBE_SECONDS", default=600.0)  # for one adapter on a whole probe set
+PROBE_WAIT_SECONDS = env.float("PROBE_WAIT_SECONDS", default=60.0)  # of a round, for its updates'
+PLAYGROUND_WAITING = env.int("PLAYGROUND_WAITING", default=8)  # questions at once, of everybody
+PLAYGROUND_PER_PERSON = env.int("PLAYGROUND_PER_PERSON", default=2)
+PLAYGROUND_SECONDS = env.float("PLAYGROUND_SECONDS", default=20.0)  # for one answer
+PLAYGROUND_BASE_BYTES = env.int("PLAYGROUND_BASE_BYTES", default=4 * 2**30)  # in fp32
 CLOCK_SKEW_SECONDS = 120
 NONCE_SECONDS = 600
 ENROLMENT_CODE_HOURS = env.int("ENROLMENT_CODE_HOURS", default=24)

@@ -93,3 +93,13 @@ class BaseModelChanged(DomainError):
 class NotReleasable(DomainError):
     code = "not_releasable"
     title = "This version is not part of the federation's line."
+
+
+class ProbeSetRefused(Invalid):
+    """The examples are no probe set; `code` is that of `federation.probes.ProbeRefused`."""
+
+    title = "These examples are no probe set."
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        super().__init__(detail)
+        self.code = code  # type: ignore[misc]

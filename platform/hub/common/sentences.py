@@ -34,6 +34,7 @@ PATTERNS: Mapping[str, str] = {
     "federation.active": "{actor} resumed [{federation}|the federation][: {reason}]",
     "federation.paused": "{actor} paused [{federation}|the federation][: {reason}]",
     "federation.dissolved": "{actor} dissolved [{federation}|the federation][: {reason}]",
+    "federation.probe_added": "{actor} made [probe {probe}|a probe set][ of {rows} examples]",
     "participation.requested": "[{organisation}|An organisation] asked to join[ {federation}]",
     "participation.active": "[{organisation}|An organisation] joined[ {federation}]",
     "participation.refused": "[{organisation}|An organisation] was not admitted[: {reason}]",
@@ -46,6 +47,19 @@ PATTERNS: Mapping[str, str] = {
     "version.released": "{actor} released [version {version}|a version][: {reason}]",
     "version.retired": "{actor} retired [version {version}|a version][: {reason}]",
     "version.released from retired": "{actor} went back to [version {version}|a version]",
+    "alias.given": "{actor} named [version {version}|a version][ '{alias}']",
+    "alias.moved": "{actor} moved the name[ '{alias}'] to [version {version}|another version]"
+    "[, from version {before}]",
+    "alias.removed": "{actor} removed the name[ '{alias}'][ from version {version}]",
+    "proposal.made": "[{organisation}|{actor}] proposed to {what} [version {version}|a version]"
+    "[: {reason}]",
+    "proposal.accepted": "{actor} accepted the proposal[ to {what} version {version}]",
+    "proposal.refused": "{actor} refused the proposal[ to {what} version {version}][: {reason}]",
+    "proposal.withdrawn": "The proposal[ of {organisation}][ to {what} version {version}] was"
+    " withdrawn[: {reason}]",
+    "score.queued from failed": "[{about}|An adapter] is measured again on the public probe",
+    "score.computed": "[{about}|An adapter] was measured on the public probe",
+    "score.failed": "[{about}|An adapter] could not be measured on the public probe[: {reason}]",
     "upload.open": "{who} started an upload",
     "upload.complete": "{who} finished an upload",
     "upload.closed": "An upload[ of {organisation}] was closed[: {reason}]",

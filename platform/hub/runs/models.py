@@ -13,7 +13,7 @@ from django.db import models
 from federation.plan import Plan
 from federation.protocol import TaskType
 from federation.rules import Evidence
-from hub.catalogue.models import Artifact, ModelVersion
+from hub.catalogue.models import Artifact, ModelVersion, Probe
 from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent
@@ -73,6 +73,9 @@ class Run(Stateful):
     start = models.ForeignKey(
         Artifact, on_delete=models.PROTECT, null=True, related_name="+"
     )  # the adapter round 1 starts from; set by preparation
+    probe = models.ForeignKey(
+        Probe, on_delete=models.PROTECT, null=True, related_name="runs"
+    )  # what it is measured on by the hub itself; the federation's when the run started
     failure_code = models.CharField(max_length=64, blank=True)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -335,6 +338,7 @@ class Comparison(models.Model):
     round = models.OneToOneField(Round, on_delete=models.CASCADE, related_name="comparison")
     digests = models.JSONField()  # of the updates, sorted
     products = models.JSONField()  # ⟨Δᵢ, Δⱼ⟩ in ΔW space, in the order of the digests
+    probe_failure = models.CharField(max_length=64, blank=True)  # why no loss was measured
     at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from federation.terms import TERMS
 from hub.accounts.models import User
 from hub.catalogue.bases import most_tokens
 from hub.catalogue.models import Artifact, BaseModel, ModelVersion
+from hub.catalogue.probes import probe_for
 from hub.catalogue.uploads import close_uploads
 from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
@@ -36,6 +37,7 @@ from hub.runs.models import (
 )
 from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
 from hub.runs.services.locks import database_now, lock_run
+from hub.runs.services.probing import measure_start
 
 
 @transaction.atomic
@@ -80,11 +82,19 @@ def create_run(
 
 @transaction.atomic
 def start_run(*, user: User, run_id: UUID) -> Run:
-    """Queue a draft; from here on its plan is frozen. Starting twice changes nothing."""
+    """Queue a draft; from here on its plan is frozen. Starting twice changes nothing.
+
+    It is measured on the probe set that the federation has now, if its model can read that.
+    """
     run = _own_run(user, run_id)
     if run.state != RunState.DRAFT:
         return run
-    run.move_to(RunState.QUEUED, actor=user.actor, data={"run": run.name})
+    run.move_to(
+        RunState.QUEUED,
+        actor=user.actor,
+        probe=probe_for(run.federation, run.typed_plan),
+        data={"run": run.name},
+    )
     enqueue(Job.PREPARE_RUN, str(run.pk))
     _announce(run)
     return run
@@ -99,6 +109,7 @@ def run_prepared(*, run_id: UUID, start: Artifact) -> None:
     if run.state != RunState.QUEUED:
         return
     run.move_to(RunState.RUNNING, start=start, started_at=database_now(), data={"run": run.name})
+    measure_start(run)
     open_round(run=run, number=1, start=start)
     _announce(run)
 

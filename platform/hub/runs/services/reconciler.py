@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from federation.protocol import TaskType
+from hub.catalogue.models import ProbeScore, ProbeScoreState
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
 from hub.runs.models import (
@@ -50,6 +51,7 @@ def reconcile() -> int:
             *_ask(Job.AGGREGATE_ROUND, _unclaimed(now), now),
             *_ask(Job.ADVANCE_RUN, _stalled(now), now),
             *_ask(Job.RECOMPUTE_ROUND, _unrecomputed(now), now),
+            *_ask(Job.MEASURE_ON_PROBE, _unmeasured(now), now),
         ]
     if asked:
         logger.info("asked again", extra={"jobs": len(asked)})
@@ -128,6 +130,15 @@ def _unrecomputed(now: datetime) -> list[str]:
     long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
     queued = Recomputation.objects.filter(
         state=RecomputationState.QUEUED, state_changed_at__lt=long_ago
+    )
+    return _ids(queued.values_list("pk", flat=True)[:BATCH])
+
+
+def _unmeasured(now: datetime) -> list[str]:
+    """Likewise what is to be measured on a probe set."""
+    long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
+    queued = ProbeScore.objects.filter(
+        state=ProbeScoreState.QUEUED, state_changed_at__lt=long_ago
     )
     return _ids(queued.values_list("pk", flat=True)[:BATCH])
 

@@ -45,6 +45,7 @@ from hub.runs.services.lifecycle import (
     withdraw_tasks,
 )
 from hub.runs.services.locks import database_now, lock_round, lock_run
+from hub.runs.services.probing import measure_version
 from hub.runs.services.sentences import closing_sentence, missing_sentence
 
 
@@ -275,6 +276,7 @@ def publish_round(
         optimiser_state=optimiser_state,
     )
     current.save(update_fields=["version"])
+    measure_version(run, current.version)
     transaction.on_commit(lambda: failpoint("W13", "after"))
     if is_evaluated(run, current):
         _begin_evaluation(run, current)

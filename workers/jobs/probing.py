@@ -1,0 +1,101 @@
+"""Measuring adapters on public probe sets, within a time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from hub.catalogue import scoring
+from hub.catalogue.models import BaseModel
+from hub.catalogue.probes import content_of
+from hub.catalogue.storage import store
+from jobs.folders import base_folder
+
+if TYPE_CHECKING:
+    from federation.modelling import Examples, Step
+    from federation.plan import Plan
+    from hub.catalogue.scoring import Measurement
+
+
+class Unmeasured(Exception):
+    """An adapter cannot be measured, and trying again would not help; `code` is stable.
+
+    Besides those of `ModellingRefused`: probe_timeout, out_of_memory, non_finite.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+def measure(wanted: Measurement) -> None:
+    """Measure an adapter on the whole of a probe set, and keep what was found."""
+    began = time.perf_counter()
+    try:
+        found = achieved(
+            base_model=wanted.probe.federation.base_model,
+            plan=wanted.plan,
+            adapter=store().local_path(wanted.adapter),
+            examples=content_of(wanted.probe).examples(),
+            on_step=within(settings.PROBE_SECONDS),
+        )
+    except Unmeasured as refused:
+        scoring.fail_score(score_id=wanted.score_id, code=refused.code, reason=refused.detail)
+        return
+    scoring.record_score(
+        score_id=wanted.score_id, statistics=found, seconds=time.perf_counter() - began
+    )
+
+
+def within(seconds: float) -> Callable[[Step], None]:
+    """What ends an evaluation at its next batch once the time is up; made when the time begins."""
+    end = time.monotonic() + seconds
+
+    def check(_: Step) -> None:
+        if time.monotonic() > end:
+            raise Unmeasured("probe_timeout", f"it took longer than {seconds:.0f} seconds")
+
+    return check
+
+
+def achieved(
+    *,
+    base_model: BaseModel,
+    plan: Plan,
+    adapter: Path,
+    examples: Examples,
+    on_step: Callable[[Step], None],
+) -> dict[str, Any]:
+    """The sufficient statistics of an adapter, as JSON takes them. Raises Unmeasured."""
+    from torch import OutOfMemoryError
+
+    from federation.modelling import ModellingRefused, evaluate
+
+    try:
+        found = evaluate(
+            base=base_folder(base_model),
+            plan=plan,
+            adapter=adapter,
+            examples=examples,
+            on_step=on_step,
+        )
+    except ModellingRefused as refused:
+        raise Unmeasured(refused.code, refused.detail) from refused
+    except OutOfMemoryError as full:
+        raise Unmeasured("out_of_memory", "the worker's device has too little memory") from full
+    if not isfinite(found.loss_sum):
+        raise Unmeasured("non_finite", "its loss is no number")
+    return asdict(found)
+
+
+def mean_loss(found: dict[str, Any]) -> float:
+    """By example in classification, by predicted token in language modelling."""
+    units = found["tokens"] if found["correct"] is None else found["examples"]
+    return float(found["loss_sum"]) / max(int(units), 1)
