@@ -75,9 +75,19 @@ def _later(message: Message, version: Version) -> dict[str, Any]:
     for name, value in message:
         if message.since.get(name, 0) > version.minor:
             found[name] = True
-        elif isinstance(value, Message) and (inner := _later(value, version)):
+        elif inner := _inside(value, version):
             found[name] = inner
     return found
+
+
+def _inside(value: object, version: Version) -> dict[Any, Any]:
+    """The same of what a field holds: a message, or several."""
+    if isinstance(value, Message):
+        return _later(value, version)
+    if not isinstance(value, tuple):
+        return {}
+    each = ((place, _inside(one, version)) for place, one in enumerate(value))
+    return {place: inner for place, inner in each if inner}
 
 
 def _ours_in_words() -> str:

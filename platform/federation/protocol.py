@@ -34,6 +34,11 @@ Finite = Annotated[float, Field(allow_inf_nan=False, strict=False)]
 Share = Annotated[float, Field(ge=0, le=1, strict=False)]
 RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], Finite], Field(max_length=64)]
+LabelIndex = Annotated[int, Field(ge=0, lt=10_000)]  # of a label in the plan's list
+Cell = tuple[LabelIndex, LabelIndex, Annotated[int, Field(ge=1, le=10**9)]]
+
+SCORE_BINS: Final = 256
+MOST_CELLS: Final = 22_500  # of a confusion: all of them, for 150 labels
 
 
 class Message(BaseModel):
@@ -87,11 +92,14 @@ class Candidate(Message):
 class EvaluateSpec(Message):
     """Evaluate adapters on the participation's own test data."""
 
+    since = {"reference": 1}
     type: Literal[TaskType.EVALUATE] = TaskType.EVALUATE
     plan: Plan
     plan_digest: Sha256
     base: BaseModelRef
     candidates: tuple[Candidate, ...]
+    # The candidate that the others are compared with, example by example.
+    reference: Annotated[str, Field(max_length=64)] | None = None
 
 
 Spec = Annotated[TrainSpec | EvaluateSpec, Field(discriminator="type")]
@@ -238,14 +246,59 @@ class Receipt(Message):
         return self.model_dump(mode="json", include={"update", "statement_sha256", "received_at"})
 
 
+Bins = Annotated[tuple[Count, ...], Field(min_length=SCORE_BINS, max_length=SCORE_BINS)]
+
+
+class Scores(Message):
+    """How high labels were scored where they were right, and where they were wrong, by bin.
+
+    federation/tallies.py says what a score is, and where the bins lie.
+    """
+
+    right: Bins
+    wrong: Bins
+
+
+class Spread(Message):
+    """Sums over examples from which the error of a mean follows.
+
+    x: an example's value, summed over its t terms (1, or the tokens predicted).
+    """
+
+    squares: Finite  # Σ x²
+    by_terms: Finite  # Σ x·t
+    terms_squares: Finite  # Σ t²
+
+
+class Paired(Message):
+    """An adapter beside the reference, example by example, in sums.
+
+    The counts are of examples that both got right, this one alone, the reference alone, neither;
+    None where there are no labels.
+    """
+
+    both: Count | None = None
+    gained: Count | None = None
+    lost: Count | None = None
+    neither: Count | None = None
+    loss_sum: Finite  # Σ d, by how much more an example's loss is than with the reference
+    spread: Spread  # of d
+
+
 class EvaluationResult(Message):
     """Sufficient statistics of one adapter on one private test set; they add up exactly."""
 
+    since = {"confusion": 1, "scores": 1, "spread": 1, "paired": 1}
     name: Annotated[str, Field(max_length=64)]
     examples: Annotated[int, Field(ge=1, le=10**9)]
     correct: Count | None = None  # classification: right answers
     tokens: Count = 0  # language modelling: predicted tokens
     loss_sum: Finite  # sum of the loss over examples (classification) or tokens (LM)
+    # How often each label was taken for which: (true, predicted, count), none with count 0.
+    confusion: Annotated[tuple[Cell, ...], Field(max_length=MOST_CELLS)] | None = None
+    scores: Scores | None = None
+    spread: Spread | None = None  # of the loss
+    paired: Paired | None = None  # None: it is the reference itself, or there is none
 
 
 class EvaluationIn(Message):

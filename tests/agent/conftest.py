@@ -94,7 +94,7 @@ def training(hub: FakeHub, adapter: bytes, plan: Plan, **facts: object) -> Spec:
 def evaluating(hub: FakeHub, adapter: bytes, plan: Plan) -> Spec:
     reference = {"sha256": hub.put(adapter), "size_bytes": len(adapter)}
     candidates = [{"name": name, "adapter": reference} for name in ("0", "1")]
-    return {"type": "evaluate", **common(plan), "candidates": candidates}
+    return {"type": "evaluate", **common(plan), "candidates": candidates, "reference": "0"}
 
 
 def common(plan: Plan) -> Spec:

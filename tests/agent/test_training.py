@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from federation.layout import expected_shapes, read_layout
+from federation.tallies import inconsistencies
 from tests.agent import tiny
 from tests.agent.conftest import Spec, evaluating, training
 from tests.agent.fake_hub import FakeHub
@@ -46,6 +47,9 @@ def test_an_evaluation_sends_sums_for_every_candidate(
     assert first.examples == 20
     assert first.correct is not None
     assert (first.correct, first.loss_sum) == (second.correct, second.loss_sum)
+    assert sum(count for *_, count in first.confusion) == 20
+    assert not list(inconsistencies(second, labels=len(tiny.LABELS)))
+    assert (first.paired, second.paired.gained, second.paired.lost) == (None, 0, 0)
 
 
 def test_heartbeats_carry_progress(hub: FakeHub, place: Place, long_spec: Spec) -> None:

@@ -17,12 +17,15 @@ from federation.negotiation import Version
 from federation.protocol import (
     PROTOCOL_HEADER,
     PROTOCOL_VERSION,
+    EvaluationIn,
+    EvaluationResult,
     HeartbeatIn,
     HeartbeatOut,
     LeaseRequest,
     PolicySummary,
     Progress,
 )
+from federation.tallies import Rows, result_of
 from tests.agent.fake_http import Answer, FaultyServer, Seen
 from tests.agent.fake_hub import FakeHub
 
@@ -45,6 +48,10 @@ TOLD = {
             device_memory_bytes=4,
             device_utilisation=0.5,
         ),
+    ),
+    "tasks/x/evaluations": EvaluationIn(
+        fence=1,
+        results=(result_of("1", Rows((0.5,), (1,), (0,), (1,)), None, Rows((0.5,), (1,))),),
     ),
 }
 NEWS = {"verdict": "continue", "reason": "", "lease_expires_at": None, "mood": "good"}
@@ -91,7 +98,7 @@ class Elder(FaultyServer):
         return status, {PROTOCOL_HEADER: "1.0"}, b"{}"
 
 
-LATER = {*LeaseRequest.since, *Progress.since}
+LATER = {*LeaseRequest.since, *Progress.since, *EvaluationResult.since}
 
 
 @pytest.mark.parametrize("path", TOLD)

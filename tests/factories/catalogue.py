@@ -19,7 +19,7 @@ from factory.django import DjangoModelFactory
 from federation.protocol import UploadIn
 from hub.catalogue import uploads
 from hub.catalogue.artifacts import adopt_bytes
-from hub.catalogue.commits import add_commit
+from hub.catalogue.commits import add_commit, revision_of
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
@@ -104,18 +104,20 @@ class VersionFactory(DjangoModelFactory):
     plan_digest = "0" * 64
     rank = 8
 
-    @factory.post_generation
-    def files(
-        version: ModelVersion,  # noqa: N805
-        _: bool,
-        extracted: dict[str, bytes] | None,
-    ) -> None:
-        files = {"adapter_model.safetensors": version.adapter}
-        for path, content in (extracted or {}).items():
-            files[path] = adopt_bytes(content=content)
-        made = add_commit(version=version, files=files, reason=CommitReason.PUBLISHED)
-        version.revision = made.revision
-        version.save(update_fields=["revision"])
+    @classmethod
+    def _create(
+        cls,
+        model: type[ModelVersion],
+        *,
+        files: dict[str, bytes] | None = None,
+        **columns: Any,
+    ) -> ModelVersion:
+        own = {path: adopt_bytes(content=content) for path, content in (files or {}).items()}
+        all_of = {"adapter_model.safetensors": columns["adapter"], **own}
+        revision = revision_of({path: file.sha256 for path, file in all_of.items()})
+        version = model.objects.create(**{"revision": revision, **columns})
+        add_commit(version=version, files=all_of, reason=CommitReason.PUBLISHED)
+        return version
 
 
 class EvaluationFactory(DjangoModelFactory):

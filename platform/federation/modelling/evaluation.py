@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from federation.modelling.adapting import adapted
 from federation.modelling.batches import batches_by_length, encode
-from federation.modelling.config import label_count
+from federation.modelling.examples import Answers, Outcome
 from federation.modelling.kinds import kind_of
 from federation.modelling.loading import device_for, forked_random, kept_base
 from federation.modelling.messages import Evaluated, Examples, OnStep
-from federation.modelling.objectives import outcome
+from federation.modelling.objectives import answers
 from federation.modelling.progress import Progress, tokens_of
 from federation.plan import Plan
+from federation.protocol import Scores
+from federation.tallies import Rows
 
 
 def evaluate(
@@ -38,18 +42,37 @@ def evaluate(
     batches = batches_by_length(encoded, plan.training.batch_size)
     progress = Progress(steps=len(batches), device=model.device)
     kind, dice = kind_of(plan), torch.Generator().manual_seed(plan.seed)
+    found: list[Answers] = []
     model.model.eval()
     with torch.inference_mode():
         for indices in batches:
             on_step(progress.report(loss=progress.mean_loss))
             given = [encoded[i] for i in indices]
-            batch = kind.batch(given, model, plan, dice)
-            result = outcome(model.model, batch, plan)
-            progress.add(result, examples=len(given), tokens=tokens_of(given))
-    classified = bool(label_count(plan))
-    return Evaluated(
-        examples=len(encoded),
-        correct=progress.correct if classified else None,
-        tokens=0 if classified else progress.count,
-        loss_sum=progress.loss_sum,
-    )
+            found.append(answers(model.model, kind.batch(given, model, plan, dice), plan))
+            progress.add(_outcome(found[-1]), examples=len(given), tokens=tokens_of(given))
+    order = torch.tensor([place for indices in batches for place in indices])
+    return Evaluated(_rows(found, order), _scores(found))
+
+
+def _outcome(batch: Answers) -> Outcome:
+    return Outcome(batch.losses.sum(), int(batch.terms.sum()), None)
+
+
+def _rows(found: Sequence[Answers], order: Tensor) -> Rows:
+    """Example by example in the order of the data; `order`: where each one stands in it."""
+    back = order.argsort()
+
+    def column(name: str) -> tuple[int, ...] | None:
+        parts = [part for one in found if (part := getattr(one, name)) is not None]
+        return tuple(torch.cat(parts)[back].tolist()) if parts else None
+
+    losses = torch.cat([one.losses for one in found])[back].tolist()
+    return Rows(tuple(losses), column("terms") or (), column("truths"), column("answers"))
+
+
+def _scores(found: Sequence[Answers]) -> Scores | None:
+    parts = [one.scores for one in found if one.scores is not None]
+    if not parts:
+        return None
+    right, wrong = torch.stack(parts).sum(dim=0).tolist()
+    return Scores(right=tuple(right), wrong=tuple(wrong))

@@ -50,3 +50,18 @@ class Outcome:
     loss: Tensor
     count: int
     correct: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model made of the examples of a batch, one by one: each is (examples,).
+
+    `losses`, in fp64, are summed over `terms`. With labels, `truths` and `answers` are their
+    places, and `scores` counts by bin: (2, bins), where a label was right and where it was wrong.
+    """
+
+    losses: Tensor
+    terms: Tensor
+    truths: Tensor | None = None
+    answers: Tensor | None = None
+    scores: Tensor | None = None

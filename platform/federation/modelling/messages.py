@@ -6,7 +6,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
+
+from federation.protocol import Scores
+from federation.tallies import Rows
 
 
 class ModellingRefused(ValueError):
@@ -136,12 +140,27 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Sufficient statistics on one test set; sums of them over sets are those of the union.
+    """What a model made of one test set. Only sums of it leave the site: tallies.result_of.
 
     `loss_sum` is over examples in classification, over `tokens` predicted in language modelling.
     """
 
-    examples: int
-    correct: int | None
-    tokens: int
-    loss_sum: float
+    rows: Rows
+    scores: Scores | None = None
+
+    @property
+    def examples(self) -> int:
+        return len(self.rows)
+
+    @property
+    def correct(self) -> int | None:
+        hits = self.rows.hits
+        return None if hits is None else sum(hits)
+
+    @property
+    def tokens(self) -> int:
+        return sum(self.rows.terms) if self.rows.truths is None else 0
+
+    @property
+    def loss_sum(self) -> float:
+        return fsum(self.rows.losses)

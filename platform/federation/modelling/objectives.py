@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from federation.modelling.examples import Batch, Outcome
+from federation.modelling.examples import Answers, Batch, Outcome
 from federation.modelling.kinds import kind_of
 from federation.plan import Plan
 
@@ -18,6 +18,11 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def outcome(model: Any, batch: Batch, plan: Plan) -> Outcome:
     """One pass over a batch, in the plan's precision; the loss itself is in fp32."""
     return kind_of(plan).outcome(_logits(model, batch, plan.training.precision), batch, plan)
+
+
+def answers(model: Any, batch: Batch, plan: Plan) -> Answers:
+    """The same, example by example."""
+    return kind_of(plan).answers(_logits(model, batch, plan.training.precision), batch, plan)
 
 
 def _logits(model: Any, batch: Batch, precision: str) -> Tensor:

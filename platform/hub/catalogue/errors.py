@@ -103,3 +103,13 @@ class ProbeSetRefused(Invalid):
     def __init__(self, detail: str, *, code: str) -> None:
         super().__init__(detail)
         self.code = code  # type: ignore[misc]
+class AliasRefused(Invalid):
+    code = "alias_refused"
+    title = "A version cannot have this name."
+
+
+class ProposalClosed(DomainError):
+    code = "proposal_closed"
+    title = "This proposal has been decided otherwise."
+
+

@@ -10,6 +10,9 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from hub.catalogue.card_models import ModelKey, Push  # noqa: F401  (Django looks here)
+from hub.catalogue.line_models import Alias, Distance, Proposal  # noqa: F401  (likewise)
+from hub.catalogue.merged_models import MergedFile, MergedModel  # noqa: F401  (likewise)
 from hub.common.models import Identified, Stateful, Transitions
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent, Organisation

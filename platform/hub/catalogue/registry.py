@@ -1,4 +1,4 @@
-"""Model versions: published once, released and retired, and what evaluations say of them."""
+"""Model versions: published once, and what evaluations say of them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,19 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max
 
-from hub.accounts.models import User
 from hub.catalogue.artifacts import adopt_file, grant
 from hub.catalogue.cards import version_files
 from hub.catalogue.commits import add_commit, revision_of
-from hub.catalogue.errors import NotReleasable
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
     CommitReason,
     Evaluation,
     ModelVersion,
-    VersionState,
 )
-from hub.catalogue.selectors import require_version
+from hub.catalogue.releases import release_version, retire_version
 from hub.common.actors import HUB, Actor
-from hub.common.errors import Invalid
 from hub.federations.models import Federation, Participation
-from hub.federations.selectors import require_lead
 
 __all__ = [
     "adopt_file",
@@ -83,59 +78,6 @@ def _next_number(federation: Federation) -> int:
     Federation.objects.select_for_update(no_key=True).get(pk=federation.pk)
     highest: int | None = federation.versions.aggregate(highest=Max("number"))["highest"]
     return (highest or 0) + 1
-
-
-@transaction.atomic
-def release_version(*, user: User, version_id: UUID, reason: str = "") -> ModelVersion:
-    """Make this the federation's released version, and retire the one that was.
-
-    Releasing a retired version again is rolling back, and wants a reason. Released twice is
-    released once.
-
-    Raises:
-        NotFound, Forbidden: it is not the user's to see, or to release.
-        NotReleasable: it is a baseline, for comparison only.
-        Invalid: a roll-back without a reason.
-    """
-    version = _lock(user, version_id)
-    if version.state == VersionState.RELEASED:
-        return version
-    if version.is_baseline:
-        raise NotReleasable(f"{version} was made for comparison only")
-    if version.state == VersionState.RETIRED and not reason:
-        raise Invalid(f"say why {version} is to be released again")
-    before = version.federation.versions.select_for_update().filter(state=VersionState.RELEASED)
-    for earlier in before:
-        earlier.move_to(
-            VersionState.RETIRED, actor=user.actor, reason=f"{version} is released instead"
-        )
-    version.move_to(
-        VersionState.RELEASED, actor=user.actor, reason=reason, data={"number": version.number}
-    )
-    return version
-
-
-@transaction.atomic
-def retire_version(*, user: User, version_id: UUID, reason: str = "") -> ModelVersion:
-    """Take a version out of use; it can still be fetched by its number. Twice is once."""
-    version = _lock(user, version_id)
-    if version.state != VersionState.RETIRED:
-        version.move_to(
-            VersionState.RETIRED, actor=user.actor, reason=reason, data={"number": version.number}
-        )
-    return version
-
-
-def _lock(user: User, version_id: UUID) -> ModelVersion:
-    """Hold the federation and the version; only the lead organisation's people may."""
-    version = require_version(user, version_id)
-    require_lead(user, version.federation_id)
-    Federation.objects.select_for_update(no_key=True).get(pk=version.federation_id)
-    return (
-        ModelVersion.objects.select_for_update(of=("self",))
-        .select_related("federation", "base_model", "parent")
-        .get(pk=version_id)
-    )
 
 
 @transaction.atomic

@@ -1,8 +1,8 @@
 """Base models and version lines as the repositories that the Hugging Face dialect knows.
 
 `base/<slug>` is a base model at its one revision. `<federation>/adapter` is the line of versions
-of a federation; a revision is `main` (the released version, else the latest), `released`,
-`latest`, `v3`, or the 40 digits of one commit. All but the digits mean the newest commit.
+of a federation at a revision: the 40 digits of one commit, or what `aliases.version_at` knows (a
+number, a standing name or one of the federation's own). All but the digits mean the newest commit.
 """
 
 from __future__ import annotations
@@ -14,21 +14,19 @@ from datetime import datetime
 from typing import TypeAlias
 
 from django.db.models import QuerySet
+from hub.catalogue.aliases import COMMIT, version_at
 
 from hub.catalogue.models import (
     BaseModelFile,
     ModelVersion,
     VersionCommit,
     VersionFile,
-    VersionState,
 )
-from hub.catalogue.selectors import Reader, base_models, federations_read_by, line_of
+from hub.catalogue.selectors import Reader, base_models, federations_read_by
 from hub.common.errors import NotFound
 from hub.federations.models import Federation
 
 BASES, ADAPTER = "base", "adapter"
-NUMBER = re.compile(r"v([1-9][0-9]{0,8})")
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Files: TypeAlias = QuerySet[BaseModelFile] | QuerySet[VersionFile]
 
@@ -118,26 +116,6 @@ def _version(federation: Federation, revision: str) -> Snapshot:
         files=commit.files.all(),
         card={"base_model": version.base_model.repo},
     )
-
-
-def version_at(federation: Federation, revision: str) -> ModelVersion | None:
-    """What a revision means today. Baselines have no alias; their number and digits find them."""
-    versions = federation.versions.select_related("base_model").order_by("-number")
-    line = line_of(federation).select_related("base_model")
-    if number := NUMBER.fullmatch(revision):
-        return versions.filter(number=int(number[1])).first()
-    if COMMIT.fullmatch(revision):
-        return versions.filter(commits__revision=revision).first()
-    released = line.filter(state=VersionState.RELEASED)
-    latest = line.exclude(state=VersionState.RETIRED)
-    match revision:
-        case "main":
-            return released.first() or latest.first()
-        case "released":
-            return released.first()
-        case "latest":
-            return latest.first()
-    return None
 
 
 def commit_at(version: ModelVersion, revision: str) -> VersionCommit:

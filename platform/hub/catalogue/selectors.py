@@ -11,6 +11,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from hub.accounts.models import User
+from hub.catalogue.errors import LicenceNotAccepted
+from hub.catalogue.line_models import Proposal
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
@@ -162,3 +164,10 @@ def _measured(evaluations: Iterable[Evaluation]) -> Measured:
 
 def _merit(measured: Measured) -> float:
     return -measured.loss if measured.accuracy is None else measured.accuracy
+def proposals_visible_to(user: User) -> QuerySet[Proposal]:
+    """Releases and rollbacks that were proposed in the user's federations, the newest first."""
+    return Proposal.objects.filter(federation__in=federations_of(user)).select_related(
+        "version", "federation", "participation__organisation", "proposed_by", "decided_by"
+    )
+
+

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Generator, Tensor
 
 from federation.modelling.adapting import Adapted
-from federation.modelling.examples import Batch, Example, Outcome
+from federation.modelling.examples import Answers, Batch, Example, Outcome
 from federation.modelling.messages import Examples, ModellingRefused
 from federation.plan import Plan
 from federation.registry import Registry
@@ -27,6 +27,9 @@ class Kind(Protocol):
 
     def outcome(self, logits: Tensor, batch: Batch, plan: Plan) -> Outcome:
         """The loss, in fp32, of the model's answer."""
+
+    def answers(self, logits: Tensor, batch: Batch, plan: Plan) -> Answers:
+        """The same example by example, for an evaluation."""
 
 
 kinds: Registry[type[Kind]] = Registry("kind of task")

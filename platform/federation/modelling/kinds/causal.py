@@ -9,9 +9,9 @@ from torch import Generator, Tensor
 
 from federation.modelling.adapting import Adapted
 from federation.modelling.collating import collate
-from federation.modelling.examples import IGNORED, Batch, Example, Outcome
+from federation.modelling.examples import IGNORED, Answers, Batch, Example, Outcome
 from federation.modelling.kinds.base import kinds
-from federation.modelling.losses import prediction
+from federation.modelling.losses import predicted, prediction
 from federation.modelling.messages import Examples, ModellingRefused
 from federation.modelling.packing import collate_packed
 from federation.plan import CausalLanguageModelling, Plan
@@ -29,6 +29,9 @@ class Continuing:
     def outcome(self, logits: Tensor, batch: Batch, plan: Plan) -> Outcome:
         """Each position predicts the next token."""
         return prediction(logits[:, :-1], batch.targets[:, 1:])
+
+    def answers(self, logits: Tensor, batch: Batch, plan: Plan) -> Answers:
+        return predicted(logits[:, :-1], batch.targets[:, 1:])
 
 
 @kinds.register("causal_lm")

@@ -11,9 +11,9 @@ import torch
 from torch import Generator, Tensor
 
 from federation.modelling.adapting import Adapted
-from federation.modelling.examples import Batch, Example, Outcome
+from federation.modelling.examples import Answers, Batch, Example, Outcome
 from federation.modelling.kinds.base import kinds, label_indices
-from federation.modelling.losses import classification
+from federation.modelling.losses import classification, classified
 from federation.modelling.messages import Examples, ModellingRefused
 from federation.plan import ImageClassification, Plan
 
@@ -40,6 +40,9 @@ class Images:
 
     def outcome(self, logits: Tensor, batch: Batch, plan: Plan) -> Outcome:
         return classification(logits, batch.targets)
+
+    def answers(self, logits: Tensor, batch: Batch, plan: Plan) -> Answers:
+        return classified(logits, batch.targets)
 
 
 def _opened(file: Path | None) -> Any:

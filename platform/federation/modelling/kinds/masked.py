@@ -10,9 +10,9 @@ from torch import Generator, Tensor
 
 from federation.modelling.adapting import Adapted
 from federation.modelling.collating import collate
-from federation.modelling.examples import IGNORED, Batch, Example, Outcome
+from federation.modelling.examples import IGNORED, Answers, Batch, Example, Outcome
 from federation.modelling.kinds.base import kinds
-from federation.modelling.losses import prediction
+from federation.modelling.losses import predicted, prediction
 from federation.modelling.messages import Examples, ModellingRefused
 from federation.plan import MaskedLanguageModelling, Plan
 
@@ -45,6 +45,9 @@ class Masked:
 
     def outcome(self, logits: Tensor, batch: Batch, plan: Plan) -> Outcome:
         return prediction(logits, batch.targets)
+
+    def answers(self, logits: Tensor, batch: Batch, plan: Plan) -> Answers:
+        return predicted(logits, batch.targets)
 
 
 def _hideable(tokens: list[int], special: set[int], share: float) -> Example:

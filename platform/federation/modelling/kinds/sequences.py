@@ -9,10 +9,10 @@ from torch import Generator, Tensor
 
 from federation.modelling.adapting import Adapted
 from federation.modelling.collating import collate
-from federation.modelling.examples import Batch, Example, Outcome
+from federation.modelling.examples import Answers, Batch, Example, Outcome
 from federation.modelling.kinds.base import kinds, label_indices
 from federation.modelling.loading import pad_token
-from federation.modelling.losses import classification, masked_mean
+from federation.modelling.losses import classification, classified, masked_mean
 from federation.modelling.messages import Examples
 from federation.plan import Plan, SequenceClassification
 
@@ -37,10 +37,15 @@ class Sequences:
         return collate(chosen, pad=model.pad, device=model.device)
 
     def outcome(self, logits: Tensor, batch: Batch, plan: Plan) -> Outcome:
-        mean = _is_mean(plan)
-        return classification(
-            masked_mean(logits, batch.inputs["attention_mask"]) if mean else logits, batch.targets
-        )
+        return classification(_of_texts(logits, batch, plan), batch.targets)
+
+    def answers(self, logits: Tensor, batch: Batch, plan: Plan) -> Answers:
+        return classified(_of_texts(logits, batch, plan), batch.targets)
+
+
+def _of_texts(logits: Tensor, batch: Batch, plan: Plan) -> Tensor:
+    """Shape (examples, labels)."""
+    return masked_mean(logits, batch.inputs["attention_mask"]) if _is_mean(plan) else logits
 
 
 def _task(plan: Plan) -> SequenceClassification:

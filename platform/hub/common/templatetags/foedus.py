@@ -58,6 +58,10 @@ STATES: Mapping[str, tuple[str, str]] = {
     "candidate": ("waiting", "dot"),
     "released": ("positive", "seal"),
     "retired": ("neutral", "archive"),
+    "withdrawn": ("neutral", "slash"),
+    "given": ("active", "tag"),
+    "moved": ("active", "tag"),
+    "removed": ("neutral", "slash"),
     "complete": ("positive", "check"),
     "computed": ("positive", "check"),
     # agents and their enrolment codes

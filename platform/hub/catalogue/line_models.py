@@ -1,0 +1,182 @@
+"""What people decide about a federation's line of versions: names, and proposals.
+
+The catalogue's other models are in `models`, which names these, so that Django finds them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+
+from hub.common.models import Stateful, Transitions
+from hub.federations.models import Federation, Participation
+
+
+class AliasState(models.TextChoices):
+    GIVEN = "given", "given"
+    REMOVED = "removed", "removed"
+
+
+class Alias(Stateful):
+    """A name of its own that a federation gives to one version at a time.
+
+    The row stays when the name is removed: its events are the name's history.
+    """
+
+    subject = "alias"
+    transitions: ClassVar[Transitions] = {
+        AliasState.GIVEN: {AliasState.REMOVED},
+        AliasState.REMOVED: {AliasState.GIVEN},
+    }
+
+    state = models.CharField(max_length=20, choices=AliasState, default=AliasState.GIVEN)
+    federation = models.ForeignKey(Federation, on_delete=models.PROTECT, related_name="aliases")
+    name = models.CharField(max_length=40)
+    version = models.ForeignKey(
+        "catalogue.ModelVersion", on_delete=models.PROTECT, related_name="aliases"
+    )  # the last one that had it
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=["federation", "name"], name="alias_names_differ"),
+            models.CheckConstraint(
+                condition=models.Q(name__regex=r"^[a-z0-9]+([-._][a-z0-9]+)*$"),
+                name="aliases_are_plain",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        return {"federation_id": self.federation_id}
+
+
+class ProposalKind(models.TextChoices):
+    RELEASE = "release", "release"
+    ROLLBACK = "rollback", "rollback"
+
+
+class ProposalState(models.TextChoices):
+    OPEN = "open", "open"
+    ACCEPTED = "accepted", "accepted"
+    REFUSED = "refused", "refused"
+    WITHDRAWN = "withdrawn", "withdrawn"
+
+
+class Proposal(Stateful):
+    """That a version be released, or that the federation go back to it; and what became of that."""
+
+    subject = "proposal"
+    transitions: ClassVar[Transitions] = {
+        ProposalState.OPEN: {
+            ProposalState.ACCEPTED,
+            ProposalState.REFUSED,
+            ProposalState.WITHDRAWN,
+        },
+        ProposalState.ACCEPTED: set(),
+        ProposalState.REFUSED: set(),
+        ProposalState.WITHDRAWN: set(),
+    }
+
+    state = models.CharField(max_length=20, choices=ProposalState, default=ProposalState.OPEN)
+    kind = models.CharField(max_length=12, choices=ProposalKind)
+    federation = models.ForeignKey(Federation, on_delete=models.PROTECT, related_name="proposals")
+    version = models.ForeignKey(
+        "catalogue.ModelVersion", on_delete=models.PROTECT, related_name="proposals"
+    )
+    replaced = models.ForeignKey(
+        "catalogue.ModelVersion", on_delete=models.PROTECT, null=True, related_name="+"
+    )  # what was released until this was accepted
+    reason = models.CharField(max_length=500, blank=True)
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    participation = models.ForeignKey(
+        Participation, on_delete=models.PROTECT, related_name="proposals"
+    )  # through which it was proposed
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )  # null: open, or the hub closed it; when is `state_changed_at`
+    answer = models.CharField(max_length=500, blank=True)  # why it was refused or withdrawn
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["version", "kind"],
+                condition=models.Q(state="open"),
+                name="one_open_proposal",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["accepted", "refused"])
+                | models.Q(decided_by__isnull=False),
+                name="somebody_decided",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(replaced__isnull=True) | models.Q(state="accepted"),
+                name="only_the_accepted_replace",
+            ),
+        )
+        indexes = (models.Index(fields=["federation", "state", "created_at"]),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.version}"
+
+    def event_scope(self) -> dict[str, UUID | None]:
+        """Needs `participation`."""
+        return {
+            "federation_id": self.federation_id,
+            "organisation_id": self.participation.organisation_id,
+        }
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == ProposalState.OPEN
+
+
+class DistanceState(models.TextChoices):
+    QUEUED = "queued", "queued"
+    COMPUTED = "computed", "computed"
+    FAILED = "failed", "failed"
+
+
+class Distance(Stateful):
+    """How far two adapters over one base are from each other, in what they do to it.
+
+    Named by what it is about: two files, each with the factor that its plan gives B·A. So it is
+    computed once, whoever asks, and holds for every version with these weights.
+    """
+
+    subject = "distance"
+    transitions: ClassVar[Transitions] = {
+        DistanceState.QUEUED: {DistanceState.COMPUTED, DistanceState.FAILED},
+        DistanceState.COMPUTED: set(),
+        DistanceState.FAILED: {DistanceState.QUEUED},
+    }
+
+    state = models.CharField(max_length=20, choices=DistanceState, default=DistanceState.QUEUED)
+    left = models.ForeignKey("catalogue.Artifact", on_delete=models.PROTECT, related_name="+")
+    right = models.ForeignKey("catalogue.Artifact", on_delete=models.PROTECT, related_name="+")
+    left_scale = models.FloatField()
+    right_scale = models.FloatField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Of B·A over all modules ("change") and of the other tensors as they are ("values"): the
+    # squares of both norms and the inner product. Empty until it is computed.
+    figures = models.JSONField(default=dict)
+    failure_code = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ("created_at",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["left", "right", "left_scale", "right_scale"], name="measured_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.left_id[:8]} to {self.right_id[:8]}"
