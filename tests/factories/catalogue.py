@@ -92,7 +92,6 @@ class VersionFactory(DjangoModelFactory):
 
     class Meta:
         model = ModelVersion
-        skip_postgeneration_save = True
 
     federation = factory.SubFactory("tests.factories.federations.FederationFactory")
     number = factory.LazyAttribute(lambda version: version.federation.versions.count() + 1)

@@ -7,15 +7,14 @@ number, a standing name or one of the federation's own). All but the digits mean
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from django.db.models import QuerySet
-from hub.catalogue.aliases import COMMIT, version_at
 
+from hub.catalogue.aliases import COMMIT, version_at
 from hub.catalogue.models import (
     BaseModelFile,
     ModelVersion,

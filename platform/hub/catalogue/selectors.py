@@ -99,6 +99,13 @@ def require_version(user: User, version_id: UUID) -> ModelVersion:
     return version
 
 
+def proposals_visible_to(user: User) -> QuerySet[Proposal]:
+    """Releases and rollbacks that were proposed in the user's federations, the newest first."""
+    return Proposal.objects.filter(federation__in=federations_of(user)).select_related(
+        "version", "federation", "participation__organisation", "proposed_by", "decided_by"
+    )
+
+
 def line_of(federation: Federation) -> QuerySet[ModelVersion]:
     """The versions that build on each other, the newest first; without baselines."""
     return federation.versions.filter(is_baseline=False).order_by("-number")
@@ -164,10 +171,3 @@ def _measured(evaluations: Iterable[Evaluation]) -> Measured:
 
 def _merit(measured: Measured) -> float:
     return -measured.loss if measured.accuracy is None else measured.accuracy
-def proposals_visible_to(user: User) -> QuerySet[Proposal]:
-    """Releases and rollbacks that were proposed in the user's federations, the newest first."""
-    return Proposal.objects.filter(federation__in=federations_of(user)).select_related(
-        "version", "federation", "participation__organisation", "proposed_by", "decided_by"
-    )
-
-
