@@ -32,6 +32,7 @@ class Job(StrEnum):
     AGGREGATE_ROUND = "compute.aggregate_round"
     RECOMPUTE_ROUND = "compute.recompute_round"
     MEASURE_ON_PROBE = "compute.measure_on_probe"
+    MERGE_MODEL = "compute.merge_model"
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"

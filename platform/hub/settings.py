@@ -68,6 +68,7 @@ FEDERATION_QUOTA_BYTES = env.int("FEDERATION_QUOTA_BYTES", default=1024 * 2**30)
 # Base models
 BASE_MODEL_SOURCES = env.list("BASE_MODEL_SOURCES", default=["https://huggingface.co"])
 BASE_MODEL_SOURCE_TOKEN = env.str("BASE_MODEL_SOURCE_TOKEN", default="")
+MERGED_LIMIT_BYTES = env.int("MERGED_LIMIT_BYTES", default=100 * 2**30)
 BASE_MODEL_LIMIT_BYTES = env.int("BASE_MODEL_LIMIT_BYTES", default=64 * 2**30)
 
 # Rounds

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from hub.catalogue import scoring
+from hub.catalogue import merging, scoring
 from hub.dispatch import Job
 from hub.runs import services
 from hub.runs.errors import StaleClaim
@@ -16,6 +16,7 @@ from hub.runs.models import Run, RunState, Update, UpdateState
 from jobs.aggregation import aggregate_claimed
 from jobs.app import app
 from jobs.comparison import compare_claimed
+from jobs.merging import merge_claimed
 from jobs.policies import PATIENT, identifier
 from jobs.preparation import starting_adapter
 from jobs.probing import measure
@@ -96,3 +97,11 @@ def measure_on_probe(score_id: str) -> None:
     wanted = scoring.begin_score(score_id=identifier(score_id))
     if wanted is not None:
         measure(wanted)
+
+
+@app.task(name=Job.MERGE_MODEL.value, **PATIENT)
+def merge_model(merged_id: str) -> None:
+    """Work a version into its base's weights; delivered twice, the second finds it done."""
+    claimed = merging.begin_merge(merged_id=identifier(merged_id))
+    if claimed is not None:
+        merge_claimed(claimed)

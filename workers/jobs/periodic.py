@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hub.catalogue.merging import evict_merged
 from hub.catalogue.sweeps import sweep_artifacts, sweep_store
 from hub.catalogue.uploads import sweep_uploads
 from hub.common.services import prune
@@ -25,6 +26,7 @@ def housekeeping() -> None:
     prune()
     prune_nonces()
     sweep_uploads()
+    evict_merged()
     sweep_artifacts()
     sweep_store()
     meter_the_rest()

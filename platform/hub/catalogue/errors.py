@@ -90,6 +90,17 @@ class BaseModelChanged(DomainError):
     title = "A base model of this name has other files."
 
 
+class NotMergeable(DomainError):
+    code = "not_mergeable"
+    title = "This version cannot be merged into its base model."
+
+
+class BeingMerged(DomainError):
+    status = 503
+    code = "being_merged"
+    title = "The merged model is being made."
+
+
 class NotReleasable(DomainError):
     code = "not_releasable"
     title = "This version is not part of the federation's line."

@@ -47,6 +47,10 @@ PATTERNS: Mapping[str, str] = {
     "version.released": "{actor} released [version {version}|a version][: {reason}]",
     "version.retired": "{actor} retired [version {version}|a version][: {reason}]",
     "version.released from retired": "{actor} went back to [version {version}|a version]",
+    "merged.queued": "[Version {version}|A version] is to be merged into its base model",
+    "merged.ready": "[Version {version}|A version] was merged into its base model",
+    "merged.failed": "[Version {version}|A version] could not be merged[: {reason}]",
+    "merged.evicted": "The merged model[ of version {version}] was given up for room",
     "alias.given": "{actor} named [version {version}|a version][ '{alias}']",
     "alias.moved": "{actor} moved the name[ '{alias}'] to [version {version}|another version]"
     "[, from version {before}]",

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from federation.protocol import TaskType
+from hub.catalogue.merging import unmerged
 from hub.catalogue.models import ProbeScore, ProbeScoreState
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
@@ -52,6 +53,7 @@ def reconcile() -> int:
             *_ask(Job.ADVANCE_RUN, _stalled(now), now),
             *_ask(Job.RECOMPUTE_ROUND, _unrecomputed(now), now),
             *_ask(Job.MEASURE_ON_PROBE, _unmeasured(now), now),
+            *_ask(Job.MERGE_MODEL, _unmerged(now), now),
         ]
     if asked:
         logger.info("asked again", extra={"jobs": len(asked)})
@@ -140,6 +142,13 @@ def _unmeasured(now: datetime) -> list[str]:
     queued = ProbeScore.objects.filter(
         state=ProbeScoreState.QUEUED, state_changed_at__lt=long_ago
     )
+    return _ids(queued.values_list("pk", flat=True)[:BATCH])
+
+
+def _unmerged(now: datetime) -> list[str]:
+    """Likewise what is to be merged."""
+    long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
+    queued = unmerged().filter(state_changed_at__lt=long_ago)
     return _ids(queued.values_list("pk", flat=True)[:BATCH])
 
 
