@@ -37,7 +37,8 @@ class WeightedUpdate:
     `codec`: the form it came in. `start`: the adapter it was trained from, where that is not the
     round's. `norm`: how far it moves the model, where that was measured (`engine.change_norm`).
     `is_root`: it was trained on data that all trust, and only serves to judge the others. `steps`:
-    how many it took to train, where that counts.
+    how many it took to train, where that counts. `is_anew`: it was trained without the control
+    variate that its site should have had.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class WeightedUpdate:
     norm: float | None = None
     is_root: bool = False
     steps: int = 1
+    is_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

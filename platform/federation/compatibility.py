@@ -33,6 +33,7 @@ class Feature(StrEnum):
     COORDINATE_RULES = "coordinate rules"
     CONTRIBUTIONS = "contribution of each organisation"
     REMOVAL = "removal by mask"
+    CONTROL_VARIATES = "control variates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ _ONE_FACTOR = _row(
     Cell(True, "on the one factor"),
     YES,
     Cell(True, "the shared factor is fixed in the round"),
+    YES,
 )
 
 MATRIX: Final[Mapping[str, Mapping[Feature, Cell]]] = MappingProxyType(
@@ -77,6 +79,7 @@ MATRIX: Final[Mapping[str, Mapping[Feature, Cell]]] = MappingProxyType(
             YES,
             YES,
             NO,
+            YES,
         ),
         "ffa": _ONE_FACTOR,
         "rolora": _ONE_FACTOR,
@@ -89,6 +92,7 @@ MATRIX: Final[Mapping[str, Mapping[Feature, Cell]]] = MappingProxyType(
             Cell(True, "on the r × r core"),
             YES,
             YES,
+            YES,
         ),
         "stack_svd": _row(
             YES,
@@ -99,6 +103,7 @@ MATRIX: Final[Mapping[str, Mapping[Feature, Cell]]] = MappingProxyType(
             Cell(True, "over the whole matrix, and an SVD back"),
             YES,
             YES,
+            Cell(False, "its factors are other directions in every round"),
         ),
         "fedex": _row(
             NO,
@@ -109,6 +114,7 @@ MATRIX: Final[Mapping[str, Mapping[Feature, Cell]]] = MappingProxyType(
             Cell(True, "over the whole matrix"),
             YES,
             Cell(True, "before it is folded"),
+            Cell(False, "part of what sites learn goes where no gradient of theirs comes again"),
         ),
         UNDER_SECURE_AGGREGATION: _row(
             Cell(True, "where the strategy allows them"),
@@ -119,6 +125,7 @@ MATRIX: Final[Mapping[str, Mapping[Feature, Cell]]] = MappingProxyType(
             NO,
             Cell(False, "only an estimate for groups"),
             NO,
+            Cell(True, "from the sum, where all take as many steps"),
         ),
     }
 )
@@ -164,6 +171,34 @@ def _impossible(strategy: str, guards: tuple[bool, bool], *, is_lora: bool) -> I
     for feature, is_asked in asked:
         if is_lora and is_asked and not row[feature].is_possible:
             yield f"{strategy} does not go with {feature}: {row[feature].how}; choose stack_svd"
+
+
+def conflicts_of_controls(
+    *, strategy: str, rule: str, combination: str, at_the_sites: str, counts_late: bool
+) -> Iterator[str]:
+    """Why gradients cannot be corrected by control variates in such a run (SCAFFOLD)."""
+    if not (cell := MATRIX[strategy][Feature.CONTROL_VARIATES]).is_possible:
+        fitting = (name for name, row in MATRIX.items() if row[Feature.CONTROL_VARIATES] == YES)
+        yield (
+            f"{strategy} does not go with {Feature.CONTROL_VARIATES}: {cell.how}; choose one of "
+            f"{', '.join(fitting)}, at one rank for all"
+        )
+    if at_the_sites != "sgd":
+        yield (
+            "scaffold remembers mean gradients, and sees them in the steps of plain SGD alone: "
+            f"choose sgd at the sites, not {at_the_sites}"
+        )
+    if (rule, combination) != (PLAIN_RULE, PLAIN_COMBINATION):
+        guard = rule if rule != PLAIN_RULE else combination
+        yield (
+            f"{guard} guards what updates do to the model, and what scaffold remembers of them "
+            "would reach every site past it: choose one of the two"
+        )
+    if counts_late:
+        yield (
+            "scaffold compares a site with all others in the same round: record late updates, or "
+            "refuse them"
+        )
 
 
 def fewest_of(rule: str, combination: str, liars: int) -> int:

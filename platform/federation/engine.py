@@ -28,8 +28,9 @@ from math import sqrt
 from pathlib import Path
 
 from federation.cohort import Cohort, WeightedUpdate, open_cohort
+from federation.controls import Controlling
 from federation.cores import in_order
-from federation.judging import weights_of
+from federation.judging import Judged, weights_of
 from federation.layout import (
     Chosen,
     everything,
@@ -72,7 +73,8 @@ class AggregationReport:
     digest: `norms`, how far each update moved the model, and `weights`, what it counted; `bound`
     the norm bound in force; `clipped` whom it scaled down; `cosines` between the updates in the
     order of `norms`, where evidence was taken; `state` names what the server's optimiser
-    remembers, and `state_discarded` is the share of its velocities that had no room.
+    remembers, and `state_discarded` is the share of its velocities that had no room; `controls`
+    are the digests of the updates whose control variates are in it.
     """
 
     digest: str
@@ -87,10 +89,12 @@ class AggregationReport:
     seconds: float
     state: str | None = None
     state_discarded: float = 0.0
+    controls: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """The report as JSON takes it."""
-        return {**asdict(self), "clipped": list(self.clipped)}
+        lists = {"clipped": list(self.clipped), "controls": list(self.controls)}
+        return {**asdict(self), **lists}
 
 
 def aggregate(
@@ -102,6 +106,7 @@ def aggregate(
     evidence: Evidence | None = None,
     state: Path | None = None,
     state_target: Path | None = None,
+    members: int | None = None,
 ) -> AggregationReport:
     """Write the adapter that follows from `start` and its updates to `target`.
 
@@ -109,7 +114,8 @@ def aggregate(
     norms and `evidence` where they are there: what is missing of what the method needs is measured
     first. Called again, it writes the same bytes. Raises AggregationRefused, and then leaves no
     usable target. An optimiser that remembers something reads it from `state`, which the round
-    before has written, and writes it to `state_target`.
+    before has written, and writes it to `state_target`. `members`: how many sites could have sent
+    an update, where that is more than have; for control variates.
     """
     began = time.perf_counter()
     with ExitStack() as files:
@@ -119,7 +125,10 @@ def aggregate(
         _check_count(cohort, method)
         evidence = _evidence(cohort, method, evidence)
         judged = weights_of(cohort, method, evidence)
-        step = server_step(files, cohort, method, state, state_target)
+        controlling = _controlling(cohort, method, judged, members)
+        step = server_step(
+            files, cohort, method, state=state, target=state_target, controlling=controlling
+        )
         walk = Walk(cohort, method, judged.weights, step)
         digest = walk.write(target)
         if method.strategy.averages_factors:
@@ -139,6 +148,7 @@ def aggregate(
         seconds=time.perf_counter() - began,
         state=step.digest() if step else None,
         state_discarded=step.discarded() if step else 0.0,
+        controls=_remembered(cohort, controlling),
     )
 
 
@@ -214,6 +224,29 @@ def _evidence(cohort: Cohort, method: Method, given: Evidence | None) -> Evidenc
     if is_measured and not method.rule.needs_evidence:
         return None
     return measure(cohort, method.scale)
+
+
+def _controlling(
+    cohort: Cohort, method: Method, judged: Judged, members: int | None
+) -> Controlling | None:
+    """An update that the bound scaled down is not remembered: its length is not to be trusted."""
+    if method.rates is None:
+        return None
+    is_anew = any(update.is_anew for update in cohort.updates)
+    return Controlling(
+        rates=method.rates,
+        steps=tuple(update.steps for update in cohort.updates),
+        counts=tuple(not is_anew and d not in judged.clipped for d in cohort.digests),
+        members=max(members or 0, len(cohort.updates)),
+        is_anew=is_anew,
+    )
+
+
+def _remembered(cohort: Cohort, controlling: Controlling | None) -> tuple[str, ...]:
+    if controlling is None:
+        return ()
+    each = zip(cohort.digests, controlling.counts, strict=True)
+    return tuple(digest for digest, counts in each if counts)
 
 
 def _measure_error(walk: Walk, cohort: Cohort, weights: Weights, target: Path) -> None:

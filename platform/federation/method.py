@@ -10,10 +10,12 @@ from federation.combinations import Combination, combinations
 from federation.layout import Chosen, everything
 from federation.optimisers import LinearOptimiser, Optimiser
 from federation.plan import Plan
-from federation.plan_server import Server
+from federation.plan_server import CONTROLLED, Server
+from federation.rates import Rates
 from federation.registry import configured
 from federation.rules import Rule, rules
 from federation.strategies import AggregationRefused, Strategy, strategies
+from federation.terms import TERMS
 from federation.transforms import NormClip
 
 
@@ -25,7 +27,9 @@ class Method:
     changes of one tensor become one; `clip`: the bound on the norm of each change; `optimiser`: the
     step of the server along what they become. `scale` is the LoRA scale s, one for all; `rank` is
     the result's. `travels`: what the updates hold. `normalise_steps`:
-    every change counts as if all had taken as many steps (`judging.step_factors`).
+    every change counts as if all had taken as many steps (`judging.step_factors`). `rates`: those
+    of the sites, where the server remembers control variates; `trained`: of which tensors, in one
+    round or another.
     """
 
     strategy: Strategy
@@ -37,6 +41,8 @@ class Method:
     travels: Chosen = everything
     optimiser: Optimiser = field(default_factory=optimisers.NoOptimiser)
     normalise_steps: bool = False
+    rates: Rates | None = None
+    trained: Chosen = everything
 
     @property
     def fewest(self) -> int:
@@ -53,6 +59,8 @@ class Method:
             raise AggregationRefused(
                 "optimiser", "moments of values need factors that mean the same in every round"
             )
+        if self.rates and (self.rule.needs_evidence or not self.combination.is_linear):
+            raise AggregationRefused("optimiser", "control variates would pass by the guard")
 
     @property
     def remembers(self) -> bool:
@@ -78,6 +86,8 @@ class Method:
             optimiser=_optimiser(plan.server),
             normalise_steps=chosen.normalise_steps,
             travels=chosen.travels(round_number),
+            rates=Rates.of(plan.training) if plan.server.optimiser == CONTROLLED else None,
+            trained=TERMS[chosen.strategy].trained,
         )
 
 

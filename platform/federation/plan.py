@@ -14,11 +14,11 @@ from typing import Annotated, Final, Literal
 import rfc8785
 from pydantic import Field, model_validator
 
-from federation.compatibility import conflicts
+from federation.compatibility import conflicts, conflicts_of_controls
 from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, PromptTuning
 from federation.plan_aggregation import Aggregation
 from federation.plan_parts import Part
-from federation.plan_server import Server
+from federation.plan_server import CONTROLLED, Server
 from federation.plan_tasks import (
     CausalLanguageModelling,
     Chat,
@@ -58,7 +58,7 @@ PLAN_VERSION: Final = 1
 class Training(Part):
     """What each agent does in one round."""
 
-    later = frozenset({"proximal_mu", "gradient_checkpointing", "base_weights"})
+    later = frozenset({"proximal_mu", "gradient_checkpointing", "base_weights", "optimiser"})
 
     epochs: Annotated[
         float,
@@ -101,6 +101,15 @@ class Training(Part):
             "0.001 to 1 are usual where data differ much.",
         ),
     ] = 0.0
+    optimiser: Annotated[
+        Literal["adamw", "sgd"],
+        Field(
+            title="Optimiser at the sites",
+            description="adamw: gives each value a step of its own; sgd: plain steps along the "
+            "gradient, which SCAFFOLD asks for, and which want a learning rate some 10 to 100 "
+            "times as large.",
+        ),
+    ] = "adamw"
     gradient_checkpointing: Annotated[
         bool,
         Field(
@@ -247,6 +256,14 @@ class Plan(Part):
         if isinstance(adapter, PromptTuning):
             yield from _conflicts_of_prompts(task)
         yield from self.server.conflicts(self.aggregation.strategy)
+        if self.server.optimiser == CONTROLLED:
+            yield from conflicts_of_controls(
+                strategy=strategy,
+                rule=self.aggregation.rule,
+                combination=self.aggregation.combination,
+                at_the_sites=self.training.optimiser,
+                counts_late=self.rounds.late == "count",
+            )
         yield from self._conflicts_of_rounds()
 
     def _conflicts_of_rounds(self) -> Iterator[str]:

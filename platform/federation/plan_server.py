@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -19,8 +19,10 @@ SETTINGS: Mapping[str, frozenset[str]] = MappingProxyType(
         "fedadagrad": frozenset({"learning_rate", "tau"}),
         "fedadam": frozenset({"learning_rate", "beta1", "beta2", "tau"}),
         "fedyogi": frozenset({"learning_rate", "beta1", "beta2", "tau"}),
+        "scaffold": frozenset({"learning_rate"}),
     }
 )
+CONTROLLED: Final = "scaffold"  # the one whose memory corrects the gradients at the sites
 LINEAR = frozenset({"fedavgm", "diloco"})  # what they remember is a change of the model itself
 AVERAGING = frozenset(
     {"fedavg", "ffa", "rolora", "fedsb"}
@@ -32,12 +34,14 @@ class Server(Part):
     """The server may treat what the sites learnt together as the gradient of an optimiser."""
 
     optimiser: Annotated[
-        Literal["none", "fedavgm", "diloco", "fedadagrad", "fedadam", "fedyogi"],
+        Literal["none", "fedavgm", "diloco", "fedadagrad", "fedadam", "fedyogi", "scaffold"],
         Field(
             title="Server optimiser",
             description="none: the model moves by the combined change; fedavgm and diloco go on "
             "moving where earlier rounds went; fedadagrad, fedadam and fedyogi give each value a "
-            "step of its own, for strategies that average the weights.",
+            "step of its own, for strategies that average the weights; scaffold, for the same "
+            "strategies, tells each site how its gradients differ from those of all, so that sites "
+            "with unlike data do not drift apart.",
         ),
     ] = "none"
     learning_rate: Annotated[
@@ -47,8 +51,8 @@ class Server(Part):
             le=10,
             strict=False,
             title="Server's learning rate",
-            description="Empty: 1 for fedavgm, 0.7 for diloco, 0.1 for fedadagrad and fedadam, "
-            "0.01 for fedyogi. Adapters of language models want about 0.001 from fedadam.",
+            description="Empty: 1 for fedavgm and scaffold, 0.7 for diloco, 0.1 for fedadagrad and "
+            "fedadam, 0.01 for fedyogi. Adapters of language models want about 0.001 from fedadam.",
         ),
     ] = None
     momentum: Annotated[
@@ -102,8 +106,8 @@ class Server(Part):
         for name in sorted(self.given().keys() - SETTINGS[self.optimiser]):
             title = type(self).model_fields[name].title
             yield f"a server with the optimiser {self.optimiser} has no setting “{title}”: empty it"
-        if self.optimiser == "none" or strategy in AVERAGING:
-            return
+        if self.optimiser in {"none", CONTROLLED} or strategy in AVERAGING:
+            return  # what scaffold goes with is in the matrix of federation/compatibility.py
         if strategy not in CHANGING:
             yield f"{strategy} says itself where the model goes: a server optimiser has no place"
         elif self.optimiser not in LINEAR:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from federation.cohort import Cohort
+from federation.controls import Controlling
 from federation.layout import (
     A_SUFFIX,
     B_SUFFIX,
@@ -57,7 +58,8 @@ def state_shapes(cohort: Cohort, method: Method) -> dict[str, Shape]:
     by_module = not method.strategy.averages_factors
     shapes: dict[str, Shape] = {}
     for name, info in cohort.start.layout.tensors.items():
-        if not (by_module and lora_factor(name)):
+        is_remembered = method.rates is None or method.trained(name)
+        if is_remembered and not (by_module and lora_factor(name)):
             shapes |= {f"{slot}.{name}": info.shape for slot in method.optimiser.slots}
     for module in sorted(modules_of(cohort.start.layout)) if by_module else ():
         high, wide = cohort.size_of(module)
@@ -69,7 +71,13 @@ def state_shapes(cohort: Cohort, method: Method) -> dict[str, Shape]:
 
 
 def server_step(
-    files: ExitStack, cohort: Cohort, method: Method, state: Path | None, target: Path | None
+    files: ExitStack,
+    cohort: Cohort,
+    method: Method,
+    *,
+    state: Path | None,
+    target: Path | None,
+    controlling: Controlling | None = None,
 ) -> ServerStep | None:
     """The step of the server with its files open within `files`; none where nothing is remembered.
 
@@ -82,7 +90,8 @@ def server_step(
         raise ValueError("an optimiser that remembers needs a file to do it in")
     shapes = state_shapes(cohort, method)
     before = files.enter_context(_opened(state, shapes)) if state else None
-    return ServerStep(method, before, files.enter_context(ScatteredFile(target, shapes)), shapes)
+    after = files.enter_context(ScatteredFile(target, shapes))
+    return ServerStep(method, before, after, shapes, controlling)
 
 
 def _opened(path: Path, shapes: Mapping[str, Shape]) -> TensorFile:
@@ -106,7 +115,9 @@ class ServerStep:
         before: TensorFile | None,
         after: ScatteredFile,
         shapes: Mapping[str, Shape],
+        controlling: Controlling | None = None,
     ) -> None:
+        self.controlling = controlling
         self._method = method
         self._optimiser = method.optimiser
         self._state = before
@@ -132,14 +143,22 @@ class ServerStep:
         """The share of the squared singular values that the cuts of velocities took."""
         return self._discarded / self._square if self._square > 0 else 0.0
 
-    def plain(self, piece: Piece, change: Tensor) -> tuple[Tensor, Memory]:
-        """The step along a piece's change, and what is to be remembered of it."""
+    def plain(
+        self, piece: Piece, change: Tensor, means: Tensor | None = None
+    ) -> tuple[Tensor, Memory]:
+        """The step along a piece's change, and what is to be remembered of it.
+
+        `means`: what the sites' control variates become, where there are any.
+        """
         step, state = self._optimiser.step(change, self._before(piece))
+        if self.controlling and means is not None:
+            state = {slot: self.controlling.following(state[slot], means) for slot in state}
         return step, self._memory(piece, state)
 
     def kept(self, piece: Piece) -> Memory:
         """What is remembered of a piece that no update of this round may move: what was."""
-        return self._memory(piece, self._before(piece))
+        is_remembered = all(name in self._shapes for name in self._names(piece).values())
+        return self._memory(piece, self._before(piece)) if is_remembered else Memory(())
 
     def members(
         self, module: Module, start: Pair, members: Iterable[Member], rank: int
@@ -181,18 +200,20 @@ class ServerStep:
         return optimiser, strategy
 
     def _memory(self, piece: Piece, state: State) -> Memory:
-        names = ((slot, f"{slot}.{piece.name}") for slot in self._optimiser.slots)
+        names = self._names(piece).items()
         return Memory(tuple((name, piece.first, state[slot]) for slot, name in names))
+
+    def _names(self, piece: Piece) -> dict[str, str]:
+        """Of a piece's tensor in the file, by slot."""
+        return {slot: f"{slot}.{piece.name}" for slot in self._optimiser.slots}
 
     def _before(self, piece: Piece) -> State:
         if self._state is None:
             nothing = torch.zeros(piece.last - piece.first, dtype=torch.float64)
             return dict.fromkeys(self._optimiser.slots, nothing)
         place = piece.first, piece.last
-        return {
-            slot: self._state.values(f"{slot}.{piece.name}", *place).double()
-            for slot in self._optimiser.slots
-        }
+        names = self._names(piece).items()
+        return {slot: self._state.values(name, *place).double() for slot, name in names}
 
     def _velocity(self, module: Module) -> Pair | None:
         return read_pair(self._state, f"velocity.{module.name}") if self._state else None

@@ -43,6 +43,11 @@ class Terms:
         """Whether B and A are fixed for good, and a small matrix between them is trained."""
         return "R" in self.rounds
 
+    @property
+    def trained(self) -> Travels:
+        """What is trained in one round or another."""
+        return Travels("".join(self.rounds))
+
     def travels(self, round_number: int) -> Travels:
         """What an update of this round holds; rounds are counted from 1."""
         return Travels(self.rounds[(round_number - 1) % len(self.rounds)])

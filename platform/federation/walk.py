@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -105,8 +105,9 @@ class Walk:
             return Done(part, ((part.name, stayed),), memory=kept)
         is_linear = self._method.combination.is_linear
         if self._step is not None:
-            change = self._mean_change(part) if is_linear else self._moved(part)
-            return self._stepped(self._step, part, change)
+            if is_linear:
+                return self._stepped(self._step, part, *self._sums(part, *self._counting(part)))
+            return self._stepped(self._step, part, self._moved(part))
         found = self._mean(part) if is_linear else self._coordinates(part)
         return Done(part, ((part.name, self._checked(part, found)),))
 
@@ -120,15 +121,22 @@ class Walk:
                 total.add_(cohort.starts[one].values(*place), alpha=-weight)
         return total
 
-    def _mean_change(self, piece: Piece) -> Tensor:
-        """The sum Σ wᵢ (xᵢ − startᵢ), exactly zero where nobody moved."""
+    def _counting(self, piece: Piece) -> list[Sequence[float]]:
+        """The weights of the changes in the step, and in the control variate if there is one."""
+        controlling = self._step.controlling if self._step else None
+        return [self._products, *([controlling.weights(piece.name)] if controlling else [])]
+
+    def _sums(self, piece: Piece, *weights: Sequence[float]) -> list[Tensor]:
+        """For each list of weights Σ wᵢ (xᵢ − startᵢ), exactly zero where nobody moved."""
         cohort, place = self._cohort, (piece.name, piece.first, piece.last)
         start = cohort.start.values(*place).double()
-        total = torch.zeros_like(start)
-        for one, (file, weight) in enumerate(zip(cohort.files, self._products, strict=True)):
+        totals = [torch.zeros_like(start) for _ in weights]
+        for one, file in enumerate(cohort.files):
             before = cohort.starts[one].values(*place) if cohort.is_stale(one) else start
-            total.add_(file.values(*place).double().sub_(before), alpha=weight)
-        return total
+            change = file.values(*place).double().sub_(before)
+            for total, of_all in zip(totals, weights, strict=True):
+                total.add_(change, alpha=of_all[one])
+        return totals
 
     def _coordinates(self, piece: Piece) -> Tensor:
         start = self._cohort.start.values(piece.name, piece.first, piece.last)
@@ -137,8 +145,10 @@ class Walk:
     def _moved(self, piece: Piece) -> Tensor:
         return self._counted(changes_of(self._cohort, piece, self._weights.factors))
 
-    def _stepped(self, server: ServerStep, piece: Piece, change: Tensor) -> Done:
-        step, memory = server.plain(piece, change)
+    def _stepped(
+        self, server: ServerStep, piece: Piece, change: Tensor, means: Tensor | None = None
+    ) -> Done:
+        step, memory = server.plain(piece, change, means)
         found = step + self._cohort.start.values(piece.name, piece.first, piece.last)
         return Done(piece, ((piece.name, self._checked(piece, found)),), memory=memory)
 

@@ -30,18 +30,19 @@ COLUMNS = (
     F.COORDINATE_RULES,
     F.CONTRIBUTIONS,
     F.REMOVAL,
+    F.CONTROL_VARIATES,
 )
 # The table of METHODS 2.6: y yes, n no, c yes on a condition that the cell states, x no with a way
 # round that it states. Two strategies of one row stand in two.
 EXPECTED = {
-    #             ranks secagg record central weight coordinate shapley removal
-    "fedavg": "n y y c x y y n",
-    "ffa": "n y y y y c y c",
-    "rolora": "n y y y y c y c",
-    "fedsb": "n y y c y c y y",
-    "stack_svd": "y n y c y c y y",
-    "fedex": "n n y c y c y c",
-    UNDER_SECURE_AGGREGATION: "c y y y x n x n",
+    #             ranks secagg record central weight coordinate shapley removal controls
+    "fedavg": "n y y c x y y n y",
+    "ffa": "n y y y y c y c y",
+    "rolora": "n y y y y c y c y",
+    "fedsb": "n y y c y c y y y",
+    "stack_svd": "y n y c y c y y x",
+    "fedex": "n n y c y c y c x",
+    UNDER_SECURE_AGGREGATION: "c y y y x n x n c",
 }
 CELLS = [
     (name, feature, letter)
@@ -109,6 +110,50 @@ def test_the_plan_takes_a_weight_rule_where_its_cell_says_so(name, rule):
 def test_the_plan_takes_a_coordinate_rule_where_its_cell_says_so(name, combination):
     assert MATRIX[name][F.COORDINATE_RULES].is_possible
     assert plan(strategy=name, combination=combination).aggregation.combination == combination
+
+
+def corrected(adapter: str = "lora", at_the_sites: str = "sgd", **parts: object) -> Plan:
+    """A plan with control variates."""
+    document = plan(adapter=adapter, strategy="fedavg").model_dump(mode="json")
+    document["aggregation"] |= {"strategy": parts.pop("strategy", "fedavg"), **parts}
+    document["training"]["optimiser"] = at_the_sites
+    return Plan.model_validate({**document, "server": {"optimiser": "scaffold"}})
+
+
+@pytest.mark.parametrize("name", sorted(TERMS))
+def test_the_plan_takes_control_variates_where_their_cell_says_so(name):
+    cell = MATRIX[name][F.CONTROL_VARIATES]
+    if cell.is_possible:
+        assert corrected(strategy=name).server.optimiser == "scaffold"
+        return
+    with pytest.raises(ValidationError) as refused:
+        corrected(strategy=name)
+    assert f"{name} does not go with control variates: {cell.how}" in str(refused.value)
+    assert "choose one of fedavg, ffa, rolora, fedsb, at one rank for all" in str(refused.value)
+
+
+@pytest.mark.parametrize("adapter", ["ia3", "full", "prompt_tuning"])
+def test_without_factors_control_variates_go_with_averaging(adapter):
+    assert corrected(adapter).server.optimiser == "scaffold"
+
+
+@pytest.mark.parametrize("rule", ["krum", "median"])
+def test_control_variates_and_a_guard_are_refused(rule):
+    field = "rule" if rule in rules else "combination"
+    with pytest.raises(ValidationError, match=f"{rule} guards what updates do to the model"):
+        corrected("ia3", **{field: rule})
+
+
+def test_control_variates_are_refused_with_any_optimiser_but_sgd():
+    with pytest.raises(ValidationError, match="choose sgd at the sites, not adamw"):
+        corrected(at_the_sites="adamw")
+
+
+def test_control_variates_are_refused_where_late_updates_count():
+    document = corrected().model_dump(mode="json")
+    document["rounds"]["late"] = "count"
+    with pytest.raises(ValidationError, match="all others in the same round"):
+        Plan.model_validate(document)
 
 
 @pytest.mark.parametrize("rule", sorted(WEIGHT_RULES))

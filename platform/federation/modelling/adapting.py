@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from federation.layout import Chosen, is_residual
-from federation.modelling.config import HEADS, adapter_config
+from federation.modelling.config import adapter_config, is_head
 from federation.modelling.loading import Base, pad_token
 from federation.modelling.messages import ModellingRefused
 from federation.modelling.middles import file_name, give_middles
@@ -46,11 +46,11 @@ class Adapted:
     @property
     def factors(self) -> list[Parameter]:
         """What lies in the base's layers, without the head."""
-        return [p for name, p in self.parameters.items() if not _is_head(name)]
+        return [p for name, p in self.parameters.items() if not is_head(name)]
 
     @property
     def head(self) -> list[Parameter]:
-        return [p for name, p in self.parameters.items() if _is_head(name)]
+        return [p for name, p in self.parameters.items() if is_head(name)]
 
     def training(self, travels: Chosen) -> Adapted:
         """The same with only those weights that travel; the others stay as they are."""
@@ -73,10 +73,6 @@ def set_gradient_checkpointing(model: Adapted, *, on: bool) -> None:
         )
     base.activation_checkpointing_enable({"use_reentrant": False})
     base.disable_input_require_grads()  # which only the reentrant way needs
-
-
-def _is_head(name: str) -> bool:
-    return bool(set(HEADS).intersection(name.split(".")))
 
 
 def adapted(base: Base, plan: Plan, *, rank: int, file: Path | None = None) -> Adapted:

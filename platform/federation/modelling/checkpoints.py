@@ -129,6 +129,7 @@ def identity_of(
     examples: Examples,
     device: torch.device,
     seat: Seat | None = None,
+    correction: Path | None = None,
 ) -> str:
     """What has to be the same for a checkpoint to count, as one digest."""
     facts = {
@@ -140,6 +141,7 @@ def identity_of(
         "device": device.type,
         "team": [seat.size, seat.is_sharded] if seat else [1, False],
         "torch": torch.__version__,
+        "correction": sha256_of(correction) if correction else None,
     }
     return hashlib.sha256(canonical(facts)).hexdigest()
 

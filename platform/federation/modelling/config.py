@@ -18,10 +18,14 @@ from federation.plan_tasks import Labelled
 # The heads that peft trains in full for classification, by the names architectures give them.
 HEADS = ("classifier", "score")
 
-
 # What peft calls the trained copy of a layer, in the names of tensors.
 COPY = ".ln_tuning_layers."
 _OUTER = "base_model.model."
+
+
+def is_head(name: str) -> bool:
+    """Whether a tensor of this name belongs to a head, which learns at a rate of its own."""
+    return bool(set(HEADS).intersection(name.split(".")))
 
 
 def adapter_config(

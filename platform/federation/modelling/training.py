@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from federation.modelling.adapting import Adapted, adapted, keep, set_gradient_checkpointing
 from federation.modelling.batches import encode, round_of_batches
@@ -38,6 +40,7 @@ def train(
     checkpointing: Checkpointing | None = None,
     seat: Seat | None = None,
     round_number: int = 1,
+    correction: Path | None = None,
 ) -> Trained:
     """Train `start` on the examples for one round of the plan and write the result to `target`.
 
@@ -45,7 +48,8 @@ def train(
     of the run, and the rest is not trained. The optimiser begins anew each round. On a CPU,
     with the same number of threads, equal arguments give equal bytes. `on_step` is called before
     every micro-batch; what it raises ends the training, and nothing is written but a checkpoint.
-    Where there is one of the same training, it goes on from there, to the same bytes.
+    Where there is one of the same training, it goes on from there, to the same bytes. A
+    `correction` of every trained tensor, as `controls.Site` writes it, is added to its gradients.
 
     With a `seat`, several processes are called like this at the same time and share the work; the
     first of them writes. Raises `ModellingRefused`.
@@ -72,11 +76,15 @@ def train(
                 examples=examples,
                 device=chosen,
                 seat=seat,
+                correction=correction,
             )
             checkpoints = Checkpoints(checkpointing, identity, team)
         # Only now: a base that was kept has drawn nothing so far.
         torch.manual_seed(seed + team.index)
-        lesson = _Lesson(model, plan, encoded, batches, began=began, team=team)
+        corrections = load_file(correction) if correction else {}
+        lesson = _Lesson(
+            model, plan, encoded, batches, began=began, team=team, correction=corrections
+        )
         lesson.learn(on_step, checkpoints)
     trained = {name: whole(value) for name, value in model.parameters.items()}
     seconds = team.sum(lesson.seconds)
@@ -110,6 +118,7 @@ class _Lesson:
         *,
         began: float,
         team: Team,
+        correction: Mapping[str, Tensor],
     ) -> None:
         self.groups = _grouped(batches, plan.training.accumulation)
         self.progress = Progress(steps=len(batches), device=model.device)
@@ -117,7 +126,7 @@ class _Lesson:
         self._team = team
         self._called: Any = None
         self._kind = kind_of(plan)
-        self._optimisation = optimisation_of(model, plan.training, len(self.groups))
+        self._optimisation = optimisation_of(model, plan.training, len(self.groups), correction)
         self._began, self._seconds_before = began, 0.0
 
     @property

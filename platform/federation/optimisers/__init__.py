@@ -5,14 +5,16 @@ optimiser is a frozen dataclass whose fields are its hyperparameters; what it re
 rounds is handed in and out. A new one is one file and one import here.
 """
 
-from federation.optimisers import diloco, fedadagrad, fedadam, fedavgm, fedyogi, none
+from federation.optimisers import diloco, fedadagrad, fedadam, fedavgm, fedyogi, none, scaffold
 from federation.optimisers.base import LinearOptimiser, Optimiser, State, optimisers
 from federation.optimisers.none import NoOptimiser
+from federation.optimisers.scaffold import Scaffold
 
 __all__ = [
     "LinearOptimiser",
     "NoOptimiser",
     "Optimiser",
+    "Scaffold",
     "State",
     "diloco",
     "fedadagrad",
@@ -21,4 +23,5 @@ __all__ = [
     "fedyogi",
     "none",
     "optimisers",
+    "scaffold",
 ]

@@ -97,6 +97,9 @@ CHOICES_OF: Mapping[str, Mapping[str, str]] = {
         "fedadagrad": "FedAdagrad",
         "fedadam": "FedAdam",
         "fedyogi": "FedYogi",
+        "scaffold": "SCAFFOLD",
+        "adamw": "AdamW",
+        "sgd": "plain SGD",
     },
     "late": {
         "refuse": "refuse",

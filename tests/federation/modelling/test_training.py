@@ -288,7 +288,7 @@ def test_the_pull_is_the_gradient_of_half_mu_times_the_squared_distance():
     parameter, origin = torch.tensor([3.0, -1.0], requires_grad=True), torch.tensor([1.0, 1.0])
     parameter.grad = torch.tensor([0.5, 0.5])
     training = Training(proximal_mu=0.1)
-    Optimisation(training, 1, None, [parameter], [origin], None)._pull()
+    Optimisation(training, 1, None, [parameter], [origin], [], None)._pull()
     distance = torch.tensor([3.0, -1.0], requires_grad=True)
     (0.1 / 2 * (distance - origin).square().sum()).backward()
     torch.testing.assert_close(parameter.grad, 0.5 + distance.grad)
