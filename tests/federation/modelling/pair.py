@@ -41,8 +41,12 @@ PLANS: dict[str, tuple[Plan, bool]] = {
     "copies of all weights": (continuation(**EVERYTHING).model_copy(update=FULL), False),
     "copies with dropout": (classification(**EVERYTHING), False),
     "shards": (continuation(**EVERYTHING, gradient_checkpointing=True), True),
-    "shards of all weights": (continuation(**EVERYTHING).model_copy(update=FULL), True),
+    "shards of all weights": (
+        continuation(**EVERYTHING, optimiser="sgd").model_copy(update=FULL),
+        True,
+    ),
 }
+CORRECTED = ("copies of all weights", "shards of all weights")
 GO_ON = ("copies with dropout", "shards")
 
 
@@ -54,6 +58,11 @@ def world(name: str, folder: Path) -> World:
     plan, _ = PLANS[name]
     base = folder / ("encoder" if plan.task.type == "sequence_classification" else "causal")
     return World(base, plan, folder / f"{name}.start")
+
+
+def correction_of(name: str, folder: Path) -> Path | None:
+    """What is added to each gradient of a training, if anything is: here the weights themselves."""
+    return world(name, folder).start if name in CORRECTED else None
 
 
 def prepare(folder: Path) -> None:
@@ -74,6 +83,7 @@ class Half:
         seat = Seat(self._index, 2, self._folder / "meeting", PLANS[name][1])
         here = world(name, self._folder)
         options |= {"examples": examples_of(here.plan), "seat": seat}
+        options["correction"] = correction_of(name, self._folder)
         return trained(here.base, here.plan, here.start, self._folder / target, **options)
 
     def show(self) -> None:

@@ -55,7 +55,15 @@ def half(folder: Path, index: int, env: dict[str, str]) -> Iterator[subprocess.P
 def test_two_processes_give_the_weights_and_the_facts_of_one(shown, name, tmp_path):
     world = pair.world(name, shown)
     examples = pair.examples_of(world.plan)
-    done = trained(world.base, world.plan, world.start, tmp_path / "one", examples=examples)
+    correction = pair.correction_of(name, shown)
+    done = trained(
+        world.base,
+        world.plan,
+        world.start,
+        tmp_path / "one",
+        examples=examples,
+        correction=correction,
+    )
     one, two, start = (
         load_file(path) for path in (tmp_path / "one", shown / f"{name}.two", world.start)
     )
