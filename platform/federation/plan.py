@@ -17,12 +17,14 @@ from pydantic import Field, model_validator
 from federation.compatibility import conflicts, conflicts_of_controls
 from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, PromptTuning
 from federation.plan_aggregation import Aggregation
+from federation.plan_gates import Gates
 from federation.plan_parts import Part
 from federation.plan_server import CONTROLLED, Server
 from federation.plan_tasks import (
     CausalLanguageModelling,
     Chat,
     ImageClassification,
+    Labelled,
     MaskedLanguageModelling,
     SequenceClassification,
     TaskPart,
@@ -36,6 +38,7 @@ __all__ = [
     "Chat",
     "Evaluation",
     "FullWeights",
+    "Gates",
     "Ia3",
     "ImageClassification",
     "Lora",
@@ -205,7 +208,7 @@ class Transfer(Part):
 class Plan(Part):
     """A complete, typed and versioned description of a run."""
 
-    later = frozenset({"server", "transfer"})
+    later = frozenset({"gates", "server", "transfer"})
 
     version: Literal[1] = PLAN_VERSION
     task: TaskPart
@@ -215,6 +218,7 @@ class Plan(Part):
     server: Server = Server()
     rounds: Rounds = Rounds()
     evaluation: Evaluation = Evaluation()
+    gates: Gates = Gates()
     transfer: Transfer = Transfer()
     seed: Annotated[
         int,
@@ -265,6 +269,14 @@ class Plan(Part):
                 counts_late=self.rounds.late == "count",
             )
         yield from self._conflicts_of_rounds()
+        yield from self._conflicts_of_gates()
+
+    def _conflicts_of_gates(self) -> Iterator[str]:
+        if self.gates.are_set and self.evaluation.every == "never":
+            yield "gates judge what is measured: evaluate, or ask for none"
+        if not isinstance(self.task, Labelled):
+            for title in self.gates.need_labels:
+                yield f"{title}: {self.task.type} has no labels to count; use the loss"
 
     def _conflicts_of_rounds(self) -> Iterator[str]:
         rounds, strategy = self.rounds, self.aggregation.strategy

@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, str] = {
     "aggregation": "Aggregation",
     "server": "The step of the server",
     "evaluation": "Evaluation",
+    "gates": "Gates before a release",
     "transfer": "On the way to the hub",
     "seed": "Repeatability",
 }
@@ -58,6 +59,8 @@ MAIN: frozenset[Path] = frozenset(
         ("rounds", "deadline_seconds"),
         ("aggregation", "strategy"),
         ("evaluation", "every"),
+        ("gates", "below_release_at_most"),
+        ("gates", "organisation_below_release_at_most"),
         ("seed",),
     }
 )
@@ -105,6 +108,11 @@ CHOICES_OF: Mapping[str, Mapping[str, str]] = {
         "refuse": "refuse",
         "record": "record without counting",
         "count": "count in a later round",
+    },
+    "doubt": {
+        "measured": "what was measured decides",
+        "block": "block the release",
+        "allow": "allow the release",
     },
     "combination": {
         "mean": "mean",

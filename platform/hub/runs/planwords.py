@@ -24,9 +24,10 @@ from hub.runs.planforms import (
 COLUMNS = (
     ("task", "adapter"),
     ("training",),
-    ("rounds", "evaluation"),
+    ("rounds", "evaluation", "gates"),
     ("aggregation", "server", "transfer", "seed"),
 )
+EMPTY = {"gates": "not asked for"}  # what a value that is not there means in a section
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _fact(path: Path, schema: Schema, value: Any) -> Fact:
     label, unit = schema["title"], UNITS.get(path[-1], "")
     match value:
         case None:
-            return Fact(label, "by itself")
+            return Fact(label, EMPTY.get(path[0], "by itself"))
         case bool():
             return Fact(label, "yes" if value else "no")
         case tuple():
