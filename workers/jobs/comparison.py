@@ -6,10 +6,13 @@ from hub.catalogue.storage import store
 from hub.runs import services
 from hub.runs.services import Claim
 from jobs.aggregation import holding, weighted
+from jobs.single import probe_updates
 
 
 def compare_claimed(claim: Claim) -> None:
     """Take the inner products of all updates, and have them judged by their peers.
+
+    Where the run has a public probe set, what each does to the loss there is measured, too.
 
     Raises:
         StaleClaim: another worker has claimed the round since; nothing is written.
@@ -18,6 +21,7 @@ def compare_claimed(claim: Claim) -> None:
 
     with holding(claim):
         try:
+            probed = probe_updates(claim)
             evidence = evidence_of(
                 start=store().local_path(claim.start),
                 updates=[weighted(update, claim.plan) for update in claim.updates],
@@ -32,4 +36,6 @@ def compare_claimed(claim: Claim) -> None:
                 reason=f"the updates cannot be compared: {refused.detail}",
             )
             return
-    services.record_comparison(round_id=claim.round_id, fence=claim.fence, evidence=evidence)
+    services.record_comparison(
+        round_id=claim.round_id, fence=claim.fence, evidence=evidence, probed=probed
+    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from federation.protocol import EvaluationResult
+from federation.tallies import result_of
 from hub.catalogue import scoring
 from hub.catalogue.models import BaseModel
 from hub.catalogue.probes import content_of
@@ -49,9 +50,7 @@ def measure(wanted: Measurement) -> None:
     except Unmeasured as refused:
         scoring.fail_score(score_id=wanted.score_id, code=refused.code, reason=refused.detail)
         return
-    scoring.record_score(
-        score_id=wanted.score_id, statistics=found, seconds=time.perf_counter() - began
-    )
+    scoring.record_score(score_id=wanted.score_id, found=found, seconds=time.perf_counter() - began)
 
 
 def within(seconds: float) -> Callable[[Step], None]:
@@ -72,8 +71,8 @@ def achieved(
     adapter: Path,
     examples: Examples,
     on_step: Callable[[Step], None],
-) -> dict[str, Any]:
-    """The sufficient statistics of an adapter, as JSON takes them. Raises Unmeasured."""
+) -> EvaluationResult:
+    """The sufficient statistics of an adapter. Raises Unmeasured."""
     from torch import OutOfMemoryError
 
     from federation.modelling import ModellingRefused, evaluate
@@ -92,10 +91,4 @@ def achieved(
         raise Unmeasured("out_of_memory", "the worker's device has too little memory") from full
     if not isfinite(found.loss_sum):
         raise Unmeasured("non_finite", "its loss is no number")
-    return asdict(found)
-
-
-def mean_loss(found: dict[str, Any]) -> float:
-    """By example in classification, by predicted token in language modelling."""
-    units = found["tokens"] if found["correct"] is None else found["examples"]
-    return float(found["loss_sum"]) / max(int(units), 1)
+    return result_of("probe", found.rows, found.scores)

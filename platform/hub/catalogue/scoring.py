@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from federation.plan import Plan
+from federation.protocol import EvaluationResult
 from hub.catalogue.models import Artifact, Probe, ProbeScore, ProbeScoreState
 from hub.catalogue.probes import measured_as
 from hub.common.errors import NotFound
@@ -73,20 +73,20 @@ def begin_score(*, score_id: UUID) -> Measurement | None:
 
 
 @transaction.atomic
-def record_score(*, score_id: UUID, statistics: Mapping[str, Any], seconds: float) -> None:
+def record_score(*, score_id: UUID, found: EvaluationResult, seconds: float) -> None:
     """Keep what was found; recorded again, the first stands."""
-    found = _lock(score_id)
-    if found.state != WAITING:
+    score = _lock(score_id)
+    if score.state != WAITING:
         return
-    found.move_to(
+    score.move_to(
         ProbeScoreState.COMPUTED,
-        **{name: statistics[name] for name in SUMS},
-        statistics={name: value for name, value in statistics.items() if name not in SUMS},
+        **{name: getattr(found, name) for name in SUMS},
+        statistics=found.model_dump(mode="json", exclude={"name", *SUMS}),
         seconds=seconds,
         ended_at=timezone.now(),
-        data=_names(found),
+        data=_names(score),
     )
-    wake(f"federation:{found.probe.federation_id}")
+    wake(f"federation:{score.probe.federation_id}")
 
 
 @transaction.atomic

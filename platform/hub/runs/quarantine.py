@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hub.common.templatetags.foedus import cosine
+from hub.common.templatetags.foedus import cosine, signed
 from hub.runs.models import Update, UpdateState
 
 Evidence = Mapping[str, Any]
@@ -47,6 +47,17 @@ def _copied(found: Evidence) -> str:
     )
 
 
+def _worse(found: Evidence) -> str:
+    change = found.get("probe", {}).get("change")
+    usual = found.get("usual_loss_change")
+    if change is None or usual is None:
+        return "It makes the model worse on the public probe set."
+    return (
+        f"It makes the model worse on the public probe set (loss {signed(change)}), "
+        f"where the others make it better ({signed(usual)} in the middle)."
+    )
+
+
 def _zero(_: Evidence) -> str:
     return "It changes nothing: what came back is what the round started from."
 
@@ -60,4 +71,5 @@ SENTENCES: Mapping[str, Callable[[Evidence], str]] = {
     "against_others": _against,
     "copied_update": _copied,
     "suspect_zero": _zero,
+    "worse_on_probe": _worse,
 }

@@ -179,6 +179,14 @@ def cosine(value: float | None) -> str:
 
 
 @register.filter
+def signed(value: float | None) -> str:
+    """A change, with its sign: «+0.412», «−0.103»."""
+    if value in NOTHING or not math.isfinite(value):  # type: ignore[comparison-overlap]
+        return MISSING
+    return f"{value:+.3f}".replace("-", "−")
+
+
+@register.filter
 def short_id(value: object) -> str:
     """The first eight characters of a digest or identifier, without its algorithm."""
     return str(value).rpartition(":")[2][:8] if value else MISSING

@@ -35,6 +35,7 @@ class Claim:
     updates: tuple[Update, ...]  # sorted by digest
     evidence: Evidence | None = None  # what is known of exactly these updates
     optimiser_state: str | None = None  # sha256 of what the server's optimiser goes on from
+    attempt: int = 1  # of this piece of work
 
 
 def take_hold(current: Round, updates: Sequence[Update]) -> Claim | None:
@@ -67,6 +68,7 @@ def claim_of(current: Round, updates: Sequence[Update]) -> Claim:
         start=current.start_id,
         updates=tuple(updates),
         evidence=_evidence(current, updates),
+        attempt=current.attempts,
     )
 
 

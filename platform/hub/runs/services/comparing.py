@@ -10,12 +10,13 @@ from django.db import transaction
 
 from federation.failpoints import failpoint
 from federation.rules import Evidence
-from federation.suspicion import Bearing, bearings, sign_of
+from federation.suspicion import Bearing, Losses, bearings, sign_of
 from hub.common.wakeups import wake
 from hub.runs.errors import StaleClaim
 from hub.runs.models import Comparison, Round, RoundState, RunState, Update, UpdateState
 from hub.runs.services.claims import Claim, take_hold
 from hub.runs.services.locks import lock_round
+from hub.runs.services.probing import Probed, losses_of
 from hub.runs.services.rounds import advance, is_compared, settled
 
 
@@ -32,9 +33,12 @@ def claim_comparison(*, round_id: UUID) -> Claim | None:
 
 
 @transaction.atomic
-def record_comparison(*, round_id: UUID, fence: int, evidence: Evidence) -> None:
+def record_comparison(
+    *, round_id: UUID, fence: int, evidence: Evidence, probed: Probed | None = None
+) -> None:
     """Keep the evidence, set aside who looks wrong, and take the run's next step.
 
+    `probed`: what each update by itself does to the loss on the run's probe set, if it has one.
     Where the accepted updates are others by now, the evidence is of no use: it is asked for again.
 
     Raises:
@@ -46,8 +50,9 @@ def record_comparison(*, round_id: UUID, fence: int, evidence: Evidence) -> None
     failpoint("W20", "before")
     accepted = settled(current) or []
     if [update.artifact_id for update in accepted] == list(evidence.digests):
-        _keep(current, evidence)
-        for update, code, found in suspects(accepted, evidence):
+        _keep(current, evidence, probed)
+        losses = losses_of(accepted, probed) if probed else None
+        for update, code, found in suspects(accepted, evidence, losses):
             set_aside(current, update, code=code, evidence=found)
     current.claimed_until = None
     current.attempts = 0
@@ -56,26 +61,28 @@ def record_comparison(*, round_id: UUID, fence: int, evidence: Evidence) -> None
     advance(current.run, current)
 
 
-def _keep(current: Round, evidence: Evidence) -> None:
+def _keep(current: Round, evidence: Evidence, probed: Probed | None) -> None:
     Comparison.objects.update_or_create(
         round=current,
         defaults={
             "digests": list(evidence.digests),
             "products": [list(row) for row in evidence.products],
+            "probe_failure": probed.failure if probed else "",
         },
     )
 
 
 def suspects(
-    updates: Sequence[Update], evidence: Evidence
+    updates: Sequence[Update], evidence: Evidence, losses: Losses | None = None
 ) -> Iterator[tuple[Update, str, dict[str, Any]]]:
     """Which updates show a sign, its code, and what was found; the same whenever it is asked.
 
-    `updates` are those of the evidence, in its order. What a person has accepted stays accepted.
+    `updates` are those of evidence and losses, in their order. What a person has accepted stays
+    accepted.
     """
     came = sorted(updates, key=lambda update: (update.created_at, update.artifact_id))
     arrivals = [came.index(update) for update in updates]
-    for update, one in zip(updates, bearings(evidence, arrivals), strict=False):
+    for update, one in zip(updates, bearings(evidence, arrivals, losses), strict=False):
         code = sign_of(one)
         if code and update.judged_by_id is None:
             yield update, code, _told(one, updates[one.nearest])
@@ -93,6 +100,7 @@ def _told(one: Bearing, nearest: Update) -> dict[str, Any]:
             "organisation": nearest.participation.organisation.name,
             "cosine": one.nearest_cosine,
         },
+        **({"usual_loss_change": one.harm.usual} if one.harm else {}),
     }
 
 

@@ -1,13 +1,59 @@
-"""What a run has measured on its public probe set: where it starts from, and every version.
+"""What a run has measured on its public probe set: its start, every version, single updates.
 
-Nothing waits for these measurements; they are made by a job of their own.
+Nothing waits for the first two, which are measured by a job of their own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from federation.suspicion import Losses
 from hub.catalogue.models import ModelVersion
 from hub.catalogue.scoring import ask_score
-from hub.runs.models import Run
+from hub.runs.models import Run, Update
+
+KEPT = "probe"  # in an update's evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The loss on a probe set with each single update of a round, by the update's digest.
+
+    `start` is the loss before any of them, and `basis` says of which start and set that is. With
+    a `failure` nothing was measured.
+    """
+
+    basis: str
+    start: float = 0.0
+    losses: Mapping[str, float] = field(default_factory=dict)
+    failure: str = ""
+
+
+def basis_of(start: str, run: Run) -> str:
+    """What the losses of updates depend on besides their bytes, in short."""
+    return f"{start[:16]}/{run.probe.artifact_id[:16]}" if run.probe else ""
+
+
+def known_losses(updates: Sequence[Update], basis: str) -> dict[str, Mapping[str, Any]]:
+    """By digest, what was measured when these updates were compared before."""
+    kept = {update.artifact_id: update.evidence.get(KEPT, {}) for update in updates}
+    return {digest: found for digest, found in kept.items() if found.get("basis") == basis}
+
+
+def losses_of(updates: Sequence[Update], probed: Probed) -> Losses | None:
+    """Write what was measured into the updates' evidence; nothing where that failed."""
+    if probed.failure or {update.artifact_id for update in updates} != probed.losses.keys():
+        return None
+    changes = []
+    for update in updates:
+        change = probed.losses[update.artifact_id] - probed.start
+        told = {"basis": probed.basis, "start": probed.start, "change": change}
+        update.evidence = {**update.evidence, KEPT: told}
+        update.save(update_fields=["evidence"])
+        changes.append(change)
+    return Losses(probed.start, tuple(changes))
 
 
 def measure_start(run: Run) -> None:

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hub.catalogue.models import ProbeScore
+from hub.common.models import Event, OutboxMessage
+from hub.dispatch import Job
+from hub.runs import services
+from hub.runs.models import Comparison, Run, Update
+from jobs.compute import aggregate_round, compare_updates, measure_on_probe
+from tests.hub.runs.probed import ProbedWorld, lines, make_probed, plan_of
+
+
+@pytest.fixture
+def probed(db: None, tmp_path: Path) -> ProbedWorld:
+    return make_probed(tmp_path)
+
+
+def collected(world: ProbedWorld, **changes: object) -> Run:
+    run = world.start_run(plan_of(**changes))
+    for site in world.sites:
+        world.train(site)
+    world.freeze(run)
+    return run
+
+
+def finished(world: ProbedWorld, **changes: object) -> Run:
+    run = collected(world, **changes)
+    aggregate_round(str(world.round_id(run)))
+    run.refresh_from_db()
+    return run
+
+
+def scored(world: ProbedWorld) -> dict[str, ProbeScore]:
+    return {score.about: score for score in ProbeScore.objects.all()}
+
+
+# ---------------------------------------------------------------- versions
+
+
+def test_a_run_s_start_and_its_versions_are_measured_on_the_set_it_started_with(
+    probed: ProbedWorld,
+) -> None:
+    probe = probed.add_probe()
+    run = finished(probed)
+    probed.add_probe(lines(12, seed=3))
+    assert run.probe == probe
+    assert run.state == "completed"  # nothing waited for the measurements
+    probed.measure()
+    start, version = scored(probed)["the start of First steps"], scored(probed)["version 1"]
+    assert (start.state, version.state) == ("computed", "computed")
+    assert (start.is_base, version.is_base) == (True, False)
+    assert start.examples == version.examples == 30
+    assert version.loss_sum < start.loss_sum
+    assert version.correct > start.correct
+
+
+def test_measured_twice_it_is_one_row(probed: ProbedWorld) -> None:
+    probed.add_probe()
+    run = probed.start_run(plan_of())
+    probed.measure()
+    (first,) = ProbeScore.objects.all()
+    probed.measure()
+    services.probing.measure_start(run)
+    (again,) = ProbeScore.objects.all()
+    assert (again.ended_at, again.loss_sum) == (first.ended_at, first.loss_sum)
+    assert OutboxMessage.objects.filter(job=Job.MEASURE_ON_PROBE).count() == 1
+    assert Event.objects.filter(kind="score.computed").count() == 1
+
+
+def test_a_run_that_goes_on_is_measured_beside_where_the_work_began(probed: ProbedWorld) -> None:
+    probed.add_probe()
+    first = finished(probed)
+    newer = probed.add_probe(lines(12, seed=3))
+    version = first.rounds.get().version
+    run = services.create_run(
+        user=probed.lead,
+        federation_id=probed.federation.pk,
+        name="Further",
+        plan=plan_of(),
+        parent_version_id=version.pk,
+    )
+    services.start_run(user=probed.lead, run_id=run.pk)
+    services.run_prepared(run_id=run.pk, start=version.adapter)
+    found = ProbeScore.objects.filter(probe=newer)
+    assert {(s.adapter_id, s.is_base) for s in found} == {
+        (version.adapter_id, False),
+        (first.start_id, True),
+    }
+
+
+def test_a_set_that_the_plan_s_model_cannot_read_measures_nothing(probed: ProbedWorld) -> None:
+    probed.add_probe(b'{"text": "wave", "label": "fire"}')
+    run = probed.start_run(plan_of())
+    assert run.probe is None
+    assert not ProbeScore.objects.exists()
+
+
+def test_what_cannot_be_measured_says_why_and_can_be_tried_again(
+    probed: ProbedWorld, settings
+) -> None:
+    settings.PROBE_SECONDS = -1.0
+    probed.add_probe()
+    run = probed.start_run(plan_of())
+    probed.measure()
+    score = ProbeScore.objects.get()
+    assert (score.state, score.failure_code) == ("failed", "probe_timeout")
+    assert "longer than" in Event.objects.get(kind="score.failed").reason
+    settings.PROBE_SECONDS = 60.0
+    services.probing.measure_start(run)
+    measure_on_probe(str(score.pk))
+    score.refresh_from_db()
+    assert (score.state, score.failure_code) == ("computed", "")
+
+
+def test_a_measurement_that_kills_its_workers_is_given_up(probed: ProbedWorld) -> None:
+    from hub.catalogue import scoring
+
+    probed.add_probe()
+    probed.start_run(plan_of())
+    score = ProbeScore.objects.get()
+    for _ in range(scoring.MOST_ATTEMPTS):
+        assert scoring.begin_score(score_id=score.pk) is not None
+    measure_on_probe(str(score.pk))
+    score.refresh_from_db()
+    assert (score.state, score.failure_code) == ("failed", "gave_up")
+
+
+def test_a_lost_message_is_made_up_for(probed: ProbedWorld) -> None:
+    probed.add_probe()
+    probed.start_run(plan_of())
+    OutboxMessage.objects.all().delete()
+    services.reconcile()
+    assert not OutboxMessage.objects.filter(job=Job.MEASURE_ON_PROBE).exists()
+    ProbeScore.objects.update(state_changed_at="2020-01-01T00:00Z")
+    services.reconcile()
+    assert OutboxMessage.objects.filter(job=Job.MEASURE_ON_PROBE).count() == 1
+
+
+# ---------------------------------------------------------- single updates
+
+
+@pytest.mark.parametrize("lie", ["sign", "labels"])
+def test_an_update_that_harms_is_set_aside_with_what_it_does_to_the_loss(
+    probed: ProbedWorld, lie: str
+) -> None:
+    probed.add_probe()
+    probed.liars = {2: lie}
+    collected(probed)
+    (held,) = Update.objects.filter(state="quarantined")
+    assert held.participation.organisation == probed.sites[2].agent.organisation
+    assert held.verdict_code in {"worse_on_probe", "against_others"}
+    assert held.evidence["probe"]["change"] > 0 > held.evidence["usual_loss_change"]
+
+
+def test_honest_updates_are_measured_and_stay(probed: ProbedWorld) -> None:
+    probed.add_probe()
+    run = collected(probed)
+    assert run.rounds.get().state == "aggregating"
+    found = [update.evidence["probe"] for update in Update.objects.all()]
+    assert len({one["start"] for one in found}) == 1
+    assert all(one["change"] < 0 for one in found)
+    assert Comparison.objects.get().probe_failure == ""
+
+
+def test_what_takes_too_long_is_left_out_and_the_round_goes_on(
+    probed: ProbedWorld, settings
+) -> None:
+    settings.PROBE_WAIT_SECONDS = -1.0
+    probed.add_probe()
+    run = collected(probed)
+    assert run.rounds.get().state == "aggregating"
+    assert Comparison.objects.get().probe_failure == "probe_timeout"
+    assert not Update.objects.exclude(evidence={}).exists()
+
+
+def test_a_comparison_that_died_twice_goes_on_without(probed: ProbedWorld) -> None:
+    probed.add_probe()
+    run = probed.start_run(plan_of())
+    for site in probed.sites:
+        probed.train(site)
+    probed.judge(run)
+    services.advance_run(run_id=run.pk)
+    run.rounds.update(attempts=2)
+    compare_updates(str(probed.round_id(run)))
+    assert Comparison.objects.get().probe_failure == "gave_up"
+    assert run.rounds.get().state == "aggregating"
