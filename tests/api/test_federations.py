@@ -42,6 +42,12 @@ def test_from_registration_to_a_federation_of_two(ada: Person, blaise: Person, o
     assert post(ada, f"participations/{place}/approve").json()["state"] == "active"
     assert post(blaise, f"participations/{place}/rank", {"rank": 4}).json()["rank"] == 4
 
+    said = {"statement": "Old bills."}
+    assert post(blaise, f"participations/{place}/statement", said).json()["data_statement"]
+    texts = {"intended_use": "Sorting bills.", "limits": ""}
+    described = post(ada, f"federations/{federation['id']}/describe", texts).json()
+    assert described["intended_use"] == "Sorting bills."
+
     path = f"/api/v1/federations/{federation['id']}/participations"
     listed = blaise.api.get(path).json()["results"]
     assert [(row["organisation_name"], row["standing"]) for row in listed] == [

@@ -40,6 +40,8 @@ PATTERNS: Mapping[str, str] = {
     "participation.refused": "[{organisation}|An organisation] was not admitted[: {reason}]",
     "participation.left": "[{organisation}|An organisation] left[ {federation}][: {reason}]",
     "participation.expelled": "[{organisation}|An organisation] was expelled[: {reason}]",
+    "participation.data_stated": "[{organisation}|An organisation] says anew what its data are",
+    "federation.described": "[{federation}|The federation] says anew what its models are for",
     "participation.rank_set": "[{organisation}|An organisation] trains at [rank {rank}|any rank]",
     # the registry
     "version.published": "[Version {version}|A version] was published[ by round {round}]",

@@ -12,7 +12,7 @@ from hub.accounts.models import User
 from hub.common.forms import LineField, OnceForm, ParagraphsField
 from hub.federations.models import Federation
 from hub.federations.selectors import organisations_to_join
-from hub.federations.services import LARGEST_RANK
+from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT
 from hub.organisations.models import Organisation
 from hub.organisations.selectors import organisations_owned_by
 
@@ -108,6 +108,28 @@ class JoinForm(forms.Form):
             "organisation_id": given["organisation"].pk,
             "charter_digest": given["charter_digest"],
             "rank": given["rank"],
+        }
+
+
+class StatementForm(forms.Form):
+    statement = ParagraphsField(max_length=LONGEST_CARD_TEXT, required=False)
+
+
+class DescriptionForm(forms.ModelForm[Federation]):
+    """What the card of every later version says of the federation's models."""
+
+    class Meta:
+        model = Federation
+        fields = ("intended_use", "limits")
+        field_classes = {"intended_use": ParagraphsField, "limits": ParagraphsField}
+        widgets = {
+            "intended_use": forms.Textarea(attrs={"rows": 6}),
+            "limits": forms.Textarea(attrs={"rows": 6}),
+        }
+        labels = {"intended_use": "What the models are for", "limits": "Limits"}
+        help_texts = {
+            "intended_use": "Who should use them, and for what.",
+            "limits": "For what they must not be used, and where they are known to be wrong.",
         }
 
 

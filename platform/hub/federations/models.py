@@ -33,6 +33,8 @@ class Federation(Stateful):
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)
     purpose = models.CharField(max_length=1000, blank=True)
+    intended_use = models.TextField(max_length=4000, blank=True)  # for the cards of its versions
+    limits = models.TextField(max_length=4000, blank=True)
     charter = models.TextField(max_length=50_000)
     # Named by string: the catalogue is a higher app, and only the database follows this arrow.
     base_model = models.ForeignKey(
@@ -99,6 +101,7 @@ class Participation(Stateful):
     rank = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="Largest adapter rank it trains; empty: the plan's."
     )
+    data_statement = models.TextField(max_length=4000, blank=True)  # its own words on its data
     # The organisation's own signature under the charter: who, when, which text.
     charter_digest = models.CharField(max_length=64)
     signed_by = models.ForeignKey(

@@ -18,8 +18,15 @@ from hub.common.forms import reason_in, sent
 from hub.common.pages import redirect_once, refusals_on
 from hub.common.refusals import told
 from hub.federations import selectors, services
-from hub.federations.forms import FederationForm, JoinForm, RankForm
+from hub.federations.forms import (
+    DescriptionForm,
+    FederationForm,
+    JoinForm,
+    RankForm,
+    StatementForm,
+)
 from hub.federations.models import Federation, Participation
+from hub.organisations.models import Role
 from hub.organisations.selectors import organisations_owned_by
 
 RUNS_SHOWN, VERSIONS_SHOWN = 10, 5
@@ -135,6 +142,37 @@ def rank(request: HttpRequest, participation_id: UUID) -> HttpResponse:
         )
         messages.success(request, f"Saved for {place.organisation}, from the next run on.")
     return redirect(_address(place.federation))
+
+
+@require_POST
+@login_required
+def statement(request: HttpRequest, participation_id: UUID) -> HttpResponse:
+    place = _place(request, participation_id)
+    with told(request):
+        services.set_data_statement(
+            user=person_of(request),
+            participation_id=place.pk,
+            statement=sent(StatementForm(request.POST), "statement"),
+        )
+        messages.success(request, f"Saved for {place.organisation}, for the cards to come.")
+    return redirect(_address(place.federation))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def describe(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the federation's models are for, and for what not; the lead's people write it."""
+    user = person_of(request)
+    found = _visible(user, slug)
+    form = DescriptionForm(request.POST or None, instance=found)
+    with refusals_on(form):
+        selectors.require_lead(user, found.pk, Role.OWNER)
+    if form.is_valid():
+        with refusals_on(form):
+            services.describe_federation(user=user, federation_id=found.pk, **form.cleaned_data)
+            messages.success(request, "Saved, for the cards of the versions to come.")
+            return redirect(_address(found))
+    return render(request, "federations/describe.html", {"federation": found, "form": form})
 
 
 def _visible(user: User, slug: str) -> Federation:

@@ -27,6 +27,7 @@ from hub.organisations.models import Organisation, OrganisationState, Role
 from hub.organisations.selectors import require_role
 
 LARGEST_RANK = 256
+LONGEST_CARD_TEXT = 4000  # characters
 
 
 @transaction.atomic
@@ -205,6 +206,48 @@ def set_rank(*, user: User, participation_id: UUID, rank: int | None) -> Partici
         data = {"organisation": place.organisation.name, "rank": rank}
         place.record("rank_set", actor=user.actor, data=data)
     return place
+
+
+@transaction.atomic
+def set_data_statement(*, user: User, participation_id: UUID, statement: str) -> Participation:
+    """What the organisation says of its data in the cards of later versions. Twice is once.
+
+    Raises:
+        NotFound, Forbidden: the person is no owner of that organisation.
+        UnfitText: it cannot be stored or shown.
+    """
+    place = _locked(participation_id)
+    require_role(user, place.organisation_id, Role.OWNER)
+    statement = text.paragraphs(statement, most=LONGEST_CARD_TEXT)
+    if place.data_statement != statement:
+        place.data_statement = statement
+        place.save(update_fields=["data_statement"])
+        data = {"organisation": place.organisation.name}
+        place.record("data_stated", actor=user.actor, data=data)
+    return place
+
+
+@transaction.atomic
+def describe_federation(
+    *, user: User, federation_id: UUID, intended_use: str, limits: str
+) -> Federation:
+    """What its models are for, and for what not, in the cards of later versions. Twice is once.
+
+    Raises:
+        NotFound, Forbidden: the person is no owner of the lead organisation.
+        UnfitText: it cannot be stored or shown.
+    """
+    require_lead(user, federation_id, Role.OWNER)
+    federation = Federation.objects.select_for_update(no_key=True).get(pk=federation_id)
+    texts = {
+        "intended_use": text.paragraphs(intended_use, most=LONGEST_CARD_TEXT),
+        "limits": text.paragraphs(limits, most=LONGEST_CARD_TEXT),
+    }
+    if any(getattr(federation, name) != said for name, said in texts.items()):
+        federation.intended_use, federation.limits = texts["intended_use"], texts["limits"]
+        federation.save(update_fields=[*texts])
+        federation.record("described", actor=user.actor, data={"federation": federation.name})
+    return federation
 
 
 def _move(place: Participation, state: ParticipationState, user: User, reason: str) -> None:

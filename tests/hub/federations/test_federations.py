@@ -200,6 +200,32 @@ def test_a_rank_is_the_organisation_s_own(ada, blaise, federation):
         services.set_rank(user=ada.user, participation_id=place.pk, rank=8)
 
 
+def test_what_stands_in_the_cards_is_said_by_owners_only(ada, blaise, carol, federation):
+    place = require_participant(blaise.user, federation.pk)
+    scientist = MembershipFactory(organisation=blaise.organisation, role=Role.SCIENTIST).user
+    for _ in range(2):
+        services.set_data_statement(
+            user=blaise.user, participation_id=place.pk, statement="Letters,\n2019 to 2024."
+        )
+        services.describe_federation(
+            user=ada.user, federation_id=federation.pk, intended_use="Sorting.", limits="No people."
+        )
+    assert told(place) == ["Blaise Bank says anew what its data are"]
+    assert [t for t in told(federation) if "anew" in t] == [
+        f"{federation.name} says anew what its models are for"
+    ]
+    place.refresh_from_db()
+    federation.refresh_from_db()
+    assert (place.data_statement, federation.limits) == ("Letters,\n2019 to 2024.", "No people.")
+    texts = {"intended_use": "x", "limits": "x"}
+    for user, refusal in ((scientist, Forbidden), (ada.user, NotFound), (carol.user, NotFound)):
+        with pytest.raises(refusal):
+            services.set_data_statement(user=user, participation_id=place.pk, statement="x")
+    for user, refusal in ((blaise.user, Forbidden), (carol.user, NotFound)):
+        with pytest.raises(refusal):
+            services.describe_federation(user=user, federation_id=federation.pk, **texts)
+
+
 def test_who_acts_for_two_organisations_acts_for_the_lead_first(ada, blaise, federation):
     MembershipFactory(user=ada.user, organisation=blaise.organisation)
     assert require_participant(ada.user, federation.pk).organisation == ada.organisation

@@ -265,6 +265,24 @@ def test_the_rank_is_kept_or_refused_in_words(ada: Person, blaise: Person, feder
     assert browser(ada.user).post(url, {"rank": 8}).status_code == 404
 
 
+def test_what_the_cards_say_is_written_here(ada: Person, blaise: Person, carol: Person, federation):
+    place = federation.participations.get(organisation=blaise.organisation)
+    url = f"/participations/{place.pk}/statement"
+    client = browser(blaise.user)
+    assert "Saved for Blaise Bank" in words(
+        client.post(url, {"statement": "Old bills."}, follow=True)
+    )
+    assert browser(ada.user).post(url, {"statement": "x"}).status_code == 404
+    page = at(federation, "/description")
+    lead = browser(ada.user)
+    assert "What the models are for" in words(lead.get(page))
+    said = {"intended_use": "Sorting <b>bills</b>", "limits": "No people"}
+    told = words(lead.post(page, said, follow=True))
+    assert "Sorting <b>bills</b>" in told
+    assert "Old bills." in told
+    assert [browser(p.user).get(page).status_code for p in (blaise, carol)] == [403, 403]
+
+
 def test_an_owner_leaves_and_the_lead_stays(ada: Person, blaise: Person, federation: Federation):
     lead = federation.participations.get(organisation=ada.organisation)
     told = words(browser(ada.user).post(f"/participations/{lead.pk}/leave", follow=True))

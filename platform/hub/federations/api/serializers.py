@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from hub.common.api.serializers import DigestField, In, ParagraphsField, TextField
 from hub.federations.models import Federation, Participation
-from hub.federations.services import LARGEST_RANK
+from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT
 
 
 class FederationIn(In):
@@ -33,6 +33,8 @@ class FederationOut(serializers.ModelSerializer[Federation]):
             "state",
             "base_model",
             "is_listed",
+            "intended_use",
+            "limits",
             "charter",
             "charter_digest",
             "created_at",
@@ -53,6 +55,23 @@ class RankIn(In):
         max_value=LARGEST_RANK,
         allow_null=True,
         help_text="Largest adapter rank it trains; null: the plan's.",
+    )
+
+
+class StatementIn(In):
+    statement = ParagraphsField(
+        max_length=LONGEST_CARD_TEXT,
+        allow_blank=True,
+        help_text="What your organisation says of its data in the model cards.",
+    )
+
+
+class DescriptionIn(In):
+    intended_use = ParagraphsField(
+        max_length=LONGEST_CARD_TEXT, allow_blank=True, help_text="What the models are for."
+    )
+    limits = ParagraphsField(
+        max_length=LONGEST_CARD_TEXT, allow_blank=True, help_text="For what they are not."
     )
 
 
@@ -79,6 +98,7 @@ class ParticipationOut(serializers.ModelSerializer[Participation]):
             "standing",
             "state",
             "rank",
+            "data_statement",
             "charter_digest",
             "signed_at",
             "created_at",

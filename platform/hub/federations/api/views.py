@@ -81,6 +81,17 @@ class FederationViewSet(ApiViewSet[Federation]):
         )
         return Response(serializers.ParticipationOut(place).data, status=201)
 
+    @extend_schema(request=serializers.DescriptionIn, responses=serializers.FederationOut)
+    @action(detail=True, methods=["post"])
+    def describe(self, request: Request, pk: UUID) -> Response:
+        """Say what the models are for, in the cards of later versions; for the lead's owners."""
+        described = services.describe_federation(
+            user=self.person,
+            federation_id=self.get_object().pk,
+            **self.validated(serializers.DescriptionIn),
+        )
+        return Response(serializers.FederationOut(described).data)
+
 
 class PlaceViewSet(ListModelMixin, ReadingViewSet[Participation]):
     """The places in one federation; outside yours you see your own organisations' only."""
@@ -146,6 +157,17 @@ class ParticipationViewSet(ApiViewSet[Participation]):
             user=self.person,
             participation_id=self.get_object().pk,
             **self.validated(serializers.RankIn),
+        )
+        return self._answer(place)
+
+    @extend_schema(request=serializers.StatementIn, responses=serializers.ParticipationOut)
+    @action(detail=True, methods=["post"])
+    def statement(self, request: Request, pk: UUID) -> Response:
+        """Say what your organisation's data are, in the cards of later versions; for owners."""
+        place = services.set_data_statement(
+            user=self.person,
+            participation_id=self.get_object().pk,
+            **self.validated(serializers.StatementIn),
         )
         return self._answer(place)
 
