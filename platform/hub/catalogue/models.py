@@ -14,6 +14,7 @@ from hub.catalogue.card_models import ModelKey, Push  # noqa: F401  (Django look
 from hub.catalogue.line_models import Alias, Distance, Proposal  # noqa: F401  (likewise)
 from hub.catalogue.merged_models import MergedFile, MergedModel  # noqa: F401  (likewise)
 from hub.common.models import Identified, Stateful, Transitions
+from hub.catalogue.tally_models import GateResult, Tally  # noqa: F401  (likewise)
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent, Organisation
 
@@ -308,17 +309,21 @@ class VersionFile(models.Model):
 
 
 class Evaluation(Identified):
-    """Sufficient statistics of one adapter on one participation's test data; they add up."""
+    """Sufficient statistics of one adapter on one participation's test data; they add up.
+
+    The larger ones are its `tally`.
+    """
 
     adapter = models.ForeignKey(Artifact, on_delete=models.PROTECT, related_name="evaluations")
     version = models.ForeignKey(
         ModelVersion, on_delete=models.CASCADE, null=True, related_name="evaluations"
-    )  # null: the start of a run, before anybody trained
+    )  # null: what a run began with, before anybody trained
     participation = models.ForeignKey(
         Participation, on_delete=models.PROTECT, related_name="evaluations"
     )
     run_id = models.UUIDField(db_index=True)
-    round_number = models.PositiveIntegerField()  # 0: the start
+    # 0: the start of the run; null: the base by itself, where the run began with a version.
+    round_number = models.PositiveIntegerField(null=True)
     examples = models.PositiveIntegerField()
     correct = models.PositiveIntegerField(null=True)
     tokens = models.BigIntegerField(default=0)
@@ -328,7 +333,9 @@ class Evaluation(Identified):
         ordering = ("round_number", "created_at")
         constraints = (
             models.UniqueConstraint(
-                fields=["run_id", "round_number", "participation"], name="evaluated_once"
+                fields=["run_id", "round_number", "participation"],
+                name="evaluated_once",
+                nulls_distinct=False,
             ),
         )
 

@@ -73,6 +73,9 @@ class Run(Stateful):
     start = models.ForeignKey(
         Artifact, on_delete=models.PROTECT, null=True, related_name="+"
     )  # the adapter round 1 starts from; set by preparation
+    compared_with = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="comparisons"
+    )  # the run that this one shows what joining is worth of; its trainer worked alone
     probe = models.ForeignKey(
         Probe, on_delete=models.PROTECT, null=True, related_name="runs"
     )  # what it is measured on by the hub itself; the federation's when the run started
@@ -139,6 +142,9 @@ class Round(Stateful):
     version = models.OneToOneField(
         ModelVersion, on_delete=models.PROTECT, null=True, related_name="round"
     )
+    reference = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, related_name="+"
+    )  # what its version is measured beside; null: the start of the run
     summary = models.CharField(max_length=500, blank=True)  # how it closed, in one sentence
     failure_code = models.CharField(max_length=64, blank=True)
     ended_at = models.DateTimeField(null=True)
