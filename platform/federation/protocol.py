@@ -26,6 +26,7 @@ PROTOCOL_VERSION = "1.1"  # federation/negotiation.py says who understands it
 PROTOCOL_HEADER = "Foedus-Protocol"
 LINKS_HEADER = "Foedus-Links"  # `follow`: the agent goes where a blob's answer sends it
 DECLINED_BY_POLICY: Final = "declined_by_policy"  # a failure; its detail is «rule: words»
+CONTROL_LOST: Final = "control_lost"  # a metric of 1: the site had not what it was to go on from
 STATEMENT_TYPE: Final = "application/vnd.foedus.update-statement.v1+json"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -73,6 +74,7 @@ class BaseModelRef(Message):
 class TrainSpec(Message):
     """Train the adapter `start` for one round with the plan, at this participation's rank."""
 
+    since = {"control": 1, "control_after": 1}
     type: Literal[TaskType.TRAIN] = TaskType.TRAIN
     plan: Plan
     plan_digest: Sha256
@@ -80,6 +82,10 @@ class TrainSpec(Message):
     start: ArtifactRef  # the shared adapter, at its full rank; the agent cuts it to `rank`
     rank: Annotated[int, Field(ge=1, le=256)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
+    # With control variates: the server's; and which of its own the site takes beside it, by the
+    # digest of the update's statement that it was made with. None: there is none yet.
+    control: ArtifactRef | None = None
+    control_after: Sha256 | None = None
 
 
 class Candidate(Message):

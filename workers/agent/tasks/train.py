@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from agent.answers import message_of
 from agent.arrangement import Choice, Mode, arranged
 from agent.coding import encode, keep_residual, trained_file
+from agent.controlling import memory_of
 from agent.errors import Refused
 from agent.files import sha256_of
 from agent.journal import Entry
@@ -22,7 +24,14 @@ from agent.uploads import upload
 from federation.failpoints import failpoint
 from federation.modelling.messages import Checkpointing
 from federation.plan import canonical
-from federation.protocol import Receipt, TaskType, TrainSpec, UpdateIn, UpdateStatement
+from federation.protocol import (
+    CONTROL_LOST,
+    Receipt,
+    TaskType,
+    TrainSpec,
+    UpdateIn,
+    UpdateStatement,
+)
 from federation.signatures import key_id, public_key_of, sign_bytes
 
 if TYPE_CHECKING:
@@ -42,6 +51,7 @@ class Train:
         assert isinstance(spec, TrainSpec)
         examples = work.examples("train", spec.plan)
         base, start = work.fetcher.base(spec.base), _start(work, spec)
+        memory = memory_of(work, spec, start)
         from federation.modelling import train
 
         work.reporter.enter("training")
@@ -56,13 +66,19 @@ class Train:
             target=trained_file(work.entry),
             checkpointing=_checkpointing(work.entry),
             round_number=work.entry.offer.round,
+            correction=memory.correction() if memory else None,
         )
         choice = arranged(
             work.devices, base=base, plan=spec.plan, start=start, examples=len(examples)
         )
         trained = _trained(work, lesson, choice)
         encode(work.home, work.entry, spec, start)
-        return _signed(work, _statement(work, spec, trained))
+        is_lost = memory is not None and memory.is_lost
+        said = _statement(work, spec, trained, {CONTROL_LOST: 1.0} if is_lost else {})
+        message = _signed(work, said)
+        if memory:
+            memory.keep(message.statement)
+        return message
 
     async def upload(self, delivery: Delivery) -> None:
         statement = delivery.submission["statement"]
@@ -113,7 +129,9 @@ def _checkpointing(entry: Entry) -> Checkpointing:
     )
 
 
-def _statement(work: Work, spec: TrainSpec, trained: Trained) -> UpdateStatement:
+def _statement(
+    work: Work, spec: TrainSpec, trained: Trained, also: Mapping[str, float]
+) -> UpdateStatement:
     offer, update = work.entry.offer, work.entry.update_file
     return UpdateStatement(
         federation=offer.federation,
@@ -129,7 +147,7 @@ def _statement(work: Work, spec: TrainSpec, trained: Trained) -> UpdateStatement
         tokens=trained.tokens,
         steps=trained.steps,
         device_seconds=trained.device_seconds,
-        metrics={"loss": trained.loss},
+        metrics={"loss": trained.loss, **also},
         key_id=work.home.identity().key_id,
         made_at=datetime.now(UTC),
     )
