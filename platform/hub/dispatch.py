@@ -36,6 +36,7 @@ class Job(StrEnum):
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
+    MIRROR_BASE_MODEL = "default.mirror_base_model"
     RECONCILE = "periodic.reconcile"
     HOUSEKEEPING = "periodic.housekeeping"
 

@@ -1,10 +1,11 @@
-"""Coordination of runs and agents: seconds, no tensors."""
+"""Coordination of runs and agents: seconds, no tensors. What another hub sends takes longer."""
 
 from __future__ import annotations
 
 from hub.dispatch import Job
 from hub.runs import services
 from jobs.app import app
+from jobs.mirroring import mirror
 from jobs.policies import PATIENT, identifier
 
 
@@ -18,3 +19,7 @@ def advance_run(run_id: str) -> None:
 def retire_agent(agent_id: str) -> None:
     """Take from an agent that is gone what it held; delivered twice, it holds nothing."""
     services.retire_agent(agent_id=identifier(agent_id))
+@app.task(name=Job.MIRROR_BASE_MODEL.value, **PATIENT)
+def mirror_base_model(draft_id: str) -> None:
+    """Fetch a base model from another hub; delivered twice, the second finds it registered."""
+    mirror(identifier(draft_id))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from hub.catalogue.drafts import sweep_drafts
 from hub.catalogue.merging import evict_merged
+from hub.catalogue.mirrors import sweep_mirrors
 from hub.catalogue.sweeps import sweep_artifacts, sweep_store
 from hub.catalogue.uploads import sweep_uploads
 from hub.common.services import prune
@@ -26,6 +28,8 @@ def housekeeping() -> None:
     prune()
     prune_nonces()
     sweep_uploads()
+    sweep_drafts()
+    sweep_mirrors()
     evict_merged()
     sweep_artifacts()
     sweep_store()

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
 
-from federation.layout import ITEM_BYTES, LayoutRefused, read_layout
 from hub.catalogue.artifacts import adopt_copy
 from hub.catalogue.commits import revision_of
 from hub.catalogue.errors import BaseModelChanged, BaseModelRefused
+from hub.catalogue.facts import Facts
+from hub.catalogue.inspecting import (
+    CONFIG,
+    LICENCES,
+    architecture_of,
+    check_names,
+    configuration,
+    parameters_in,
+)
 from hub.catalogue.models import Artifact, BaseModel, BaseModelFile
 from hub.catalogue.storage import sha256_of, store
 
-# What can hold no code: weights, JSON, text, and the tokenizers that are neither.
-SUFFIXES = frozenset({".safetensors", ".json", ".txt", ".md", ".model", ".jinja"})
-BARE_NAMES = frozenset({"LICENSE", "LICENCE", "NOTICE"})
-PATH = re.compile(r"[A-Za-z0-9_+=-][A-Za-z0-9._+=-]*(/[A-Za-z0-9_+=-][A-Za-z0-9._+=-]*)*")
-LONGEST_PATH = 200
-CODE_FIELD = "auto_map"  # where a configuration names Python of its own to be run
-WEIGHTS = ".safetensors"
 POSITIONS = ("max_position_embeddings", "n_positions", "max_sequence_length")
-SLUG = re.compile(r"[a-z0-9](-?[a-z0-9]+)*")
-# Base models have tables of indices and quantised weights; adapters may not.
-BASE_ITEM_BYTES = MappingProxyType(
-    {**ITEM_BYTES, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2}
-    | {"I8": 1, "U8": 1, "BOOL": 1}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +55,27 @@ PACKAGES: Mapping[str, Packaged] = MappingProxyType(
 )
 
 
-def register_base_model(
-    *,
-    folder: Path,
-    slug: str,
-    name: str,
-    licence: str,
-    description: str = "",
-    source: str = "",
-) -> BaseModel:
+def register_base_model(*, folder: Path, **facts: Any) -> BaseModel:
     """Take a folder in as a base model; the same folder again is the same base model.
+
+    `facts`: those of `Facts`. Without a text the licence is what a LICENSE file of the folder says.
 
     Raises:
         BaseModelRefused: a file could hold code, or the folder lacks what a model needs.
         BaseModelChanged: the name belongs to other files, or the files to another name.
     """
-    if not SLUG.fullmatch(slug):
-        raise BaseModelRefused(f"{slug!r} is no name in lower-case letters, digits and hyphens")
+    told = Facts.of(**facts)
     paths = _paths(folder)
     digests = {path: sha256_of(folder / path) for path in paths}
-    revision = revision_of(digests)
-    if known := _known(slug, revision):
+    if known := known_base(told.slug, revision_of(digests)):
         return known
-    facts = {
-        "architecture": _architecture(folder),
-        "parameters": sum(_parameters(folder / path) for path in paths if path.endswith(WEIGHTS)),
-    }
+    counts = [_inspected(folder, path) for path in paths]
+    architecture = architecture_of((folder / CONFIG).read_bytes())
+    text = next((folder / name for name in LICENCES if (folder / name).is_file()), None)
+    told = told.with_licence_of(text.read_bytes() if text else b"")
     artifacts = {path: _take(folder / path, sha256) for path, sha256 in digests.items()}
-    return _create(
-        files=artifacts,
-        revision=revision,
-        slug=slug,
-        name=name,
-        licence=licence,
-        description=description,
-        source=source,
-        **facts,
+    return create_base(
+        files=artifacts, facts=told, architecture=architecture, parameters=sum(counts)
     )
 
 
@@ -122,71 +99,20 @@ def most_tokens(base_model: BaseModel) -> int | None:
     Raises:
         ArtifactUnavailable: the store has lost the configuration.
     """
-    found = base_model.files.filter(path="config.json").first()
+    found = base_model.files.filter(path=CONFIG).first()
     if found is None:
         return None
-    config = _configuration(store().local_path(found.artifact_id))
+    config = configuration(CONFIG, store().local_path(found.artifact_id).read_bytes())
     known = [config.get(name) for name in POSITIONS]
     return next((most for most in known if isinstance(most, int)), None)
 
 
-def _paths(folder: Path) -> list[str]:
-    """What is in the folder but for hidden files; each must be of a kind that holds no code."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    paths = sorted(
-        path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)
-    )
-    if odd := [path for path in paths if not _is_harmless(path)]:
-        raise BaseModelRefused(f"only weights as safetensors, JSON and text; not {odd[0]}")
-    if "config.json" not in paths or not any(path.endswith(WEIGHTS) for path in paths):
-        raise BaseModelRefused("a base model has a config.json and weights as safetensors")
-    return paths
+def known_base(slug: str, revision: str) -> BaseModel | None:
+    """The base model of this name, if its files are these.
 
-
-def _is_harmless(path: str) -> bool:
-    is_known = Path(path).suffix in SUFFIXES or Path(path).name in BARE_NAMES
-    return is_known and len(path) <= LONGEST_PATH and PATH.fullmatch(path) is not None
-
-
-def _architecture(folder: Path) -> str:
-    config = _configuration(folder / "config.json")
-    if (folder / "tokenizer_config.json").exists():
-        _configuration(folder / "tokenizer_config.json")
-    named = config.get("architectures") or [config.get("model_type")]
-    if not isinstance(named, list) or not isinstance(named[0], str):
-        raise BaseModelRefused("config.json names no architecture")
-    return named[0][:80]
-
-
-def _configuration(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise BaseModelRefused(f"{path.name} is not JSON") from error
-    if not isinstance(config, dict):
-        raise BaseModelRefused(f"{path.name} is not an object")
-    if CODE_FIELD in config:
-        raise BaseModelRefused(f"{path.name} wants to run code of its own ({CODE_FIELD})")
-    return config
-
-
-def _parameters(path: Path) -> int:
-    """How many numbers a file of weights holds; index tables are none."""
-    try:
-        tensors = read_layout(path, BASE_ITEM_BYTES).tensors.values()
-    except LayoutRefused as refused:
-        raise BaseModelRefused(f"{path.name}: {refused.detail}") from refused
-    return sum(prod(tensor.shape) for tensor in tensors if "F" in tensor.dtype)
-
-
-def _take(path: Path, sha256: str) -> Artifact:
-    artifact = adopt_copy(path=path)
-    if artifact.sha256 != sha256:
-        raise BaseModelRefused(f"{path.name} changed while it was read")
-    return artifact
-
-
-def _known(slug: str, revision: str) -> BaseModel | None:
+    Raises:
+        BaseModelChanged: the name belongs to other files, or the files to another name.
+    """
     same_name = BaseModel.objects.filter(slug=slug).first()
     same_files = BaseModel.objects.filter(revision=revision).first()
     if same_name != same_files:
@@ -199,15 +125,50 @@ def _known(slug: str, revision: str) -> BaseModel | None:
 
 
 @transaction.atomic
-def _create(*, files: Mapping[str, Artifact], revision: str, slug: str, **facts: Any) -> BaseModel:
+def create_base(
+    *, files: Mapping[str, Artifact], facts: Facts, architecture: str, parameters: int, **who: Any
+) -> BaseModel:
+    """Write the rows of a base model whose files are stored and have been looked into.
+
+    Raises:
+        BaseModelChanged: somebody took the name just before.
+    """
+    revision = revision_of({path: artifact.sha256 for path, artifact in files.items()})
+    columns = {"architecture": architecture, "parameters": parameters, **who}
     base, made = BaseModel.objects.get_or_create(
-        slug=slug, defaults={"revision": revision, **facts}
+        slug=facts.slug, defaults={"revision": revision, **facts.columns, **columns}
     )
     if base.revision != revision:
-        raise BaseModelChanged(f"{slug} has other files")
+        raise BaseModelChanged(f"{facts.slug} has other files")
     if made:
         BaseModelFile.objects.bulk_create(
             BaseModelFile(base_model=base, path=path, artifact=artifact)
             for path, artifact in files.items()
         )
     return base
+
+
+def _paths(folder: Path) -> list[str]:
+    """What is in the folder but for hidden files; links may lead anywhere, so there are none."""
+    found = [path for path in folder.rglob("*") if not _is_hidden(path.relative_to(folder))]
+    if links := [path for path in found if path.is_symlink()]:
+        raise BaseModelRefused(f"{links[0].name} is a link: copy the files themselves")
+    paths = sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
+    check_names(paths)
+    return paths
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _inspected(folder: Path, path: str) -> int:
+    file = folder / path
+    return parameters_in(path, file.stat().st_size, lambda: file.open("rb"))
+
+
+def _take(path: Path, sha256: str) -> Artifact:
+    artifact = adopt_copy(path=path)
+    if artifact.sha256 != sha256:
+        raise BaseModelRefused(f"{path.name} changed while it was read")
+    return artifact

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.common.errors import DependencyDown, DomainError, Invalid
+from hub.common.errors import DependencyDown, DomainError, Forbidden, Invalid, StorageFull
 
 
 class ArtifactUnavailable(DependencyDown):
@@ -88,6 +88,37 @@ class BaseModelRefused(Invalid):
 class BaseModelChanged(DomainError):
     code = "base_model_changed"
     title = "A base model of this name has other files."
+
+
+class BaseModelIncomplete(DomainError):
+    code = "base_model_incomplete"
+    title = "Some files of this base model have not arrived."
+
+
+class DraftClosed(DomainError):
+    status = 410
+    code = "base_model_draft_closed"
+    title = "This base model takes no more files."
+
+
+class SourceNotAllowed(Invalid):
+    code = "source_not_allowed"
+    title = "Base models are not mirrored from there."
+
+
+class LicenceNotAccepted(Forbidden):
+    code = "licence_not_accepted"
+    title = "Your organisation has not accepted the licence of this base model."
+
+
+class LicencesMissing(DomainError):
+    code = "licences_missing"
+    title = "Not all who take part have accepted the licence of the base model."
+
+
+class QuotaReached(StorageFull):
+    code = "quota_reached"
+    title = "There is no room left in what this may take."
 
 
 class NotMergeable(DomainError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import fsum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from hub.accounts.models import User
+from hub.catalogue.draft_models import BaseModelDraft, DraftFile, LicenceAcceptance
 from hub.catalogue.errors import LicenceNotAccepted
 from hub.catalogue.line_models import Proposal
 from hub.catalogue.models import (
@@ -26,7 +27,8 @@ from hub.catalogue.models import (
 from hub.common.errors import NotFound
 from hub.federations.models import Federation, ParticipationState
 from hub.federations.selectors import federations_of
-from hub.organisations.models import Agent, OrganisationState
+from hub.organisations.models import Agent, Organisation, OrganisationState
+from hub.organisations.selectors import organisations_of
 
 Reader: TypeAlias = User | Agent  # who may read: a person, or an organisation's agent
 
@@ -44,9 +46,9 @@ def federations_read_by(reader: Reader) -> QuerySet[Federation]:
 
 def artifacts_visible_to(reader: Reader) -> QuerySet[Artifact]:
     """Base files, what was granted to the reader's federations, and an agent's own updates."""
-    of_bases = BaseModelFile.objects.values("artifact")
+    of_bases = BaseModelFile.objects.filter(base_model__in=bases_open_to(reader))
     granted = Artifact.objects.filter(grants__federation__in=federations_read_by(reader))
-    visible = Q(pk__in=of_bases) | Q(pk__in=granted.values("pk"))
+    visible = Q(pk__in=of_bases.values("artifact")) | Q(pk__in=granted.values("pk"))
     if isinstance(reader, Agent):
         visible |= Q(pk__in=_uploaded_by(reader.organisation_id))
     return Artifact.objects.filter(visible)
@@ -60,11 +62,59 @@ def _uploaded_by(organisation_id: UUID) -> QuerySet[Upload, str]:
 
 
 def require_artifact(reader: Reader, sha256: str) -> Artifact:
-    """Raises NotFound for what is not there and for what is not the reader's alike."""
+    """One that the reader may have.
+
+    Raises:
+        NotFound: for what is not there and for what is not the reader's alike.
+        LicenceNotAccepted: a file of a base model, which everybody may know of.
+    """
     artifact = artifacts_visible_to(reader).filter(pk=sha256).first()
-    if artifact is None:
+    if artifact is not None:
+        return artifact
+    base = base_models().filter(files__artifact=sha256).first()
+    if base is None:
         raise NotFound("there is no such artifact")
-    return artifact
+    raise _unaccepted(base)
+
+
+def bases_open_to(reader: Reader) -> QuerySet[BaseModel]:
+    """Base models whose files the reader may have; all of them may be looked at."""
+    accepted = LicenceAcceptance.objects.filter(organisation__in=_organisations(reader))
+    is_open = Q(must_accept=False) | Q(pk__in=accepted.values("base_model"))
+    return BaseModel.objects.filter(is_open)
+
+
+def has_accepted(reader: Reader, base: BaseModel) -> bool:
+    """Whether an organisation of the reader's has accepted the licence, where it must be."""
+    return not base.must_accept or bases_open_to(reader).filter(pk=base.pk).exists()
+
+
+def require_accepted(reader: Reader, base: BaseModel) -> None:
+    """Raises LicenceNotAccepted."""
+    if not has_accepted(reader, base):
+        raise _unaccepted(base)
+
+
+def _unaccepted(base: BaseModel) -> LicenceNotAccepted:
+    return LicenceNotAccepted(
+        f"An owner accepts it on the page of {base.name}.", base_model=base.repo
+    )
+
+
+def _organisations(reader: Reader) -> QuerySet[Organisation]:
+    if isinstance(reader, User):
+        return organisations_of(reader)
+    return Organisation.objects.filter(pk=reader.organisation_id)
+
+
+def unaccepted_by(base: BaseModel, organisations: Iterable[UUID] | QuerySet[Any]) -> list[str]:
+    """The names of those among the organisations that have still to accept the licence."""
+    if not base.must_accept:
+        return []
+    wanting = Organisation.objects.filter(pk__in=organisations).exclude(
+        accepted_licences__base_model=base
+    )
+    return list(wanting.order_by("name").values_list("name", flat=True))
 
 
 def upload_of(agent: Agent, upload_id: UUID) -> Upload:
@@ -82,6 +132,31 @@ def open_uploads_of(organisation_id: UUID) -> QuerySet[Upload]:
 def base_models() -> QuerySet[BaseModel]:
     """All that can be started from; anybody who has signed in may see them."""
     return BaseModel.objects.all()
+
+
+def drafts_of(user: User) -> QuerySet[BaseModelDraft]:
+    """Base models that the person brings; operators see all, and who is gone brings nothing."""
+    mine = Q(begun_by=user) & (
+        Q(organisation__isnull=True) | Q(organisation__in=organisations_of(user))
+    )
+    return BaseModelDraft.objects.all() if user.is_staff else BaseModelDraft.objects.filter(mine)
+
+
+def require_draft(user: User, draft_id: UUID) -> BaseModelDraft:
+    """Raises NotFound."""
+    found = drafts_of(user).filter(pk=draft_id).first()
+    if found is None:
+        raise NotFound("there is no such draft of a base model")
+    return found
+
+
+def require_draft_file(user: User, file_id: UUID) -> DraftFile:
+    """Raises NotFound."""
+    files = DraftFile.objects.filter(draft__in=drafts_of(user)).select_related("draft")
+    found = files.filter(pk=file_id).first()
+    if found is None:
+        raise NotFound("there is no such file of a draft")
+    return found
 
 
 def versions_visible_to(user: User) -> QuerySet[ModelVersion]:

@@ -23,6 +23,7 @@ from django.utils import timezone
 from federation.failpoints import failpoint
 from federation.protocol import UploadIn
 from hub.catalogue.artifacts import FORGOTTEN, name_artifact
+from hub.catalogue.draft_models import DraftFile, DraftState
 from hub.catalogue.errors import (
     DigestMismatch,
     OffsetMismatch,
@@ -34,6 +35,7 @@ from hub.catalogue.errors import (
 )
 from hub.catalogue.models import Upload, UploadState
 from hub.catalogue.parts import Part, drop_part, hashes, locked_part, part_bytes
+from hub.catalogue.quotas import require_room
 from hub.catalogue.selectors import artifacts_visible_to, open_uploads_of, upload_of
 from hub.catalogue.storage import Readable, store
 from hub.common.actors import HUB, Actor
@@ -47,24 +49,37 @@ SWEEP_BATCH = 500
 
 
 @transaction.atomic
-def begin_upload(*, agent: Agent, task_id: UUID, message: UploadIn, limit_bytes: int) -> Upload:
+def begin_upload(
+    *,
+    agent: Agent,
+    task_id: UUID,
+    message: UploadIn,
+    limit_bytes: int,
+    federation_id: UUID | None = None,
+) -> Upload:
     """Announce bytes for a task; announced again, the same upload goes on.
 
     Content that the agent could have read from us is complete at once. Other content that we hold
     is sent again, because knowing a digest is not having the bytes.
 
     Raises:
-        UploadTooLarge, TooManyUploads, StorageFull: nothing is begun.
+        UploadTooLarge, TooManyUploads, QuotaReached, StorageFull: nothing is begun.
         Invalid: the same content was announced with another size.
     """
     _check_size(message.size_bytes, min(limit_bytes, settings.UPLOAD_LIMIT_BYTES))
     uploads = Upload.objects.filter(state__in=CURRENT)
     wanted = {"agent": agent, "task_id": task_id, "sha256": message.sha256}
     if not uploads.filter(**wanted).exists():
-        _check_quota(agent.organisation_id)
-        _check_room(message.size_bytes)
+        _check_count(agent.organisation_id)
+        require_room(
+            size_bytes=message.size_bytes,
+            organisation_id=agent.organisation_id,
+            federation_id=federation_id,
+        )
+        check_disk(message.size_bytes)
     failpoint("W05", "before")
-    upload, made = uploads.get_or_create(**wanted, defaults={"size_bytes": message.size_bytes})
+    columns = {"size_bytes": message.size_bytes, "federation_id": federation_id}
+    upload, made = uploads.get_or_create(**wanted, defaults=columns)
     transaction.on_commit(lambda: failpoint("W05", "after"))
     _check_same_size(upload.size_bytes, message)
     if made:
@@ -167,7 +182,7 @@ def _check_same_size(announced: int, message: UploadIn) -> None:
         raise Invalid(f"{message.sha256} was announced with {announced} bytes")
 
 
-def _check_quota(organisation_id: UUID) -> None:
+def _check_count(organisation_id: UUID) -> None:
     """The count is not locked: requests at the same instant may overshoot by a few."""
     if open_uploads_of(organisation_id).count() >= settings.UPLOADS_PER_ORGANISATION:
         raise TooManyUploads(
@@ -175,7 +190,7 @@ def _check_quota(organisation_id: UUID) -> None:
         )
 
 
-def _check_room(size_bytes: int) -> None:
+def check_disk(size_bytes: int) -> None:
     """What all open uploads have announced must fit, and leave the reserve to the database."""
     left = F("size_bytes") - F("offset")
     expected = Upload.objects.filter(state=UploadState.OPEN).aggregate(left=Sum(left))["left"] or 0
@@ -301,6 +316,7 @@ def _delete_strays() -> None:
     before = (timezone.now() - FORGOTTEN).timestamp()
     paths = folder.iterdir() if folder.is_dir() else ()
     old = {path.name: path for path in paths if path.stat().st_mtime < before}
-    open_now = Upload.objects.filter(state=UploadState.OPEN).values_list("pk", flat=True)
-    for name in old.keys() - {str(pk) for pk in open_now}:
+    uploads = Upload.objects.filter(state=UploadState.OPEN).values_list("pk", flat=True)
+    drafted = DraftFile.objects.filter(draft__state=DraftState.OPEN).values_list("pk", flat=True)
+    for name in old.keys() - {str(pk) for pk in (*uploads, *drafted)}:
         old[name].unlink(missing_ok=True)

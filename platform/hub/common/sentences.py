@@ -43,7 +43,11 @@ PATTERNS: Mapping[str, str] = {
     "participation.data_stated": "[{organisation}|An organisation] says anew what its data are",
     "federation.described": "[{federation}|The federation] says anew what its models are for",
     "participation.rank_set": "[{organisation}|An organisation] trains at [rank {rank}|any rank]",
+    "organisation.licence_accepted": "{actor} accepted [{licence}|the licence][ of {base}]",
     # the registry
+    "base_model.registered": "[{base}|A base model] was registered",
+    "base_model.failed": "[{base}|A base model] could not be fetched[: {reason}]",
+    "base_model.closed": "[{base}|A base model] was given up[: {reason}]",
     "version.published": "[Version {version}|A version] was published[ by round {round}]",
     "version.candidate": "[Version {version}|A version] is a candidate",
     "version.released": "{actor} released [version {version}|a version][: {reason}]",
@@ -52,7 +56,7 @@ PATTERNS: Mapping[str, str] = {
     "merged.queued": "[Version {version}|A version] is to be merged into its base model",
     "merged.ready": "[Version {version}|A version] was merged into its base model",
     "merged.failed": "[Version {version}|A version] could not be merged[: {reason}]",
-    "merged.evicted": "The merged model[ of version {version}] was given up for room",
+    "merged.absent": "The merged model[ of version {version}] was given up for room",
     "alias.given": "{actor} named [version {version}|a version][ '{alias}']",
     "alias.moved": "{actor} moved the name[ '{alias}'] to [version {version}|another version]"
     "[, from version {before}]",

@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from hub.catalogue.draft_models import LicenceAcceptance
 from hub.catalogue.models import (
     BaseModel,
     BaseModelFile,
@@ -15,6 +16,7 @@ from hub.catalogue.models import (
     VersionCommit,
     VersionFile,
 )
+from hub.common.api.serializers import DigestField, In
 
 
 class FileOut(serializers.Serializer[BaseModelFile | VersionFile]):
@@ -25,6 +27,7 @@ class FileOut(serializers.Serializer[BaseModelFile | VersionFile]):
 
 class BaseModelOut(serializers.ModelSerializer[BaseModel]):
     repo = serializers.CharField(help_text="Its name for `from_pretrained`.")
+    licence_digest = serializers.CharField(help_text="SHA-256 of the text that is accepted.")
 
     class Meta:
         model = BaseModel
@@ -36,6 +39,8 @@ class BaseModelOut(serializers.ModelSerializer[BaseModel]):
             "name",
             "description",
             "licence",
+            "must_accept",
+            "licence_digest",
             "source",
             "architecture",
             "parameters",
@@ -47,7 +52,21 @@ class BaseModelDetailOut(BaseModelOut):
     files = FileOut(many=True)
 
     class Meta(BaseModelOut.Meta):
-        fields = (*BaseModelOut.Meta.fields, "files")
+        fields = (*BaseModelOut.Meta.fields, "licence_text", "files")
+
+
+class AcceptanceIn(In):
+    organisation = serializers.UUIDField(help_text="Yours, that accepts the licence.")
+    licence_digest = DigestField(help_text="SHA-256 of the licence's text, which you have read.")
+
+
+class AcceptanceOut(serializers.ModelSerializer[LicenceAcceptance]):
+    accepted_by = serializers.CharField(source="accepted_by.name")
+    accepted_at = serializers.DateTimeField(source="created_at")
+
+    class Meta:
+        model = LicenceAcceptance
+        fields = ("base_model", "organisation", "accepted_by", "accepted_at", "licence_digest")
 
 
 class VersionOut(serializers.ModelSerializer[ModelVersion]):

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.catalogue.api import blobs, uploads, views
+from hub.catalogue.api import blobs, drafts, uploads, views
 from hub.common.api.routers import router
 
 
@@ -15,12 +15,14 @@ register_converter(Sha256Converter, "sha256")
 
 catalogue = router()
 catalogue.register("base-models", views.BaseModelViewSet, basename="base-model")
+catalogue.register("base-model-drafts", drafts.DraftViewSet, basename="base-model-draft")
 catalogue.register("versions", views.VersionViewSet, basename="version")
 catalogue.register("evaluations", views.EvaluationViewSet, basename="evaluation")
 
 urlpatterns = [
     path("agent/uploads/<uuid:upload_id>", uploads.UploadView.as_view(), name="upload"),
     path("agent/download-tokens", blobs.DownloadTokenView.as_view()),
+    path("base-model-files/<uuid:file_id>", drafts.DraftFileView.as_view(), name="base-file"),
     path("blobs/<sha256:sha256>", blobs.BlobView.as_view(), name="blob"),
     *catalogue.urls,
 ]

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from hub.catalogue import registry, selectors
+from hub.catalogue import licences, registry, selectors
 from hub.catalogue.api import filters, serializers
 from hub.catalogue.api.blobs import BYTES, RANGE_HEADER
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion
@@ -41,6 +41,19 @@ class BaseModelViewSet(ApiViewSet[BaseModel]):
 
     def get_serializer_class(self) -> type[Serializer[BaseModel]]:
         return serializers.BaseModelDetailOut if self.detail else serializers.BaseModelOut
+
+    @extend_schema(request=serializers.AcceptanceIn, responses={201: serializers.AcceptanceOut})
+    @action(detail=True, methods=["post"])
+    def accept(self, request: Request, pk: UUID) -> Response:
+        """Accept its licence for your organisation; for owners. Accepted twice is accepted once."""
+        body = self.validated(serializers.AcceptanceIn)
+        acceptance = licences.accept_licence(
+            user=self.person,
+            organisation_id=body["organisation"],
+            base_model_id=pk,
+            licence_digest=body["licence_digest"],
+        )
+        return Response(serializers.AcceptanceOut(acceptance).data, status=201)
 
 
 class VersionViewSet(ApiViewSet[ModelVersion]):

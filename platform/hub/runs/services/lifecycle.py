@@ -14,8 +14,10 @@ from federation.protocol import TaskType
 from federation.terms import TERMS
 from hub.accounts.models import User
 from hub.catalogue.bases import most_tokens
+from hub.catalogue.errors import LicencesMissing
 from hub.catalogue.models import Artifact, BaseModel, ModelVersion
 from hub.catalogue.probes import probe_for
+from hub.catalogue.selectors import unaccepted_by
 from hub.catalogue.uploads import close_uploads
 from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
@@ -85,10 +87,14 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     """Queue a draft; from here on its plan is frozen. Starting twice changes nothing.
 
     It is measured on the probe set that the federation has now, if its model can read that.
+
+    Raises:
+        LicencesMissing: somebody who takes part has not accepted the base model's licence.
     """
     run = _own_run(user, run_id)
     if run.state != RunState.DRAFT:
         return run
+    _check_licence(run)
     run.move_to(
         RunState.QUEUED,
         actor=user.actor,
@@ -98,6 +104,15 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     enqueue(Job.PREPARE_RUN, str(run.pk))
     _announce(run)
     return run
+def _check_licence(run: Run) -> None:
+    base = run.federation.base_model
+    places = Participation.objects.filter(pk__in=[*run.trainers, *run.evaluators])
+    missing = unaccepted_by(base, places.values("organisation"))
+    if missing:
+        raise LicencesMissing(
+            f"{', '.join(missing)} must accept {base.licence} of {base.name} first",
+            organisations=missing,
+        )
 
 
 @transaction.atomic

@@ -65,6 +65,7 @@ def begin_update_upload(*, agent: Agent, task_id: UUID, message: UploadIn) -> Up
         task_id=task.pk,
         message=message,
         limit_bytes=task.round.run.federation.largest_update_bytes,
+        federation_id=task.round.run.federation_id,
     )
 
 

@@ -26,6 +26,11 @@ class Command(BaseCommand):
         parser.add_argument("--licence", help="SPDX identifier, such as Apache-2.0")
         parser.add_argument("--description", default="")
         parser.add_argument("--source", default="", help="where it comes from")
+        parser.add_argument(
+            "--must-accept",
+            action="store_true",
+            help="each organisation accepts the licence before it gets a file",
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
         try:
@@ -41,5 +46,5 @@ class Command(BaseCommand):
             raise CommandError("Name a folder, or a --package.")
         if missing := [name for name in NEEDED if not options[name]]:
             raise CommandError(f"Say --{missing[0]}.")
-        facts = (*NEEDED, "description", "source")
+        facts = (*NEEDED, "description", "source", "must_accept")
         return register_base_model(folder=folder, **{name: options[name] for name in facts})
