@@ -327,5 +327,5 @@ def test_a_version_is_resolved_in_few_queries(ada, django_assert_max_num_queries
     for _ in range(3):
         VersionFactory(federation=federation)
     path = f"/hf/{federation.slug}/adapter/resolve/main/adapter_model.safetensors"
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         assert get(path, token_of(ada), "HEAD").status_code == 200

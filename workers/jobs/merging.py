@@ -9,9 +9,10 @@ from federation.modelling import ModellingRefused
 from federation.plan import Plan
 from hub.catalogue import merging
 from hub.catalogue.artifacts import adopt_bytes, adopt_file
-from hub.catalogue.cards import ADAPTER, CARD, CONFIG, PIPELINES, plain
+from hub.catalogue.cards import ADAPTER, CARD, CONFIG, plain
 from hub.catalogue.merged_models import MergedModel
 from hub.catalogue.models import Artifact, BaseModel, ModelVersion
+from hub.catalogue.repositories import MergedRepository
 from hub.catalogue.storage import store
 from jobs.folders import base_folder, scratch
 
@@ -58,14 +59,8 @@ def _card(version: ModelVersion, plan: Plan) -> str:
     from huggingface_hub import ModelCardData
 
     base, number = version.base_model, version.number
-    data = ModelCardData(
-        base_model=base.repo,
-        base_model_relation="merge",
-        library_name="transformers",
-        license=base.licence.lower(),
-        pipeline_tag=PIPELINES[plan.task.type],
-        tags=["federated-learning", "merged"],
-    )
+    known = MergedRepository(version.federation).at(f"v{number}").card
+    data = ModelCardData(**known, tags=["federated-learning", "merged"])
     return (
         f"---\n{data.to_yaml().strip()}\n---\n\n# {plain(version.federation.name)}, merged\n\n"
         f"`{base.repo}` with version {number} of `{version.repo}` worked into its weights, so that "

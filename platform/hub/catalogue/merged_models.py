@@ -14,28 +14,28 @@ from hub.common.models import Stateful, Transitions
 
 
 class MergedState(models.TextChoices):
+    ABSENT = "absent", "not made"
     QUEUED = "queued", "being made"
     READY = "ready", "ready"
     FAILED = "failed", "failed"
-    EVICTED = "evicted", "given up for room"
 
 
 class MergedModel(Stateful):
-    """A version worked into the weights of its base, made when somebody first asks for it.
+    """A version worked into the weights of its base, made when somebody first asks for a file.
 
-    Its revision is known before its files are. They can go when nobody asks for them any more, and
-    come again as the same bytes.
+    Its revision is known before there are files. They go when nobody asks for them any more and
+    room is short, and come again as the same bytes.
     """
 
     subject = "merged"
     transitions: ClassVar[Transitions] = {
+        MergedState.ABSENT: {MergedState.QUEUED},
         MergedState.QUEUED: {MergedState.READY, MergedState.FAILED},
-        MergedState.READY: {MergedState.EVICTED},
+        MergedState.READY: {MergedState.ABSENT},
         MergedState.FAILED: {MergedState.QUEUED},
-        MergedState.EVICTED: {MergedState.QUEUED},
     }
 
-    state = models.CharField(max_length=20, choices=MergedState, default=MergedState.QUEUED)
+    state = models.CharField(max_length=20, choices=MergedState, default=MergedState.ABSENT)
     version = models.OneToOneField(
         "catalogue.ModelVersion", on_delete=models.CASCADE, related_name="merged"
     )

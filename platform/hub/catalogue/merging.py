@@ -22,7 +22,6 @@ from hub.dispatch import Job, enqueue
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1  # of what a merge makes; another one gives all merged models new revisions
 PROMPT = "prompt_tuning"  # the type of adapter that changes no weight
 MOST_ATTEMPTS = 5
 IN_USE = timedelta(hours=24)  # what was asked for since stays
@@ -33,17 +32,8 @@ SHORTEST, LONGEST = 5, 120  # seconds that those who ask are told to wait
 
 def revision_of_merged(version: ModelVersion) -> str:
     """The 40 digits of a version's merged model, known before it is made."""
-    told = f"merged {FORMAT} {version.pk} {version.adapter_id}"
+    told = f"merged {version.pk} {version.adapter_id}"
     return hashlib.sha256(told.encode()).hexdigest()[:40]
-
-
-def require_mergeable(version: ModelVersion) -> None:
-    """Raises NotMergeable where no merge can work; others fail when they are tried."""
-    if version.plan.get("adapter", {}).get("type") == PROMPT:
-        raise NotMergeable(
-            f"The prompt that {version} has learnt stands before the text and changes no weight: "
-            "load the base and the adapter instead."
-        )
 
 
 def require_merged(version: ModelVersion) -> MergedModel:
@@ -62,6 +52,24 @@ def require_merged(version: ModelVersion) -> MergedModel:
     return found
 
 
+def name_merged(*, version: ModelVersion) -> MergedModel:
+    """The row of a version's merged model, without any wish to have it made.
+
+    Raises:
+        NotMergeable: the adapter changes no weight.
+    """
+    if version.plan.get("adapter", {}).get("type") == PROMPT:
+        raise NotMergeable(
+            f"The prompt that {version} has learnt stands before the text and changes no weight: "
+            "load the base and the adapter instead."
+        )
+    found, _ = MergedModel.objects.get_or_create(
+        version=version,
+        defaults={"revision": revision_of_merged(version), "used_at": timezone.now()},
+    )
+    return found
+
+
 @transaction.atomic
 def want_merged(*, version: ModelVersion, again: bool = False, actor: Actor = HUB) -> MergedModel:
     """See to it that a merged model is there or being made. Wanted twice, it is made once.
@@ -71,17 +79,12 @@ def want_merged(*, version: ModelVersion, again: bool = False, actor: Actor = HU
     Raises:
         NotMergeable: the adapter changes no weight.
     """
-    require_mergeable(version)
-    found, is_new = MergedModel.objects.get_or_create(
-        version=version,
-        defaults={"revision": revision_of_merged(version), "used_at": timezone.now()},
-    )
-    if not is_new and found.state not in _wakeable(again=again):
+    found = name_merged(version=version)
+    wakeable = {MergedState.ABSENT, *([MergedState.FAILED] if again else [])}
+    if found.state not in wakeable:
         return found
     found = _lock(found.pk)
-    if is_new:
-        found.record(MergedState.QUEUED, actor=actor, data=_names(found))
-    elif found.state in _wakeable(again=again):
+    if found.state in wakeable:
         found.move_to(
             MergedState.QUEUED,
             actor=actor,
@@ -91,14 +94,8 @@ def want_merged(*, version: ModelVersion, again: bool = False, actor: Actor = HU
             failure_code="",
             failure_detail="",
         )
-    else:
-        return found
-    enqueue(Job.MERGE_MODEL, str(found.pk))
+        enqueue(Job.MERGE_MODEL, str(found.pk))
     return found
-
-
-def _wakeable(*, again: bool) -> set[str]:
-    return {MergedState.EVICTED, MergedState.FAILED} if again else {MergedState.EVICTED}
 
 
 @transaction.atomic
@@ -172,7 +169,7 @@ def _evict(merged_id: UUID) -> bool:
     if found.state != MergedState.READY or found.used_at >= timezone.now() - IN_USE:
         return False
     found.files.all().delete()
-    found.move_to(MergedState.EVICTED, data=_names(found))
+    found.move_to(MergedState.ABSENT, data=_names(found))
     return True
 
 

@@ -8,8 +8,9 @@ from http import HTTPStatus
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
+from hub.catalogue.errors import LicenceNotAccepted
 from hub.catalogue.hf.visitors import BadCredentials, Visitor, visitor_of
-from hub.catalogue.repositories import EntryNotFound, RepoNotFound, RevisionNotFound
+from hub.catalogue.snapshots import EntryNotFound, RepoNotFound, RevisionNotFound
 from hub.common.api.problems import problem_of
 from hub.common.errors import DomainError
 
@@ -37,8 +38,21 @@ def _refused(error: DomainError, *, is_known: bool) -> HttpResponseBase:
         case RevisionNotFound():
             return _refusal(404, "RevisionNotFound", "Invalid rev id")
         case EntryNotFound():
-            return _refusal(404, "EntryNotFound", "Entry not found")
-    return problem_of(error).response()
+            answer = _refusal(404, "EntryNotFound", "Entry not found")
+            if error.commit:  # clients remember then that this commit lacks the file
+                answer.headers["X-Repo-Commit"] = error.commit
+            return answer
+        case LicenceNotAccepted():
+            return _refusal(403, "GatedRepo", f"{error.title} {error.detail}")
+    return _told(error)
+
+
+def _told(error: DomainError) -> HttpResponseBase:
+    """Any other refusal: a problem document, with the words where clients look for them."""
+    response = problem_of(error).response()
+    response.headers["X-Error-Code"] = error.code
+    response.headers["X-Error-Message"] = " ".join(f"{error.title} {error.detail}".split())
+    return response
 
 
 def _refusal(status: int, code: str, message: str) -> HttpResponseBase:

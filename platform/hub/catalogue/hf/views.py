@@ -1,43 +1,63 @@
-"""The Hugging Face Hub's HTTP dialect, as far as its clients need it to read models."""
+"""The Hugging Face Hub's HTTP dialect: what a repository holds, and its files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST, require_safe
 
+from hub.catalogue.aliases import MAIN
+from hub.catalogue.hf.documents import COMMIT, answered, files_in, info_of, paths_of
 from hub.catalogue.hf.refusals import in_dialect
 from hub.catalogue.hf.visitors import Visitor
-from hub.catalogue.models import BaseModelFile, VersionFile
-from hub.catalogue.repositories import EntryNotFound, RepoNotFound, Snapshot
+from hub.catalogue.snapshots import RepoNotFound
 from hub.catalogue.streaming import artifact_response
 
-MAIN = "main"
-COMMIT = "X-Repo-Commit"
-POINTER_BYTES = 134  # of the file that stands for a large one in git
 BRIEFLY = "private, no-cache"
 TRUE = frozenset({"true", "1"})
 
 
 @require_safe
 def model(request: HttpRequest, owner: str, name: str, revision: str = MAIN) -> HttpResponseBase:
-    """What a repository holds: `model_info`, and the first call of `snapshot_download`."""
-    return in_dialect(request, lambda visitor: _model(visitor.snapshot(owner, name, revision)))
+    """What a repository is: `model_info`, and the first call of `snapshot_download`."""
+
+    def answer(visitor: Visitor) -> HttpResponseBase:
+        snapshot = visitor.snapshot(owner, name, revision)
+        return answered(info_of(snapshot, with_blobs=_says(request, "blobs")), snapshot)
+
+    return in_dialect(request, answer)
 
 
 @require_safe
 def tree(
     request: HttpRequest, owner: str, name: str, revision: str, folder: str = ""
 ) -> HttpResponseBase:
-    """The files and folders below a folder: `list_repo_tree`."""
-    is_recursive = request.GET.get("recursive", "").lower() in TRUE
+    """The files and folders below a folder: `list_repo_tree`, `list_repo_files`."""
 
     def answer(visitor: Visitor) -> HttpResponseBase:
         snapshot = visitor.snapshot(owner, name, revision)
-        return _tree(snapshot, folder.rstrip("/"), is_recursive=is_recursive)
+        found = files_in(
+            snapshot,
+            folder.rstrip("/"),
+            is_recursive=_says(request, "recursive"),
+            with_commits=_says(request, "expand"),
+        )
+        return answered(found, snapshot)
+
+    return in_dialect(request, answer)
+
+
+@csrf_exempt  # it writes nothing, and no cookie opens it
+@require_POST
+def paths_info(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponseBase:
+    """What is known of some paths: `get_paths_info`. Those that are not there are left out."""
+
+    def answer(visitor: Visitor) -> HttpResponseBase:
+        snapshot = visitor.snapshot(owner, name, revision)
+        wanted = [path.strip("/") for path in request.POST.getlist("paths")]
+        with_commits = request.POST.get("expand", "").lower() in TRUE
+        return answered(paths_of(snapshot, wanted, with_commits=with_commits), snapshot)
 
     return in_dialect(request, answer)
 
@@ -50,92 +70,26 @@ def resolve(
 
     def answer(visitor: Visitor) -> HttpResponseBase:
         snapshot = visitor.snapshot(owner, name, revision)
-        headers = {COMMIT: snapshot.commit}
-        if revision != snapshot.commit:  # a name may mean something else tomorrow
+        digits = snapshot.commit
+        headers = {COMMIT: digits}
+        if revision != digits:  # a name may mean something else tomorrow
             headers["Cache-Control"] = BRIEFLY
-        artifact = snapshot.file(path).artifact
+        artifact = visitor.open(snapshot, path).artifact
         filename = path.rpartition("/")[2]
         return artifact_response(request, artifact, filename=filename, headers=headers)
 
     return in_dialect(request, answer)
 
 
-@require_safe
-def no_such_repository(request: HttpRequest, name: str, **_: str) -> HttpResponseBase:
-    """Models of the public hub that have no owner in their name are not here."""
+@csrf_exempt
+def no_such_repository(request: HttpRequest, **_: str) -> HttpResponseBase:
+    """Models of the public hub without an owner in their name, and what are no models."""
 
     def answer(_: Visitor) -> HttpResponseBase:
-        raise RepoNotFound(name)
+        raise RepoNotFound("there is no such repository")
 
     return in_dialect(request, answer)
 
 
-def _model(snapshot: Snapshot) -> HttpResponseBase:
-    made_at = snapshot.made_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _json(
-        snapshot,
-        {
-            "_id": snapshot.commit[:24],
-            "id": snapshot.repo,
-            "modelId": snapshot.repo,
-            "author": snapshot.repo.partition("/")[0],
-            "sha": snapshot.commit,
-            "createdAt": made_at,
-            "lastModified": made_at,
-            "private": True,
-            "gated": False,
-            "disabled": False,
-            "downloads": 0,
-            "likes": 0,
-            "library_name": snapshot.library,
-            "tags": [snapshot.library, "safetensors"],
-            "cardData": dict(snapshot.card),
-            "siblings": [_sibling(file) for file in snapshot.below("")],
-        },
-    )
-
-
-def _tree(snapshot: Snapshot, folder: str, *, is_recursive: bool) -> HttpResponseBase:
-    prefix = f"{folder}/" if folder else ""
-    files = snapshot.below(prefix)
-    if folder and not files:
-        raise EntryNotFound(folder)
-    return _json(snapshot, _entries(files, prefix, is_recursive=is_recursive))
-
-
-def _json(snapshot: Snapshot, content: Any) -> HttpResponseBase:
-    headers = {COMMIT: snapshot.commit, "Cache-Control": BRIEFLY}
-    return JsonResponse(content, safe=False, headers=headers)
-
-
-def _sibling(file: BaseModelFile | VersionFile) -> dict[str, Any]:
-    entry = _file(file)
-    return {"rfilename": entry.pop("path"), "blobId": entry.pop("oid"), **entry}
-
-
-def _file(file: BaseModelFile | VersionFile) -> dict[str, Any]:
-    """Clients believe a file's own digest only where it is marked as large."""
-    artifact = file.artifact
-    large = {"oid": artifact.sha256, "size": artifact.size_bytes, "pointerSize": POINTER_BYTES}
-    return {
-        "path": file.path,
-        "oid": artifact.sha256[:40],
-        "size": artifact.size_bytes,
-        "lfs": {**large, "sha256": artifact.sha256},
-    }
-
-
-def _entries(
-    files: Sequence[BaseModelFile | VersionFile], prefix: str, *, is_recursive: bool
-) -> list[dict[str, Any]]:
-    folders: set[str] = set()
-    entries = []
-    for file in files:
-        parents = file.path.removeprefix(prefix).split("/")[:-1]
-        folders.update(prefix + "/".join(parents[: i + 1]) for i in range(len(parents)))
-        if is_recursive or not parents:
-            entries.append({"type": "file", **_file(file)})
-    shown = {name for name in folders if is_recursive or "/" not in name.removeprefix(prefix)}
-    return [
-        {"type": "directory", "oid": "0" * 40, "size": 0, "path": name} for name in sorted(shown)
-    ] + entries
+def _says(request: HttpRequest, name: str) -> bool:
+    return request.GET.get(name, "").lower() in TRUE

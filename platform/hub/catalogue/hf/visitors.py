@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
-from hub.catalogue.repositories import RepoNotFound, Snapshot, find_snapshot
-from hub.catalogue.selectors import Reader
+from hub.accounts.models import User
+from hub.catalogue.repositories import Repository, find_repository
+from hub.catalogue.selectors import Reader, require_accepted
+from hub.catalogue.snapshots import HeldFile, RepoNotFound, Snapshot
 from hub.catalogue.tokens import PREFIX, TokenRefused, read_download_token
 from hub.common.api.authentication import BearerAuthentication
 
 SCHEME = "Bearer "
+UNGATED = frozenset({"README.md", "LICENSE", "LICENCE", "NOTICE"})
 
 
 class BadCredentials(Exception):
@@ -23,12 +26,39 @@ class BadCredentials(Exception):
 class Visitor:
     reader: Reader | None = None
     only_repo: str | None = None  # what a download token is good for
+    token_name: str = ""
+
+    @property
+    def person(self) -> User:
+        """Raises BadCredentials: nobody, or an agent."""
+        if not isinstance(self.reader, User):
+            raise BadCredentials("not a person's token")
+        return self.reader
+
+    def repository(self, owner: str, name: str) -> Repository:
+        """Raises RepoNotFound."""
+        if self.reader is None or self.only_repo not in {None, f"{owner}/{name}"}:
+            raise RepoNotFound(f"{owner}/{name}")
+        return find_repository(self.reader, owner, name)
 
     def snapshot(self, owner: str, name: str, revision: str) -> Snapshot:
         """Raises RepoNotFound, RevisionNotFound."""
-        if self.reader is None or self.only_repo not in {None, f"{owner}/{name}"}:
-            raise RepoNotFound(f"{owner}/{name}")
-        return find_snapshot(self.reader, owner, name, revision)
+        return self.repository(owner, name).at(revision)
+
+    def open(self, snapshot: Snapshot, path: str) -> HeldFile:
+        """A file that the visitor may have: who may not have the weights may read the licence.
+
+        Raises:
+            EntryNotFound, LicenceNotAccepted, BeingMerged.
+        """
+        if path not in UNGATED:
+            self.pass_gate(snapshot)
+        return snapshot.file(path)
+
+    def pass_gate(self, of: Repository | Snapshot) -> None:
+        """Raises LicenceNotAccepted."""
+        if self.reader is not None and of.gate is not None:
+            require_accepted(self.reader, of.gate)
 
 
 def visitor_of(request: HttpRequest) -> Visitor:
@@ -45,4 +75,5 @@ def visitor_of(request: HttpRequest) -> Visitor:
         raise BadCredentials(str(refused)) from refused
     if found is None:
         raise BadCredentials("not a bearer token")
-    return Visitor(found[0])
+    person, token = found
+    return Visitor(person, token_name=token.name)

@@ -26,12 +26,12 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[
+                            ("absent", "not made"),
                             ("queued", "being made"),
                             ("ready", "ready"),
                             ("failed", "failed"),
-                            ("evicted", "given up for room"),
                         ],
-                        default="queued",
+                        default="absent",
                         max_length=20,
                     ),
                 ),
