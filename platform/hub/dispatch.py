@@ -18,9 +18,12 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from federation.failpoints import failpoint
+from hub.common.errors import DependencyDown
 from hub.common.models import OutboxMessage
 
 logger = logging.getLogger(__name__)
+
+LAST = 9  # of the priorities of Celery's Redis transport; everything else has 0, the first
 
 
 class Job(StrEnum):
@@ -33,6 +36,7 @@ class Job(StrEnum):
     RECOMPUTE_ROUND = "compute.recompute_round"
     MEASURE_ON_PROBE = "compute.measure_on_probe"
     MERGE_MODEL = "compute.merge_model"
+    ANSWER_QUESTION = "interactive.answer_question"
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
@@ -52,6 +56,8 @@ def producer() -> Celery:
         "socket_timeout": 2,
         "socket_connect_timeout": 1,
         "retry_on_timeout": False,
+        "max_retries": 1,  # of the connection, and the second at once: else some six seconds
+        "interval_start": 0,
     }
     return app
 
@@ -72,6 +78,20 @@ def send(message: OutboxMessage) -> None:
         return
     OutboxMessage.objects.filter(pk=message.pk).update(sent_at=Now())
     failpoint("W03", "after")
+
+
+def send_fleeting(job: Job, *arguments: str, seconds: float) -> None:
+    """Send a job that is worth nothing after so many seconds, behind all other work.
+
+    Nothing of it is written down, so nobody sends it again.
+
+    Raises:
+        DependencyDown: the broker is away.
+    """
+    try:
+        producer().send_task(job, args=list(arguments), expires=seconds, priority=LAST, retry=False)
+    except (OperationalError, OSError) as away:
+        raise DependencyDown("Try again in a moment.", retry_after=5) from away
 
 
 def sweep(*, limit: int = 500) -> int:

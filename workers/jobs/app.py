@@ -15,6 +15,8 @@ from django_structlog.celery.signals import bind_extra_task_metadata
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from structlog.contextvars import bind_contextvars
 
+MODULES = [f"jobs.{name}" for name in ("compute", "coordination", "interactive", "periodic")]
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 django.setup()
 
@@ -29,7 +31,7 @@ def make_app() -> Celery:
 
     from jobs.schedule import schedule
 
-    made = Celery("foedus", include=["jobs.compute", "jobs.coordination", "jobs.periodic"])
+    made = Celery("foedus", include=MODULES)
     made.conf.update(settings.CELERY)
     made.conf.beat_schedule = schedule()
     made.steps["worker"].add(DjangoStructLogInitStep)

@@ -21,8 +21,9 @@ class ModellingRefused(ValueError):
     packing_unsupported. Of the adapter: adapter_mismatch, not_mergeable. Of the data: no_examples,
     labels_missing, unknown_label, messages_missing, chat_refused, images_missing, image_unreadable.
     Of the place: images_unsupported, precision_unsupported, quantisation_unsupported,
-    sharding_unsupported. Of the training: diverged, gradient_checkpointing_unsupported. `detail`
-    never quotes an example.
+    sharding_unsupported. Of the training: diverged, gradient_checkpointing_unsupported. Of a
+    question: prompt_too_long, nothing_hidden, answer_too_slow. `detail` never quotes an example or
+    a question.
     """
 
     def __init__(self, code: str, detail: str) -> None:

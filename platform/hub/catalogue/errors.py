@@ -132,6 +132,39 @@ class BeingMerged(DomainError):
     title = "The merged model is being made."
 
 
+class NoPlayground(Invalid):
+    code = "no_playground"
+    title = "This version cannot be tried here."
+
+
+class PlaygroundBusy(DomainError):
+    status = 429
+    code = "playground_busy"
+    title = "The playground is busy."
+
+
+class TooManyQuestions(DomainError):
+    status = 429
+    code = "too_many_questions"
+    title = "Your earlier questions are still being answered."
+
+
+class AnswerGone(DomainError):
+    status = 410
+    code = "answer_gone"
+    title = "The question and its answer are gone."
+
+
+class NotAnswered(Invalid):
+    """The worker refused; `code` is that of `federation.modelling.ModellingRefused`."""
+
+    title = "The question was not answered."
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        super().__init__(detail)
+        self.code = code  # type: ignore[misc]
+
+
 class NotReleasable(DomainError):
     code = "not_releasable"
     title = "This version is not part of the federation's line."

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.catalogue import pages
+from hub.catalogue import pages, trypages
 
 app_name = "catalogue"
 
@@ -11,6 +11,8 @@ urlpatterns = [
     path("federations/<slug:slug>/versions", pages.versions, name="versions"),
     path("versions/<uuid:pk>", pages.version, name="version"),
     path("versions/<uuid:pk>/files/<path:path>", pages.download, name="download"),
+    path("versions/<uuid:pk>/try", trypages.try_version, name="try"),
+    path("versions/<uuid:pk>/try/<uuid:question_id>", trypages.answer, name="answer"),
     path("versions/<uuid:pk>/release", pages.release, name="release"),
     path("versions/<uuid:pk>/retire", pages.retire, name="retire"),
     path("base-models/<slug:slug>", pages.base, name="base"),

@@ -12,8 +12,9 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from hub.common.errors import DependencyDown
-from hub.dispatch import Job, producer
+from hub.dispatch import LAST, Job, producer
 
+PRIORITY_SEPARATOR = "\x06\x16"  # of the transport, between a queue's name and a priority
 QUEUES = tuple(sorted({job.partition(".")[0] for job in Job}))
 SECONDS = 2.0  # an overview does not wait for a service that is away
 
@@ -27,9 +28,15 @@ def queue_lengths() -> Mapping[str, int]:
     try:
         with producer().connection_for_read() as broker:
             client = broker.channel().client  # type: ignore[attr-defined]  # of the Redis transport
-            return {queue: int(client.llen(queue)) for queue in QUEUES}
+            return {queue: _length(client, queue) for queue in QUEUES}
     except (OperationalError, redis.RedisError, OSError) as away:
         raise DependencyDown("the broker does not answer") from away
+
+
+def _length(client: redis.Redis, queue: str) -> int:
+    """Of both lists that the Redis transport keeps: what comes first, and what comes last."""
+    names = (queue, f"{queue}{PRIORITY_SEPARATOR}{LAST}")
+    return sum(int(client.llen(name)) for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,11 @@ def commands() -> dict[str, list[str]]:
     """The programs by name. Beat keeps nothing: what it asks for is due again in seconds."""
     threads = os.environ.get("WORKER_THREADS", "4")
     pool = ["-P", "threads", "-c", threads]
+    tensors = os.environ.get("COMPUTE_QUEUES", "compute,interactive")
     return {
         "web": [*PYTHON, "hub.operations.web"],
         "worker": [*CELERY, "worker", "-n", "worker@%h", "-Q", "default,periodic", *pool, *QUIETLY],
-        "compute": [*CELERY, "worker", "-n", "compute@%h", "-Q", "compute", "-P", "solo", *QUIETLY],
+        "compute": [*CELERY, "worker", "-n", "compute@%h", "-Q", tensors, "-P", "solo", *QUIETLY],
         "beat": [*CELERY, "beat", "-S", "celery.beat.Scheduler", "--pidfile=", *ANSWERING],
     }
 

@@ -160,7 +160,7 @@ def test_the_overview_opens_without_redis_and_broker(
 
 
 def test_queues_are_those_of_the_jobs(db: None) -> None:
-    assert set(machines.queue_lengths()) == {"default", "compute", "periodic"}
+    assert set(machines.queue_lengths()) == {"default", "compute", "interactive", "periodic"}
 
 
 def test_a_bucket_has_no_disk(settings: LazySettings) -> None:

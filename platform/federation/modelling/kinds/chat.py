@@ -51,8 +51,8 @@ def _pieces(talk: Sequence[Message], tokenizer: Any) -> Iterator[tuple[str, bool
     for number, message in enumerate(talk):
         if message["role"] != "assistant":
             continue
-        invitation = _written(talk[:number], tokenizer, invites=True)
-        answered = _written(talk[: number + 1], tokenizer)
+        invitation = in_template(talk[:number], tokenizer, invites=True)
+        answered = in_template(talk[: number + 1], tokenizer)
         if not (invitation.startswith(written) and answered.startswith(invitation)):
             raise ModellingRefused(
                 "chat_template_unsuitable",
@@ -63,7 +63,8 @@ def _pieces(talk: Sequence[Message], tokenizer: Any) -> Iterator[tuple[str, bool
         written = answered
 
 
-def _written(talk: Sequence[Message], tokenizer: Any, *, invites: bool = False) -> str:
+def in_template(talk: Sequence[Message], tokenizer: Any, *, invites: bool = False) -> str:
+    """The conversation as the base model has it written; `invites` the assistant's next turn."""
     try:
         return str(
             tokenizer.apply_chat_template(

@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from hub.catalogue.api import blobs, drafts, uploads, views
+from hub.catalogue.api.playground import AnswerView, TryView
 from hub.common.api.routers import router
 
 
@@ -23,6 +24,10 @@ urlpatterns = [
     path("agent/uploads/<uuid:upload_id>", uploads.UploadView.as_view(), name="upload"),
     path("agent/download-tokens", blobs.DownloadTokenView.as_view()),
     path("base-model-files/<uuid:file_id>", drafts.DraftFileView.as_view(), name="base-file"),
+    path("versions/<uuid:pk>/try", TryView.as_view(), name="version-try"),
+    path(
+        "versions/<uuid:pk>/try/<uuid:question_id>", AnswerView.as_view(), name="version-answer"
+    ),
     path("blobs/<sha256:sha256>", blobs.BlobView.as_view(), name="blob"),
     *catalogue.urls,
 ]
