@@ -353,7 +353,7 @@ SPECTACULAR_SETTINGS = {
             "organisations.models": ("Organisation", "Agent"),
             "federations.models": ("Federation", "Participation"),
             "catalogue.models": ("Version",),
-            "runs.models": ("Run", "Round", "Task", "Update"),
+            "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
         }.items()
         for name in names
     },

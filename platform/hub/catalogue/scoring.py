@@ -8,15 +8,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from federation.plan import Plan
 from federation.protocol import EvaluationResult
+from hub.accounts.models import User
 from hub.catalogue.models import Artifact, Probe, ProbeScore, ProbeScoreState
 from hub.catalogue.probes import measured_as
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
+from hub.federations.selectors import federations_of
 
 MOST_ATTEMPTS = 5  # a measurement that kills its worker so often is given up
 SUMS = ("examples", "correct", "tokens", "loss_sum")
@@ -123,3 +126,9 @@ def _lock(score_id: UUID) -> ProbeScore:
 
 def _names(found: ProbeScore) -> dict[str, Any]:
     return {"about": found.about, "probe": found.probe.number}
+
+
+def scores_visible_to(user: User) -> QuerySet[ProbeScore]:
+    return ProbeScore.objects.filter(probe__federation__in=federations_of(user)).select_related(
+        "probe"
+    )

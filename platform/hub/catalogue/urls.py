@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.catalogue import pages, trypages
+from hub.catalogue import pages, probe_pages, trypages
 
 app_name = "catalogue"
 
@@ -15,5 +15,7 @@ urlpatterns = [
     path("versions/<uuid:pk>/try/<uuid:question_id>", trypages.answer, name="answer"),
     path("versions/<uuid:pk>/release", pages.release, name="release"),
     path("versions/<uuid:pk>/retire", pages.retire, name="retire"),
+    path("federations/<slug:slug>/probes", probe_pages.probes, name="probes"),
+    path("probes/<uuid:pk>", probe_pages.download, name="probe_download"),
     path("base-models/<slug:slug>", pages.base, name="base"),
 ]

@@ -67,7 +67,7 @@ PATTERNS: Mapping[str, str] = {
     "proposal.refused": "{actor} refused the proposal[ to {what} version {version}][: {reason}]",
     "proposal.withdrawn": "The proposal[ of {organisation}][ to {what} version {version}] was"
     " withdrawn[: {reason}]",
-    "score.queued from failed": "[{about}|An adapter] is measured again on the public probe",
+    "score.queued": "[{about}|An adapter] is measured again on the public probe",
     "score.computed": "[{about}|An adapter] was measured on the public probe",
     "score.failed": "[{about}|An adapter] could not be measured on the public probe[: {reason}]",
     "upload.open": "{who} started an upload",

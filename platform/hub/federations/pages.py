@@ -72,6 +72,7 @@ def federation(request: HttpRequest, slug: str) -> HttpResponse:
         context["runs"] = found.runs.select_related("created_by")[:RUNS_SHOWN]
         line = found.versions.filter(is_baseline=False)
         context["versions"] = line.select_related("round__run")[:VERSIONS_SHOWN]
+        context["probe"] = found.probes.select_related("artifact", "uploaded_by").first()
     return render(request, "federations/detail.html", context)
 
 

@@ -20,7 +20,15 @@ from tests.pages import browser, words
 pytestmark = pytest.mark.django_db
 
 ROOT = settings.ROOT
-RAISED = {"LayoutRefused", "SignatureRefused", "TaskFailed", "DataRefused", "ModellingRefused"}
+RAISED = {
+    "LayoutRefused",
+    "SignatureRefused",
+    "TaskFailed",
+    "DataRefused",
+    "ModellingRefused",
+    "ProbeRefused",
+    "Unmeasured",
+}
 PROBLEM = re.compile(r'Problem\(\s*\d+,\s*"(\w+)"')
 FAILURE = re.compile(r'\b(?:fail_run|_give_up|end_round)\([^)]*?code="(\w+)"', re.DOTALL)
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from hub.catalogue.models import ModelVersion, Upload
+from hub.catalogue.models import ModelVersion, ProbeScore, Upload
 from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
 from hub.federations.models import Federation, Participation
@@ -13,7 +13,7 @@ from hub.organisations.models import Agent, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
-MODELS += (Run, Round, Task, Update, Recomputation)
+MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore)
 
 
 def event(kind: str, *, came_from: str = "", reason: str = "", **data: object) -> Event:

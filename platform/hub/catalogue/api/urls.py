@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.catalogue.api import blobs, drafts, uploads, views
+from hub.catalogue.api import blobs, drafts, probes, uploads, views
 from hub.catalogue.api.playground import AnswerView, TryView
 from hub.common.api.routers import router
 
@@ -19,6 +19,8 @@ catalogue.register("base-models", views.BaseModelViewSet, basename="base-model")
 catalogue.register("base-model-drafts", drafts.DraftViewSet, basename="base-model-draft")
 catalogue.register("versions", views.VersionViewSet, basename="version")
 catalogue.register("evaluations", views.EvaluationViewSet, basename="evaluation")
+catalogue.register("probes", probes.ProbeViewSet, basename="probe")
+catalogue.register("probe-scores", probes.ProbeScoreViewSet, basename="probe-score")
 
 urlpatterns = [
     path("agent/uploads/<uuid:upload_id>", uploads.UploadView.as_view(), name="upload"),

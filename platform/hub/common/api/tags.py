@@ -23,6 +23,8 @@ _SECTIONS = {
     "evaluations": "What versions achieve, by organisation.",
     "contributions": "What each organisation gave.",
     "events": "What happened, in order.",
+    "probes": "Examples that all members may read.",
+    "probe scores": "What versions achieve on them.",
     "blobs": "Bytes, by their SHA-256.",
     "agent protocol": "What agents say; every request is signed.",
 }
