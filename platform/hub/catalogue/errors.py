@@ -188,3 +188,11 @@ class ProposalClosed(DomainError):
     title = "This proposal has been decided otherwise."
 
 
+class EvaluationInconsistent(Invalid):
+    code = "evaluation_inconsistent"
+    title = "These figures cannot be those of one test set."
+
+
+class GatesFailed(DomainError):
+    code = "gates_failed"
+    title = "A gate of the plan holds this version up."

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max
 
+from federation.protocol import EvaluationResult
 from hub.catalogue.artifacts import adopt_file, grant
 from hub.catalogue.cards import version_files
 from hub.catalogue.commits import add_commit, revision_of
@@ -20,6 +21,7 @@ from hub.catalogue.models import (
     ModelVersion,
 )
 from hub.catalogue.releases import release_version, retire_version
+from hub.catalogue.tally_models import Tally
 from hub.common.actors import HUB, Actor
 from hub.federations.models import Federation, Participation
 
@@ -87,24 +89,29 @@ def record_evaluation(
     version: ModelVersion | None,
     participation: Participation,
     run_id: UUID,
-    round_number: int,
-    examples: int,
-    correct: int | None,
-    tokens: int,
-    loss_sum: float,
+    round_number: int | None,
+    result: EvaluationResult,
+    against: ModelVersion | None = None,
 ) -> Evaluation:
-    """Keep what an adapter achieved on one participation's test data; the first word counts."""
-    evaluation, _ = Evaluation.objects.get_or_create(
+    """Keep what an adapter achieved on one participation's test data; the first word counts.
+
+    `round_number`: None for the base by itself. `against`: what it is compared with; None for the
+    start of the run.
+    """
+    evaluation, is_new = Evaluation.objects.get_or_create(
         run_id=run_id,
         round_number=round_number,
         participation=participation,
         defaults={
             "adapter_id": adapter_id,
             "version": version,
-            "examples": examples,
-            "correct": correct,
-            "tokens": tokens,
-            "loss_sum": loss_sum,
+            "examples": result.examples,
+            "correct": result.correct,
+            "tokens": result.tokens,
+            "loss_sum": result.loss_sum,
         },
     )
+    if is_new and result.spread is not None:
+        said = result.model_dump(mode="json")
+        Tally.objects.create(evaluation=evaluation, statistics=said, against=against)
     return evaluation

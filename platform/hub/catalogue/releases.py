@@ -13,6 +13,7 @@ from django.db import transaction
 from hub.accounts.models import User
 from hub.catalogue.deciding import rule_for
 from hub.catalogue.errors import NotReleasable, ProposalClosed
+from hub.catalogue.gating import require_gates
 from hub.catalogue.line_models import Proposal, ProposalKind, ProposalState
 from hub.catalogue.models import ModelVersion, VersionState
 from hub.catalogue.selectors import proposals_visible_to, require_version
@@ -131,9 +132,10 @@ def retire_version(*, user: User, version_id: UUID, reason: str = "") -> ModelVe
 
 
 def require_releasable(version: ModelVersion) -> None:
-    """Raises NotReleasable."""
+    """Raises NotReleasable, GatesFailed."""
     if version.is_baseline:
         raise NotReleasable(f"{version} was made for comparison only")
+    require_gates(version)
 
 
 def kind_of(version: ModelVersion) -> ProposalKind:

@@ -52,6 +52,7 @@ PATTERNS: Mapping[str, str] = {
     "version.candidate": "[Version {version}|A version] is a candidate",
     "version.released": "{actor} released [version {version}|a version][: {reason}]",
     "version.retired": "{actor} retired [version {version}|a version][: {reason}]",
+    "version.gate_failed": "[Version {version}|A version] does not pass a gate[: {words}]",
     "version.released from retired": "{actor} went back to [version {version}|a version]",
     "merged.queued": "[Version {version}|A version] is to be merged into its base model",
     "merged.ready": "[Version {version}|A version] was merged into its base model",

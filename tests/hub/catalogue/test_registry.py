@@ -12,6 +12,7 @@ from django.db import connection
 from huggingface_hub import ModelCard
 
 from federation.plan import CausalLanguageModelling, Plan, SequenceClassification
+from federation.protocol import EvaluationResult
 from hub.catalogue.artifacts import adopt_bytes
 from hub.catalogue.errors import NotReleasable
 from hub.catalogue.models import Artifact, Evaluation
@@ -252,17 +253,15 @@ def test_the_card_has_metadata_and_no_markup_of_others(federation, plan):
     assert f'PeftModel.from_pretrained(base, "{federation.slug}/adapter")' in text
 
 
-def record(place, version, **changes):
+def record(place, version, *, run_id=None, correct: int = 7, **changes):
+    result = EvaluationResult(name="1", examples=10, correct=correct, loss_sum=5.0)
     facts = {
         "adapter_id": version.adapter_id,
         "version": version,
         "participation": place,
-        "run_id": uuid4(),
+        "run_id": run_id or uuid4(),
         "round_number": 1,
-        "examples": 10,
-        "correct": 7,
-        "tokens": 0,
-        "loss_sum": 5.0,
+        "result": result,
         **changes,
     }
     return record_evaluation(**facts)

@@ -16,7 +16,6 @@ from federation.plan import Plan
 from federation.protocol import (
     ArtifactRef,
     BaseModelRef,
-    Candidate,
     EvaluateSpec,
     FailureIn,
     HeartbeatIn,
@@ -35,7 +34,8 @@ from hub.organisations.models import Agent, AgentState
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task, TaskState, TrainingPoint
 from hub.runs.selectors import has_stopped, lost_tasks, waiting_tasks
-from hub.runs.services.lifecycle import describe, effective_rank, first_evaluated_round
+from hub.runs.services.evaluating import asked_of
+from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_task
 
 
@@ -118,19 +118,14 @@ def _spec(task: Task, plan: Plan) -> TrainSpec | EvaluateSpec:
             rank=effective_rank(plan, task.participation),
             seed=task_seed(plan, task),
         )
+    asked = asked_of(task)
     return EvaluateSpec(
-        plan=plan, plan_digest=run.plan_digest, base=base, candidates=_candidates(task)
+        plan=plan,
+        plan_digest=run.plan_digest,
+        base=base,
+        candidates=asked.candidates,
+        reference=asked.reference,
     )
-
-
-def _candidates(task: Task) -> tuple[Candidate, ...]:
-    """The round's result; in the run's first evaluation the start too, so charts begin there."""
-    assert task.round.version is not None
-    result = Candidate(name=str(task.round.number), adapter=_ref(task.round.version.adapter))
-    run = task.round.run
-    if run.start is None or task.round.number != first_evaluated_round(run.typed_plan):
-        return (result,)
-    return (Candidate(name="0", adapter=_ref(run.start)), result)
 
 
 def _ref(artifact: Artifact) -> ArtifactRef:

@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from federation.failpoints import failpoint
 from federation.plan import Plan
 from federation.protocol import TaskType
+from hub.catalogue.gating import judge_version
 from hub.catalogue.models import Artifact, ModelVersion
 from hub.catalogue.registry import publish_version
 from hub.common.wakeups import wake
@@ -38,6 +39,7 @@ from hub.runs.models import (
 )
 from hub.runs.selectors import OPEN_TASKS, current_round
 from hub.runs.services.claims import Claim, take_hold
+from hub.runs.services.evaluating import reference_for
 from hub.runs.services.lifecycle import (
     fail_run,
     first_evaluated_round,
@@ -295,10 +297,12 @@ def is_evaluated(run: Run, current: Round) -> bool:
 
 def _begin_evaluation(run: Run, current: Round) -> None:
     assert current.version is not None
+    current.reference = reference_for(run)
     offered = offer_tasks(current, type=TaskType.EVALUATE, participations=run.evaluators)
     current.move_to(
         RoundState.EVALUATING,
         claimed_until=None,
+        reference=current.reference,
         deadline_at=database_now() + timedelta(seconds=run.typed_plan.rounds.deadline_seconds),
         data={"round": current.number, "run": run.name, "version": current.version.number},
     )
@@ -311,6 +315,8 @@ def _advance_evaluating(run: Run, current: Round) -> None:
     if waiting and database_now() < current.deadline_at:
         return
     withdraw_tasks(current, reason="the deadline has passed", type=TaskType.EVALUATE)
+    assert current.version is not None
+    judge_version(version=current.version)
     close_round(run, current)
 
 

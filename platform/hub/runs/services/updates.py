@@ -16,7 +16,6 @@ from federation.layout import LayoutRefused, read_layout
 from federation.plan import canonical
 from federation.protocol import (
     EvaluationIn,
-    EvaluationResult,
     Receipt,
     TaskType,
     UpdateIn,
@@ -26,7 +25,6 @@ from federation.protocol import (
 from federation.signatures import BadSignature, verify_bytes
 from hub.accounts.models import User
 from hub.catalogue.models import Artifact, Upload, UploadState
-from hub.catalogue.registry import record_evaluation
 from hub.catalogue.storage import store
 from hub.catalogue.uploads import begin_upload
 from hub.common.errors import Invalid
@@ -47,6 +45,7 @@ from hub.runs.errors import (
 )
 from hub.runs.models import RoundState, Task, TaskState, Update, UpdateState
 from hub.runs.selectors import updates_visible_to
+from hub.runs.services.evaluating import record_results
 from hub.runs.services.leases import require_lease
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_round, lock_task, lock_task_and_round
@@ -324,7 +323,11 @@ def _names(update: Update) -> dict[str, Any]:
 
 @transaction.atomic
 def submit_evaluation(*, agent: Agent, task_id: UUID, message: EvaluationIn) -> None:
-    """Record an organisation's evaluation of the round; the same again changes nothing."""
+    """Record an organisation's evaluation of the round; the same again changes nothing.
+
+    Raises:
+        EvaluationInconsistent: these cannot be the sums of one test set; nothing is recorded.
+    """
     task = lock_task_and_round(agent, task_id)
     if task.state == TaskState.COMPLETED:
         return
@@ -332,8 +335,7 @@ def submit_evaluation(*, agent: Agent, task_id: UUID, message: EvaluationIn) -> 
     if task.type != TaskType.EVALUATE:
         raise Invalid("this task is not an evaluation")
     failpoint("W16", "before")
-    for result in message.results:
-        _record_result(task, result)
+    record_results(task, message.results)
     task.move_to(
         TaskState.COMPLETED,
         actor=agent.actor,
@@ -344,23 +346,3 @@ def submit_evaluation(*, agent: Agent, task_id: UUID, message: EvaluationIn) -> 
     enqueue(Job.ADVANCE_RUN, str(task.round.run_id))
     transaction.on_commit(lambda: failpoint("W16", "after"))
     wake(f"run:{task.round.run_id}")
-
-
-def _record_result(task: Task, result: EvaluationResult) -> None:
-    run, version = task.round.run, task.round.version
-    assert version is not None
-    assert run.start_id is not None
-    at_start = result.name == "0"
-    if result.name not in {"0", str(task.round.number)}:
-        raise Invalid(f"nobody asked for an evaluation of {result.name!r}")
-    record_evaluation(
-        adapter_id=run.start_id if at_start else version.adapter_id,
-        version=None if at_start else version,
-        participation=task.participation,
-        run_id=run.pk,
-        round_number=0 if at_start else task.round.number,
-        examples=result.examples,
-        correct=result.correct,
-        tokens=result.tokens,
-        loss_sum=result.loss_sum,
-    )
