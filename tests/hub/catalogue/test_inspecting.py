@@ -134,7 +134,7 @@ def test_what_is_not_what_its_name_says_is_refused(path, content):
     ],
 )
 def test_weights_whose_header_lies_are_refused(content):
-    with pytest.raises(BaseModelRefused, match="^model"):
+    with pytest.raises(BaseModelRefused, match=r"^model"):
         look("model.safetensors", content)
 
 

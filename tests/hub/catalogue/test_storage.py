@@ -181,6 +181,42 @@ def test_a_bucket_that_holds_other_bytes_is_not_believed(store, tmp_path):
     assert not store.cache.exists(SHA256)
 
 
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_what_is_large_goes_in_parts_and_parts_that_nobody_ended_are_given_up(store, tmp_path):
+    large = os.urandom((8 << 20) + 1)
+    sha256 = put(store, tmp_path, large)
+    begun = {"Bucket": store.bucket, "Key": f"{SHA256[:2]}/{SHA256[2:]}"}
+    store.client.create_multipart_upload(**begun)
+    store.client.create_multipart_upload(Bucket=store.bucket, Key="somebody/else")
+    store.tidy(datetime.now(UTC) - timedelta(days=1))  # the server says that all began in 2010
+    assert uploads_of(store) == ["somebody/else"]
+    assert read(store, sha256, start=8 << 20) == large[8 << 20 :]
+    assert dict(store.stored()) == {sha256: len(large)}
+
+
+def uploads_of(store: S3Store) -> list[str]:
+    found = store.client.list_multipart_uploads(Bucket=store.bucket)
+    return [upload["Key"] for upload in found.get("Uploads", ())]
+
+
+def test_what_is_there_is_listed_with_its_size_and_nothing_of_others(store, tmp_path):
+    put(store, tmp_path)
+    put(store, tmp_path, b"small")
+    if isinstance(store, S3Store):
+        store.client.put_object(Bucket=store.bucket, Key="ab/readme", Body=b"not ours")
+    else:
+        (store.folder / "ab").mkdir(exist_ok=True)
+        (store.folder / "ab" / "readme").write_text("not ours")
+    there = {SHA256: len(CONTENT), hashlib.sha256(b"small").hexdigest(): 5}
+    assert dict(store.stored()) == there
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert set(store.stored_before(later)) == set(there)
+
+
+def test_a_folder_has_no_addresses(tmp_path):
+    assert FolderStore(tmp_path).link(SHA256, size_bytes=1 << 40) is None
+
+
 def test_a_bucket_that_does_not_answer_is_a_dependency_down(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ada")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lovelace")

@@ -26,7 +26,7 @@ from hub.catalogue.parts import part_path
 from hub.catalogue.storage import store
 from hub.catalogue.streaming import artifact_response
 from hub.common import bodies
-from hub.common.errors import Invalid, NotFound, StorageFull
+from hub.common.errors import DependencyDown, Invalid, NotFound, StorageFull
 from hub.common.models import Event
 from tests.factories.catalogue import ArtifactFactory, begin, received, send
 from tests.factories.federations import ParticipationFactory
@@ -60,6 +60,20 @@ def test_with_a_bucket_it_ends_there_and_is_served_from_there(agent, bucket, set
     assert response.status_code == 206
     assert body_of(response) == CONTENT[10:4001]
     response.close()
+
+
+def test_while_the_bucket_is_away_nothing_is_lost_and_it_ends_by_itself(agent, bucket, settings):
+    settings.BLOB_BUCKET, settings.BLOB_ENDPOINT = bucket
+    upload = send(begin(agent, CONTENT), CONTENT[:2000])
+    settings.BLOB_ENDPOINT = "http://127.0.0.1:9"
+    with pytest.raises(DependencyDown) as away:
+        send(upload, CONTENT[2000:])
+    assert (away.value.status, away.value.retry_after) == (503, 5)
+    assert not Artifact.objects.exists()
+    assert part_path(upload.pk).read_bytes() == CONTENT
+    settings.BLOB_ENDPOINT = bucket.endpoint
+    assert uploads.resumed_upload(agent=agent, upload_id=upload.pk).state == "complete"
+    assert stored() == CONTENT
 
 
 @async_to_sync
