@@ -22,6 +22,7 @@ from hub.catalogue.storage import store
 from hub.ledger.services import publish_and_meter
 from hub.runs import services
 from hub.runs.services import Claim
+from hub.runs.services.updates import statement_digest
 from jobs.folders import scratch
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str,
             "update": str(u.pk),
             "organisation": u.participation.organisation.name,
             "digest": u.artifact_id,
+            "statement": statement_digest(u.statement),
             "examples": u.examples,
             "weight": weight_of(u) / total if is_shared else judged[u.artifact_id],
             **({"staleness": u.staleness} if u.staleness else {}),

@@ -20,7 +20,7 @@ from hub.catalogue.selectors import line_of, require_version
 from hub.common.errors import NotFound
 from hub.common.models import Event
 from hub.federations.models import Federation
-from hub.federations.selectors import require_lead
+from hub.federations.selectors import federations_of, require_lead
 
 MAIN, RELEASED, LATEST = "main", "released", "latest"
 RESERVED = frozenset({MAIN, RELEASED, LATEST, "base", "head", "refs"})
@@ -64,6 +64,16 @@ def _standing(federation: Federation, revision: str) -> ModelVersion | None:
 def aliases_of(federation: Federation) -> QuerySet[Alias]:
     """The names in use, in alphabetical order."""
     return federation.aliases.filter(state=AliasState.GIVEN).order_by("name")
+
+
+def every_alias_visible_to(user: User) -> QuerySet[Alias]:
+    """Names of the user's federations, also those that mean nothing any more."""
+    return Alias.objects.filter(federation__in=federations_of(user)).select_related("version")
+
+
+def aliases_visible_to(user: User) -> QuerySet[Alias]:
+    """The names in use in the user's federations."""
+    return every_alias_visible_to(user).filter(state=AliasState.GIVEN)
 
 
 def history_of(federation: Federation) -> QuerySet[Event]:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, Max, OuterRef, Prefetch, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Ceil, Greatest, Mod
 
 from hub.accounts.models import User
+from hub.catalogue.line_models import Alias, AliasState, ProposalState
 from hub.catalogue.measures import Measure, Score, Scores, measure_for, measure_of, scores
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion, VersionState
 from hub.catalogue.selectors import pooled
@@ -44,6 +46,18 @@ class VersionRow:
 def with_origin(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
     """Select the round that points at each version; rounds are rows of a higher app."""
     return versions.select_related("federation", "base_model", "parent", "round__run")
+
+
+def with_names(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
+    """Fetch the federation's own names of each version with it."""
+    given = Alias.objects.filter(state=AliasState.GIVEN)
+    return versions.prefetch_related(Prefetch("aliases", queryset=given))
+
+
+def with_open_proposals(federations: QuerySet[Federation]) -> QuerySet[Federation]:
+    """Count what is to be decided, as `open_proposals`."""
+    is_open = Q(proposals__state=ProposalState.OPEN)
+    return federations.annotate(open_proposals=Count("proposals", filter=is_open))
 
 
 def origin_of(version: ModelVersion) -> Origin | None:
@@ -143,13 +157,11 @@ def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | No
 
     One that not all have measured is left out: its figure is about other data.
     """
-    line = federation.versions.filter(is_baseline=False).order_by("number")
-    known = list(line.values_list("pk", "number", "plan__task__type", "round__run__evaluators"))
+    known = _sample(federation)
     if not known:
         return None
     measure = measure_for(known[-1][2])
-    alike = [one for one in known if measure_for(one[2]) is measure]
-    shown = [*alike[: -1 : max(1, -(-len(alike) // CHART_MOST))], alike[-1]]
+    shown = [one for one in known if measure_for(one[2]) is measure]
     found = _by_version([pk for pk, *_ in shown])
     points = [
         (f"v{number}", measure.of(pooled(found[pk])))
@@ -161,3 +173,16 @@ def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | No
     labels, values = zip(*points, strict=True)
     series = {"name": measure.name, "values": values, "strong": True}
     return measure, {"labels": labels, "series": [series]}
+
+
+def _sample(federation: Federation) -> list[tuple[UUID, int, str, list[UUID] | None]]:
+    """Of each so many versions of the line one, up to the latest: what a chart has room for.
+
+    Id, number, type of task, and who was asked to measure it; the oldest first.
+    """
+    line = federation.versions.filter(is_baseline=False)
+    newest = line.order_by("-number").values("number")[:1]
+    step = Greatest(Ceil(Subquery(newest) / Value(float(CHART_MOST))), Value(1.0))
+    chosen = line.alias(off=Mod(Subquery(newest) - F("number"), step)).filter(off=0)
+    columns = ("pk", "number", "plan__task__type", "round__run__evaluators")
+    return list(chosen.order_by("number").values_list(*columns))

@@ -20,6 +20,8 @@ from hub.catalogue.lines import (
     chart_of_line,
     shelves_of,
     version_rows,
+    with_names,
+    with_open_proposals,
     with_origin,
 )
 from hub.catalogue.models import ModelVersion
@@ -46,13 +48,15 @@ def models(request: HttpRequest) -> HttpResponse:
 @login_required
 def versions(request: HttpRequest, slug: str) -> HttpResponse:
     """The line of a federation, the newest first; baselines apart."""
-    federation = get_object_or_404(federations_of(person_of(request)), slug=slug)
+    own = with_open_proposals(federations_of(person_of(request)))
+    federation = get_object_or_404(own, slug=slug)
     apart = "baselines" in request.GET
-    found = with_origin(federation.versions.filter(is_baseline=apart)).order_by("-number")
-    page = Paginator(found, VERSIONS_SHOWN).get_page(request.GET.get("page"))
+    found = with_names(with_origin(federation.versions.filter(is_baseline=apart)))
+    page = Paginator(found.order_by("-number"), VERSIONS_SHOWN).get_page(request.GET.get("page"))
     context = {
         "federation": federation,
         "apart": apart,
+        "tab": "baselines" if apart else "line",
         "page": page,
         "rows": version_rows(page.object_list),
         "chart": None if apart else chart_of_line(federation),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.catalogue import pages, probe_pages, trypages
+from hub.catalogue import linepages, pages, probe_pages, trypages
 
 app_name = "catalogue"
 
@@ -15,6 +15,14 @@ urlpatterns = [
     path("versions/<uuid:pk>/try/<uuid:question_id>", trypages.answer, name="answer"),
     path("versions/<uuid:pk>/release", pages.release, name="release"),
     path("versions/<uuid:pk>/retire", pages.retire, name="retire"),
+    path("federations/<slug:slug>/lineage", linepages.lineage, name="lineage"),
+    path("federations/<slug:slug>/decisions", linepages.decisions, name="decisions"),
+    path("federations/<slug:slug>/names/remove", linepages.remove_name, name="remove_name"),
+    path("versions/<uuid:pk>/origins", linepages.origins, name="origins"),
+    path("versions/<uuid:pk>/decisions", linepages.version_decisions, name="version_decisions"),
+    path("versions/<uuid:pk>/propose", linepages.propose, name="propose"),
+    path("versions/<uuid:pk>/name", linepages.give_name, name="give_name"),
+    path("proposals/<uuid:pk>/decide", linepages.decide, name="decide"),
     path("federations/<slug:slug>/probes", probe_pages.probes, name="probes"),
     path("probes/<uuid:pk>", probe_pages.download, name="probe_download"),
     path("base-models/<slug:slug>", pages.base, name="base"),

@@ -15,7 +15,6 @@ from hub.catalogue.lines import Origin, VersionRow, origin_of, version_rows, wit
 from hub.catalogue.measures import Score
 from hub.catalogue.models import ModelVersion, VersionFile, VersionState
 from hub.catalogue.recipes import loading_code
-from hub.common.models import Event
 from hub.federations.places import Place, places_in
 
 
@@ -63,15 +62,26 @@ class Volume:
         return self.is_lead and not is_released and not self.version.is_baseline
 
     @property
+    def may_propose(self) -> bool:
+        """Somebody who does not decide may propose what others decide."""
+        is_fit = self.version.state != VersionState.RELEASED and not self.version.is_baseline
+        return is_fit and not self.is_lead
+
+    @property
     def is_rollback(self) -> bool:
         return self.version.state == VersionState.RETIRED
 
     @cached_property
-    def now_released(self) -> VersionRow | None:
-        """What the federation uses at present, where it is another version."""
+    def _other(self) -> ModelVersion | None:
+        """The released version, where it is another one."""
         others = ModelVersion.objects.filter(federation=self.version.federation_id)
         released = others.filter(state=VersionState.RELEASED).exclude(pk=self.version.pk)
-        return next(iter(version_rows(with_origin(released))), None)
+        return with_origin(released).first()
+
+    @property
+    def now_released(self) -> VersionRow | None:
+        """What the federation uses at present, where it is another version."""
+        return self._rows[1] if self._other else None
 
     @property
     def is_worse(self) -> bool:
@@ -87,8 +97,13 @@ class Volume:
         return self.is_lead and self.version.state != VersionState.RETIRED
 
     @cached_property
+    def _rows(self) -> list[VersionRow]:
+        """This version's, and that of the released one."""
+        return version_rows([self.version, *([self._other] if self._other else [])])
+
+    @property
     def _row(self) -> VersionRow:
-        return version_rows([self.version])[0]
+        return self._rows[0]
 
     @property
     def score(self) -> Score:
@@ -132,16 +147,6 @@ class Volume:
     @property
     def size_bytes(self) -> int:
         return sum(file.artifact.size_bytes for file in self.files)
-
-    @cached_property
-    def children(self) -> list[ModelVersion]:
-        return list(self.version.children.order_by("number")[:10])
-
-    @cached_property
-    def decisions(self) -> list[Event]:
-        """Who released and retired it, and why; the newest first."""
-        told = Event.objects.filter(subject_id=self.version.pk).exclude(from_state="")
-        return list(told.order_by("-pk")[:20])
 
     @property
     def code(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from hub.catalogue.api.provenance import ProvenanceOut
 from hub.catalogue.draft_models import LicenceAcceptance
 from hub.catalogue.models import (
     BaseModel,
@@ -16,6 +18,7 @@ from hub.catalogue.models import (
     VersionCommit,
     VersionFile,
 )
+from hub.catalogue.provenance import provenance_of
 from hub.common.api.serializers import DigestField, In
 
 
@@ -107,6 +110,7 @@ class VersionDetailOut(VersionOut):
     plan = serializers.SerializerMethodField(help_text="The frozen plan of its run.")
     contributors = serializers.SerializerMethodField(help_text="Who trained it, and its weight.")
     report = serializers.SerializerMethodField(help_text="What the aggregation said of itself.")
+    provenance = serializers.SerializerMethodField(help_text="All that it was made of.")
 
     class Meta(VersionOut.Meta):
         fields: tuple[str, ...] = (
@@ -116,6 +120,7 @@ class VersionDetailOut(VersionOut):
             "plan",
             "contributors",
             "report",
+            "provenance",
         )
 
     def get_plan(self, version: ModelVersion) -> dict[str, Any]:
@@ -126,6 +131,10 @@ class VersionDetailOut(VersionOut):
     def get_contributors(self, version: ModelVersion) -> list[dict[str, Any]]:
         contributors: list[dict[str, Any]] = version.contributors
         return contributors
+
+    @extend_schema_field(ProvenanceOut)
+    def get_provenance(self, version: ModelVersion) -> dict[str, Any]:
+        return asdict(provenance_of(version))
 
     def get_report(self, version: ModelVersion) -> dict[str, Any]:
         report: dict[str, Any] = version.report

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.catalogue.api import blobs, drafts, probes, uploads, views
+from hub.catalogue.api import blobs, drafts, line, probes, uploads, views
 from hub.catalogue.api.playground import AnswerView, TryView
 from hub.common.api.routers import router
 
@@ -18,6 +18,8 @@ catalogue = router()
 catalogue.register("base-models", views.BaseModelViewSet, basename="base-model")
 catalogue.register("base-model-drafts", drafts.DraftViewSet, basename="base-model-draft")
 catalogue.register("versions", views.VersionViewSet, basename="version")
+catalogue.register("proposals", line.ProposalViewSet, basename="proposal")
+catalogue.register("aliases", line.AliasViewSet, basename="alias")
 catalogue.register("evaluations", views.EvaluationViewSet, basename="evaluation")
 catalogue.register("probes", probes.ProbeViewSet, basename="probe")
 catalogue.register("probe-scores", probes.ProbeScoreViewSet, basename="probe-score")

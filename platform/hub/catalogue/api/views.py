@@ -16,6 +16,7 @@ from rest_framework.serializers import Serializer
 from hub.catalogue import licences, registry, selectors
 from hub.catalogue.api import filters, serializers
 from hub.catalogue.api.blobs import BYTES, RANGE_HEADER
+from hub.catalogue.lines import with_origin
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion
 from hub.catalogue.streaming import artifact_response
 from hub.common.api.permissions import IsPerson
@@ -65,7 +66,7 @@ class VersionViewSet(ApiViewSet[ModelVersion]):
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
         versions = selectors.versions_visible_to(self.person)
-        return versions.prefetch_related("commits") if self.detail else versions
+        return with_origin(versions).prefetch_related("commits") if self.detail else versions
 
     def get_serializer_class(self) -> type[Serializer[ModelVersion]]:
         return serializers.VersionDetailOut if self.detail else serializers.VersionOut

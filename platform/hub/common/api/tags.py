@@ -20,6 +20,8 @@ _SECTIONS = {
     "tasks": "What an agent was asked to do.",
     "updates": "What came back, and the verdict on it.",
     "versions": "What federations have trained.",
+    "proposals": "Releases and rollbacks, and what became of them.",
+    "aliases": "What federations call their versions.",
     "evaluations": "What versions achieve, by organisation.",
     "contributions": "What each organisation gave.",
     "events": "What happened, in order.",
