@@ -55,10 +55,11 @@ def _taken_in(draft: BaseModelDraft) -> Any:
 
 def _fetch(mirror: Mapping[str, str], folder: Path) -> None:
     """Raises BaseModelRefused, DependencyDown."""
+    from httpx2 import TransportError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    api = HfApi(endpoint=mirror["endpoint"], token=settings.BASE_MODEL_SOURCE_TOKEN or False)
+    api = HfApi(endpoint=mirror["endpoint"], token=_token(mirror["endpoint"]))
     repo, revision = mirror["repo"], mirror["revision"]
     try:
         info = api.model_info(repo, revision=revision, files_metadata=True)
@@ -74,9 +75,15 @@ def _fetch(mirror: Mapping[str, str], folder: Path) -> None:
         )
     except HfHubHTTPError as error:
         raise _refusal(error.response.status_code, repo) from error
-    except OSError as error:  # its client's connection errors are such, and so are the disk's
+    except TransportError as error:
         raise DependencyDown(f"{mirror['endpoint']} does not answer", retry_after=30) from error
     _check(wanted, folder)
+
+
+def _token(endpoint: str) -> str | bool:
+    """The token is the first hub's; False: none, not even one that lies about in a home."""
+    is_first = endpoint == settings.BASE_MODEL_SOURCES[0].rstrip("/")
+    return (is_first and settings.BASE_MODEL_SOURCE_TOKEN) or False
 
 
 def _wanted(siblings: Sequence[RepoSibling]) -> list[RepoSibling]:
