@@ -37,7 +37,6 @@ class Job(StrEnum):
     MEASURE_ON_PROBE = "compute.measure_on_probe"
     MERGE_MODEL = "compute.merge_model"
     ANSWER_QUESTION = "interactive.answer_question"
-    ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
     MIRROR_BASE_MODEL = "default.mirror_base_model"

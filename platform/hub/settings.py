@@ -82,10 +82,6 @@ PLAYGROUND_WAITING = env.int("PLAYGROUND_WAITING", default=8)  # questions at on
 PLAYGROUND_PER_PERSON = env.int("PLAYGROUND_PER_PERSON", default=2)
 PLAYGROUND_SECONDS = env.float("PLAYGROUND_SECONDS", default=20.0)  # for one answer
 PLAYGROUND_BASE_BYTES = env.int("PLAYGROUND_BASE_BYTES", default=4 * 2**30)  # in fp32
-PLAYGROUND_WAITING = env.int("PLAYGROUND_WAITING", default=8)  # questions at once, of everybody
-PLAYGROUND_PER_PERSON = env.int("PLAYGROUND_PER_PERSON", default=2)
-PLAYGROUND_SECONDS = env.float("PLAYGROUND_SECONDS", default=20.0)  # for one answer
-PLAYGROUND_BASE_BYTES = env.int("PLAYGROUND_BASE_BYTES", default=4 * 2**30)  # in fp32
 CLOCK_SKEW_SECONDS = 120
 NONCE_SECONDS = 600
 ENROLMENT_CODE_HOURS = env.int("ENROLMENT_CODE_HOURS", default=24)
