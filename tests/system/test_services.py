@@ -120,6 +120,20 @@ def test_two_beats_ask_no_more_than_one(stack: Stack, plays: Plays) -> None:
     assert digest == plays.undisturbed("last", TWO_BEATS)
 
 
+def test_a_question_is_asked_of_a_version_and_leaves_no_trace(stack: Stack, plays: Plays) -> None:
+    """By web, Redis, compute worker and back within one request, which the wake-up ends."""
+    words = "canary-5f1c0e77 wave salt"
+    ada = stack.ada
+    replies = [ada.post(f"/versions/{plays.origin}/try?wait=25", {"text": words}) for _ in range(2)]
+    first, again = (reply["version"]["guesses"] for reply in replies)
+    assert first == again
+    assert sum(guess["share"] for guess in first[0]) == pytest.approx(1)
+    for log in (stack.folder / "hub" / "logs").iterdir():
+        assert "canary-5f1c0e77" not in log.read_text(), log.name
+    for row in stack.sql("SELECT m::text FROM common_outboxmessage m ORDER BY id DESC LIMIT 20"):
+        assert "canary" not in str(row)
+
+
 @contextmanager
 def repeatedly(work: Callable[[], object], *, every: float = 0.2) -> Iterator[None]:
     """Do it again and again while the block lasts."""
