@@ -153,6 +153,8 @@ def _before(against: ModelVersion | None, run_id: UUID | None) -> Mapping[UUID, 
     """What each organisation measured of the reference, whenever that was."""
     if against is not None:
         return {one.participation_id: result_of(one) for one in measured_of(against)}
+    if run_id is None:
+        return {}
     starts = Evaluation.objects.filter(run_id=run_id, round_number=0).select_related("tally")
     return {one.participation_id: result_of(one) for one in starts}
 

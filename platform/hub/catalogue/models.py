@@ -19,6 +19,7 @@ from hub.catalogue.tally_models import GateResult, Tally  # noqa: F401  (likewis
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent, Organisation
 
+BASE_ROUND = -1  # of evaluations of the base by itself, where a run began with a version
 IS_SHA256 = models.Q(sha256__regex=r"^[0-9a-f]{64}$")
 
 
@@ -232,8 +233,7 @@ class Evaluation(Identified):
         Participation, on_delete=models.PROTECT, related_name="evaluations"
     )
     run_id = models.UUIDField(db_index=True)
-    # 0: the start of the run; null: the base by itself, where the run began with a version.
-    round_number = models.PositiveIntegerField(null=True)
+    round_number = models.IntegerField()  # 0: the start of the run; BASE_ROUND: the base itself
     examples = models.PositiveIntegerField()
     correct = models.PositiveIntegerField(null=True)
     tokens = models.BigIntegerField(default=0)
@@ -243,9 +243,7 @@ class Evaluation(Identified):
         ordering = ("round_number", "created_at")
         constraints = (
             models.UniqueConstraint(
-                fields=["run_id", "round_number", "participation"],
-                name="evaluated_once",
-                nulls_distinct=False,
+                fields=["run_id", "round_number", "participation"], name="evaluated_once"
             ),
         )
 

@@ -89,14 +89,13 @@ def record_evaluation(
     version: ModelVersion | None,
     participation: Participation,
     run_id: UUID,
-    round_number: int | None,
+    round_number: int,
     result: EvaluationResult,
     against: ModelVersion | None = None,
 ) -> Evaluation:
     """Keep what an adapter achieved on one participation's test data; the first word counts.
 
-    `round_number`: None for the base by itself. `against`: what it is compared with; None for the
-    start of the run.
+    `against`: what it is compared with; None for the start of the run.
     """
     evaluation, is_new = Evaluation.objects.get_or_create(
         run_id=run_id,

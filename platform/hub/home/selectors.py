@@ -101,7 +101,7 @@ def latest_results(user: User) -> list[Result]:
         .select_related("federation")
         .order_by("-ended_at")[:RESULTS_SHOWN]
     )
-    measured = Evaluation.objects.filter(run_id__in=[run.pk for run in runs])
+    measured = Evaluation.objects.filter(run_id__in=[run.pk for run in runs], round_number__gte=0)
     by_run = {
         run_id: list(evaluations)
         for run_id, evaluations in groupby(

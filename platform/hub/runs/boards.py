@@ -18,7 +18,7 @@ from django.utils import timezone
 from federation.plan import Plan
 from hub.accounts.models import User
 from hub.catalogue.measures import Measure, Score, measure_of, scores
-from hub.catalogue.models import Evaluation
+from hub.catalogue.models import BASE_ROUND, Evaluation
 from hub.common.feed import Told
 from hub.common.models import Event
 from hub.federations.places import Place, places_in
@@ -183,9 +183,14 @@ class Board:
 
     @cached_property
     def evaluations(self) -> Mapping[int, list[Evaluation]]:
-        """By round, 0 being the start; of long runs only those that are shown."""
+        """By round, 0 being the start, before it the base; of long runs only what is shown."""
         last = self.current.number if self.current else 0
-        wanted = {*charts.thinned(last), *(one.number for one in self._page_of_rounds), last - 1}
+        wanted = {
+            BASE_ROUND,
+            *charts.thinned(last),
+            *(one.number for one in self._page_of_rounds),
+            last - 1,
+        }
         found = Evaluation.objects.filter(run_id=self.run.pk, round_number__in=wanted)
         by_round: dict[int, list[Evaluation]] = defaultdict(list)
         for evaluation in found:
@@ -216,12 +221,15 @@ class Board:
     @cached_property
     def chart_of_measure(self) -> charts.Chart | None:
         last = max(self.evaluations, default=0)
-        shown = {*charts.thinned(self.current.number if self.current else 0), last}
+        shown = {BASE_ROUND, *charts.thinned(self.current.number if self.current else 0), last}
         points = (one for n, all_of in self.evaluations.items() if n in shown for one in all_of)
         asked = len(self.run.evaluators)
-        chart = charts.measured_by_round(self.measure, points, self.places, expected=asked)
+        start = charts.START if self.run.parent_version_id else charts.BASE
+        chart = charts.measured_by_round(
+            self.measure, points, self.places, expected=asked, start=start
+        )
         is_measured = self.plan.evaluation.every != "never"
-        return chart or self._coming(charts.START if is_measured else "")
+        return chart or self._coming(start if is_measured else "")
 
     @cached_property
     def chart_of_loss(self) -> charts.Chart | None:

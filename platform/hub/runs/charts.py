@@ -9,7 +9,7 @@ from uuid import UUID
 
 from federation.protocol import TaskType
 from hub.catalogue.measures import Measure
-from hub.catalogue.models import Evaluation
+from hub.catalogue.models import BASE_ROUND, Evaluation
 from hub.catalogue.selectors import pooled
 from hub.federations.places import Place
 from hub.runs.models import Round, TrainingPoint
@@ -22,6 +22,7 @@ MOST_LABELS = 60
 MOST_POINTS = 5000
 MOST_STRETCHES = 10  # of a round
 START = "start"
+BASE = "without us"  # what the base model does by itself
 LEAST_SHARE = 0.01  # the top of an axis of shares that are all but nothing
 
 
@@ -33,11 +34,17 @@ def thinned(last: int, most: int = MOST_LABELS) -> list[int]:
 
 
 def measured_by_round(
-    measure: Measure, evaluations: Iterable[Evaluation], places: Places, *, expected: int = 0
+    measure: Measure,
+    evaluations: Iterable[Evaluation],
+    places: Places,
+    *,
+    expected: int = 0,
+    start: str = START,
 ) -> Chart | None:
     """The measure of each organisation after each round, and of all test data together.
 
     A figure of all there is only where all that were `expected` to measure have done so.
+    `start`: what a run's start is called.
     """
     by_round: dict[int, list[Evaluation]] = defaultdict(list)
     for evaluation in evaluations:
@@ -63,7 +70,7 @@ def measured_by_round(
         if any(place.id in one.by_participation for one in found)
     ]
     return {
-        "labels": [str(number) if number else START for number in rounds],
+        "labels": [{BASE_ROUND: BASE, 0: start}.get(number, str(number)) for number in rounds],
         "series": [whole, *each],
     }
 

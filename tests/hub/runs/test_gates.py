@@ -11,7 +11,7 @@ from federation.protocol import EvaluationIn, EvaluationResult, Scores
 from federation.tallies import Rows, result_of
 from hub.catalogue.errors import EvaluationInconsistent, GatesFailed
 from hub.catalogue.gating import judge_version
-from hub.catalogue.models import Evaluation, ModelVersion
+from hub.catalogue.models import BASE_ROUND, Evaluation, ModelVersion
 from hub.catalogue.registry import release_version, retire_version
 from hub.catalogue.tally_models import GateResult, Tally
 from hub.common.models import Event
@@ -144,7 +144,7 @@ def test_a_plan_without_gates_holds_nothing_up(world: World) -> None:
 def test_a_run_that_goes_on_begins_with_the_base_itself(world: World) -> None:
     first = version_of(played(world, *((100, {"1": 0.8}),) * 3))
     run = played(world, *((100, {"base": 0.3, "0": 0.8}),) * 3, parent_version_id=first.pk)
-    base = Evaluation.objects.filter(run_id=run.pk, round_number=None)
+    base = Evaluation.objects.filter(run_id=run.pk, round_number=BASE_ROUND)
     assert {one.correct for one in base} == {30}
     assert base.count() == 3
     assert {one.correct for one in Evaluation.objects.filter(run_id=run.pk, round_number=0)} == {80}

@@ -47,22 +47,10 @@ class Migration(migrations.Migration):
                 ("statistics", models.JSONField()),
             ],
         ),
-        migrations.RemoveConstraint(
-            model_name="evaluation",
-            name="evaluated_once",
-        ),
         migrations.AlterField(
             model_name="evaluation",
             name="round_number",
-            field=models.PositiveIntegerField(null=True),
-        ),
-        migrations.AddConstraint(
-            model_name="evaluation",
-            constraint=models.UniqueConstraint(
-                fields=("run_id", "round_number", "participation"),
-                name="evaluated_once",
-                nulls_distinct=False,
-            ),
+            field=models.IntegerField(),
         ),
         migrations.AddField(
             model_name="gateresult",

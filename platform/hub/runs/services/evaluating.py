@@ -11,7 +11,7 @@ from federation.plan_tasks import Labelled
 from federation.protocol import ArtifactRef, Candidate, EvaluationResult
 from federation.tallies import inconsistencies
 from hub.catalogue.errors import EvaluationInconsistent
-from hub.catalogue.models import Artifact, ModelVersion
+from hub.catalogue.models import BASE_ROUND, Artifact, ModelVersion
 from hub.catalogue.registry import record_evaluation
 from hub.catalogue.selectors import released_version
 from hub.common.errors import Invalid
@@ -112,7 +112,7 @@ def record_results(task: Task, results: Iterable[EvaluationResult]) -> None:
 def _record(task: Task, result: EvaluationResult, adapter: Artifact) -> None:
     current = task.round
     is_version = result.name == str(current.number)
-    rounds = {START: 0, BASE: None, str(current.number): current.number}
+    rounds = {START: 0, BASE: BASE_ROUND, str(current.number): current.number}
     record_evaluation(
         adapter_id=adapter.pk,
         version=current.version if is_version else None,
