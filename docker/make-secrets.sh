@@ -24,6 +24,7 @@ keep() {
 
 keep secret_key "$(letters 64)"
 keep signing_key "$(random 32)"
+keep model_signing_key "$(openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)"
 keep metrics_token "$(letters 40)"
 keep postgres_password "$(letters 40)"
 keep database_url "postgres://foedus:$(cat "$folder/postgres_password")@postgres:5432/foedus"

@@ -20,8 +20,15 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from hub.embedded.environment import environment, is_set, secret_key, signing_key
+from hub.embedded.environment import (
+    environment,
+    is_set,
+    model_key,
+    secret_key,
+    signing_key,
+)
 from hub.embedded.errors import Unavailable
+from hub.embedded.folder import kept_file, made
 from hub.embedded.services import remove
 
 FOLDER = Path(__file__).parents[1] / ".foedus"
@@ -66,6 +73,7 @@ def stand_ins(folder: Path) -> dict[str, str]:
         "SECRET_KEY": secret_key(),
         "HUB_SIGNING_KEY": signing_key(),
         "FOEDUS_HOME": str(folder),
+        "MODEL_SIGNING_KEY_FILE": kept_file(made(folder) / "model_signing_key", model_key),
     }
     return {name: text for name, text in needed.items() if not is_set(name)}
 

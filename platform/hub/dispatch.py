@@ -39,6 +39,7 @@ class Job(StrEnum):
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
+    COMMIT_VERSION = "default.commit_version"
     MIRROR_BASE_MODEL = "default.mirror_base_model"
     RECONCILE = "periodic.reconcile"
     HOUSEKEEPING = "periodic.housekeeping"

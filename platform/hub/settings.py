@@ -51,6 +51,9 @@ BROKER_URL = env.str("BROKER_URL")  # Celery
 # Blobs: a folder, or an S3-compatible bucket
 HOME = Path(env.str("FOEDUS_HOME", default=str(ROOT / ".foedus" / "data")))
 BLOB_FOLDER = Path(env.str("BLOB_FOLDER", default=str(HOME / "blobs")))
+MODEL_SIGNING_KEY_FILE = Path(  # read by the worker that signs, and by nobody else
+    env.str("MODEL_SIGNING_KEY_FILE", default=str(HOME / "model_signing_key"))
+)
 UPLOAD_FOLDER = Path(env.str("UPLOAD_FOLDER", default=str(HOME / "uploads")))
 BLOB_BUCKET = env.str("BLOB_BUCKET", default="")
 BLOB_ENDPOINT = env.str("BLOB_ENDPOINT", default="")

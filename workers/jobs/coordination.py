@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hub.catalogue.errors import ModelKeyUnusable
+from hub.common.errors import NotFound
 from hub.dispatch import Job
 from hub.runs import services
 from jobs.app import app
+from jobs.describing import describe
 from jobs.mirroring import mirror
 from jobs.policies import PATIENT, identifier
 
@@ -13,6 +16,12 @@ from jobs.policies import PATIENT, identifier
 def advance_run(run_id: str) -> None:
     """Take a run's next step; delivered twice, the second finds nothing due."""
     services.advance_run(run_id=identifier(run_id))
+
+
+@app.task(name=Job.COMMIT_VERSION.value, **PATIENT | {"throws": (NotFound, ModelKeyUnusable)})
+def commit_version(version_id: str) -> None:
+    """Write what is on record of a version now; delivered twice, the second finds it written."""
+    describe(identifier(version_id))
 
 
 @app.task(name=Job.RETIRE_AGENT.value, **PATIENT)

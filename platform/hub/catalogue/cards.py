@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from federation.layout import ranks_of, read_layout
@@ -12,10 +11,25 @@ from federation.modelling.config import adapter_config, layers_of
 from federation.plan import FullWeights, Lora, Plan
 from federation.plan_tasks import Labelled
 from hub.catalogue.artifacts import adopt_bytes
+from hub.catalogue.cardtext import bullets, plain, prose, quoted, table
 from hub.catalogue.models import Artifact, BaseModel
+from hub.catalogue.privacy import privacy_statement
+from hub.catalogue.records import Contributors, Record, Result
 from hub.catalogue.storage import store
 from hub.catalogue.usage import asking, head_options, preparer
+from hub.common.templatetags.foedus import formatted
 from hub.federations.models import Federation
+
+__all__ = [
+    "ADAPTER",
+    "CARD",
+    "CONFIG",
+    "LABELS",
+    "PIPELINES",
+    "model_card",
+    "plain",
+    "version_files",
+]
 
 ADAPTER, CONFIG, CARD, LABELS = (
     "adapter_model.safetensors",
@@ -27,6 +41,10 @@ ACCESS = (
     "Set `HF_ENDPOINT` to the address of the hub followed by `/hf`, and `HF_TOKEN` to a token of "
     "yours."
 )
+VERIFY = (
+    "`foedus-verify model FOLDER --key KEY` checks the signature in `model.sig`, these digests, "
+    "and that nothing else lies in the folder."
+)
 # What the Hugging Face Hub calls our tasks.
 PIPELINES = {
     "sequence_classification": "text-classification",
@@ -35,9 +53,6 @@ PIPELINES = {
     "masked_lm": "fill-mask",
     "image_classification": "image-classification",
 }
-MARKS = re.compile(r"([\\`*_{}\[\]<>#|!~&])")
-
-Contributors = Sequence[Mapping[str, Any]]
 
 
 def version_files(
@@ -52,33 +67,43 @@ def version_files(
         rank=max(ranks_of(layout), default=None),
         layers=layers_of(layout.tensors) if isinstance(plan.adapter, FullWeights) else (),
     )
-    card = model_card(plan=plan, federation=federation, adapter=adapter, contributors=contributors)
+    card = model_card(Record(plan, federation, adapter, contributors))
     files = {
         ADAPTER: adapter,
-        CONFIG: adopt_bytes(content=_json(config)),
+        CONFIG: adopt_bytes(content=as_json(config)),
         CARD: adopt_bytes(content=card.encode()),
     }
     if isinstance(plan.task, Labelled):
-        files[LABELS] = adopt_bytes(content=_json(list(plan.task.labels)))
+        files[LABELS] = adopt_bytes(content=as_json(list(plan.task.labels)))
     return files
 
 
-def model_card(
-    *, plan: Plan, federation: Federation, adapter: Artifact, contributors: Contributors
-) -> str:
+def model_card(record: Record) -> str:
     """Markdown with YAML metadata, as the Hugging Face Hub defines model cards."""
-    base = federation.base_model
-    parts = (
-        f"---\n{_metadata(plan, base)}\n---",
-        f"# {plain(federation.name)}",
-        plain(federation.purpose),
-        _introduction(base),
-        "## How to load it\n\n" + _usage(plan, federation),
-        "## Who trained it\n\n" + _table(contributors),
-        "## How\n\n" + _how(plan),
-        f"## Checksums\n\n`{ADAPTER}`: sha-256 `{adapter.sha256}`, plan `{plan.digest()}`",
+    sections = (f"## {title}\n\n{text}" for title, text in _sections(record) if text)
+    federation = record.federation
+    top = (
+        f"---\n{_metadata(record)}\n---",
+        f"# {plain(federation.name)}{f', version {record.number}' if record.number else ''}",
+        prose(federation.purpose),
+        _introduction(federation.base_model),
     )
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in (*top, *sections) if part) + "\n"
+
+
+def _sections(record: Record) -> Iterator[tuple[str, str]]:
+    federation = record.federation
+    yield "What it is for", prose(federation.intended_use) or "The federation has not said."
+    yield "Limits", prose(federation.limits) or "The federation has not said."
+    yield "How to load it", _usage(record.plan, federation)
+    yield "What it achieves", _results(record)
+    yield "Who trained it", _who(record)
+    yield "On what data", _data(record)
+    yield "What each contributed", _shares(record)
+    yield "How", _how(record)
+    yield "Base model and licence", _base(federation.base_model)
+    yield "Privacy", bullets(privacy_statement(record.plan))
+    yield "Checksums", _checksums(record)
 
 
 def _introduction(base: BaseModel) -> str:
@@ -88,22 +113,36 @@ def _introduction(base: BaseModel) -> str:
     )
 
 
-def plain(text: str) -> str:
-    """A name as Markdown that stays what it is: no markup, no HTML, one line."""
-    return MARKS.sub(r"\\\1", " ".join(text.split()))
-
-
-def _metadata(plan: Plan, base: BaseModel) -> str:
+def _metadata(record: Record) -> str:
     from huggingface_hub import ModelCardData  # noqa: PLC0415  (slow, and only jobs need it)
 
+    plan, base = record.plan, record.federation.base_model
+    results = [result for result in record.results or () if result.score.value is not None]
     data = ModelCardData(
         base_model=base.repo,
+        eval_results=[_indexed(result, record) for result in results] or None,
         library_name="peft",
         license=base.licence.lower(),
+        model_name=record.federation.name if results else None,
         pipeline_tag=PIPELINES[plan.task.type],
         tags=["federated-learning", plan.adapter.type.replace("_", "-")],
     )
     return str(data.to_yaml()).strip()
+
+
+def _indexed(result: Result, record: Record) -> Any:
+    """One figure as the `model-index` has it; the data are private, so their name says whose."""
+    from huggingface_hub import EvalResult  # noqa: PLC0415
+
+    whose = result.organisation or "all organisations together"
+    return EvalResult(
+        task_type=PIPELINES[record.plan.task.type],
+        dataset_type=f"private/{record.federation.slug}",
+        dataset_name=f"Test data of {whose}",
+        dataset_config=whose,
+        metric_type=result.score.measure.name.lower(),
+        metric_value=result.score.value,
+    )
 
 
 def _usage(plan: Plan, federation: Federation) -> str:
@@ -122,15 +161,60 @@ def _usage(plan: Plan, federation: Federation) -> str:
     return "\n".join([ACCESS, "", "```python", *lines, "```"])
 
 
-def _table(contributors: Contributors) -> str:
+def _results(record: Record) -> str:
+    if record.results is None:
+        return "Its evaluation has not ended."
+    if not record.results:
+        return "Nobody has measured it."
+    measure = record.results[0].score.measure
+    head = ("test data of", measure.name.lower(), "at the start of the run", "examples")
+    said = "Measured by each organisation on test data that only it has, and added up exactly."
+    return f"{said}\n\n{table(head, map(_result, record.results), numbers=3)}"
+
+
+def _result(result: Result) -> tuple[str, ...]:
+    score = result.score
+    whose = plain(result.organisation) or "**all together**"
+    if score.coverage:
+        whose += f" ({score.coverage})"
+    figures = (formatted(value, score.measure.format) for value in (score.value, score.before))
+    return (whose, *figures, str(score.examples))
+
+
+def _who(record: Record) -> str:
     rows = [
-        f"| {plain(str(one['organisation']))} | {one['examples']} | {one['weight']:.1%} |"
-        for one in contributors
+        (plain(str(one["organisation"])), str(one["examples"]), f"{one['weight']:.1%}")
+        for one in record.contributors
     ]
-    return "\n".join(["| organisation | examples | weight |", "|---|---:|---:|", *sorted(rows)])
+    whose = table(("organisation", "examples", "weight"), sorted(rows), numbers=2)
+    if record.origin is None:
+        return whose
+    organisations = "1 organisation" if len(rows) == 1 else f"{len(rows)} organisations"
+    return (
+        f"Round {record.origin.round} of {record.plan.rounds.count} of the run "
+        f"«{plain(record.origin.run)}», with updates of {organisations}.\n\n{whose}"
+    )
 
 
-def _how(plan: Plan) -> str:
+def _data(record: Record) -> str:
+    """Each organisation's own words, as it wrote them; the hub has not seen the data."""
+    said = dict(record.data_statements)
+    names = sorted({str(one["organisation"]) for one in record.contributors})
+    return "\n\n".join(
+        f"{plain(name)}:\n\n{quoted(said[name])}"
+        if name in said
+        else f"{plain(name)} has not said."
+        for name in names
+    )
+
+
+def _shares(record: Record) -> str:
+    """Nothing, until a charter publishes shares and somebody has computed them."""
+    return bullets(f"{plain(name)}: {share:.1%}" for name, share in record.shares)
+
+
+def _how(record: Record) -> str:
+    plan = record.plan
     adapter, training = plan.adapter, plan.training
     alpha = f", alpha {adapter.alpha:g}" if isinstance(adapter, Lora) else ""
     lines = (
@@ -139,9 +223,37 @@ def _how(plan: Plan) -> str:
         f"learning rate: {training.learning_rate:g}, {training.schedule} schedule",
         f"aggregation: `{plan.aggregation.strategy}`",
         f"rounds planned: {plan.rounds.count}, seed: {plan.seed}",
+        *_errors(record),
     )
-    return "\n".join(f"- {line}" for line in lines)
+    return bullets(lines)
 
 
-def _json(value: object) -> bytes:
+def _errors(record: Record) -> Iterator[str]:
+    """What the aggregation says that it lost, where the method defines it."""
+    words = {
+        "relative_error": "difference between the aggregate and the exact mean of the changes",
+        "discarded_energy": "energy cut away to fit the rank",
+    }
+    for name, meaning in words.items():
+        if isinstance(value := record.report.get(name), int | float):
+            yield f"{meaning}: {value:.3%}"
+
+
+def _base(base: BaseModel) -> str:
+    source = f", from {plain(base.source)}" if base.source else ""
+    return (
+        f"`{base.repo}` at `{base.revision}`{source}. Licence of the base model: "
+        f"{plain(base.licence)}; it applies to what is made of it."
+    )
+
+
+def _checksums(record: Record) -> str:
+    digests = (
+        f"`{ADAPTER}`: sha-256 `{record.adapter.sha256}`",
+        f"plan: sha-256 `{record.plan.digest()}`",
+    )
+    return f"{bullets(digests)}\n\n{VERIFY}"
+
+
+def as_json(value: object) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

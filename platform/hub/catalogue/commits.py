@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from hub.catalogue.artifacts import grant
+from hub.catalogue.attestations import SIGNATURE
 from hub.catalogue.models import (
     Artifact,
     CommitReason,
@@ -32,11 +33,14 @@ def revision_of(files: Mapping[str, str]) -> str:
 def add_commit(
     *, version: ModelVersion, files: Mapping[str, Artifact], reason: CommitReason
 ) -> VersionCommit:
-    """Make these the files of a version; the same files again are the commit that is there."""
+    """Make these the files of a version; the same files again are the commit that is there.
+
+    A signature is another one each time it is made; what counts is what it signs.
+    """
     ModelVersion.objects.select_for_update(no_key=True, of=("self",)).get(pk=version.pk)
     newest = newest_commit(version)
-    revision = revision_of({path: artifact.sha256 for path, artifact in files.items()})
-    if newest is not None and newest.revision == revision:
+    revision = revision_of(digests_of(files))
+    if newest is not None and (newest.revision == revision or says_the_same(version, files)):
         return newest
     commit = VersionCommit.objects.create(
         version=version,
@@ -50,6 +54,19 @@ def add_commit(
     )
     grant(artifacts=set(files.values()), federation=version.federation)
     return commit
+
+
+def digests_of(files: Mapping[str, Artifact]) -> dict[str, str]:
+    return {path: artifact.sha256 for path, artifact in files.items()}
+
+
+def says_the_same(version: ModelVersion, files: Mapping[str, Artifact]) -> bool:
+    """Whether the newest commit is signed and has these files, signatures aside."""
+    newest = {file.path: file.artifact_id for file in version.files}
+    is_signed = newest.pop(SIGNATURE, None) is not None
+    wanted = digests_of(files)
+    wanted.pop(SIGNATURE, None)
+    return is_signed and newest == wanted
 
 
 def newest_commit(version: ModelVersion) -> VersionCommit | None:

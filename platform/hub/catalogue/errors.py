@@ -165,6 +165,12 @@ class NotAnswered(Invalid):
         self.code = code  # type: ignore[misc]
 
 
+class ModelKeyUnusable(DomainError):
+    status = 503
+    code = "model_key_unusable"
+    title = "The hub's key for signing versions cannot be used."
+
+
 class NotReleasable(DomainError):
     code = "not_releasable"
     title = "This version is not part of the federation's line."

@@ -3,10 +3,12 @@ from __future__ import annotations
 from django.urls import path
 
 from hub.catalogue import linepages, pages, probe_pages, trypages
+from hub.catalogue.cardurls import card_patterns
 
 app_name = "catalogue"
 
 urlpatterns = [
+    *card_patterns,
     path("models/", pages.models, name="models"),
     path("federations/<slug:slug>/versions", pages.versions, name="versions"),
     path("versions/<uuid:pk>", pages.version, name="version"),

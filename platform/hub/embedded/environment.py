@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hub.embedded.errors import Unavailable
-from hub.embedded.folder import kept_secret, made
+from hub.embedded.folder import kept_file, kept_secret, made
 from hub.embedded.services import services
 
 
@@ -33,6 +33,7 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
             "FOEDUS_HOME": str(made(folder)),
             "SECRET_KEY": kept_secret(folder / "secret_key", secret_key),
             "HUB_SIGNING_KEY": kept_secret(folder / "signing_key", signing_key),
+            "MODEL_SIGNING_KEY_FILE": kept_file(folder / "model_signing_key", model_key),
         }
         missing = {name: text for name, text in secrets_and_folder.items() if not is_set(name)}
         yield {**urls.as_environment(), **missing}
@@ -57,6 +58,16 @@ def offline_environment() -> dict[str, str]:
 
 def secret_key() -> str:
     return secrets.token_urlsafe(48)
+
+
+def model_key() -> str:
+    """Return a new ECDSA key as PEM; the processes get the path of its file only."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    kind = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, *kind).decode()
 
 
 def signing_key() -> str:

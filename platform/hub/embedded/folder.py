@@ -81,6 +81,12 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
         return path.read_text()
 
 
+def kept_file(path: Path, make: Callable[[], str]) -> str:
+    """Return the path of such a secret, for processes that need not have it themselves."""
+    kept_secret(path, make)
+    return str(path)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a private file (0600) so that a crash leaves the old one or the new one."""
     number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from hub.catalogue.api import blobs, drafts, line, probes, uploads, views
+from hub.catalogue.api import blobs, drafts, keys, line, probes, uploads, views
 from hub.catalogue.api.playground import AnswerView, TryView
 from hub.common.api.routers import router
 
@@ -20,6 +20,7 @@ catalogue.register("base-model-drafts", drafts.DraftViewSet, basename="base-mode
 catalogue.register("versions", views.VersionViewSet, basename="version")
 catalogue.register("proposals", line.ProposalViewSet, basename="proposal")
 catalogue.register("aliases", line.AliasViewSet, basename="alias")
+catalogue.register("model-keys", keys.ModelKeyViewSet, basename="model-key")
 catalogue.register("evaluations", views.EvaluationViewSet, basename="evaluation")
 catalogue.register("probes", probes.ProbeViewSet, basename="probe")
 catalogue.register("probe-scores", probes.ProbeScoreViewSet, basename="probe-score")

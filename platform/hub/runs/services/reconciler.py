@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q
 from federation.protocol import TaskType
 from hub.catalogue.merging import unmerged
 from hub.catalogue.models import ProbeScore, ProbeScoreState
+from hub.catalogue.models import CommitReason, VersionCommit
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
 from hub.runs.models import (
@@ -52,6 +53,7 @@ def reconcile() -> int:
             *_ask(Job.AGGREGATE_ROUND, _unclaimed(now), now),
             *_ask(Job.ADVANCE_RUN, _stalled(now), now),
             *_ask(Job.RECOMPUTE_ROUND, _unrecomputed(now), now),
+            *_ask(Job.COMMIT_VERSION, _undescribed(now), now),
             *_ask(Job.MEASURE_ON_PROBE, _unmeasured(now), now),
             *_ask(Job.MERGE_MODEL, _unmerged(now), now),
         ]
@@ -150,6 +152,20 @@ def _unmerged(now: datetime) -> list[str]:
     long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
     queued = unmerged().filter(state_changed_at__lt=long_ago)
     return _ids(queued.values_list("pk", flat=True)[:BATCH])
+
+
+def _undescribed(now: datetime) -> list[str]:
+    """Versions whose evaluation has ended, and of which no commit says how."""
+    described = VersionCommit.objects.filter(
+        version=OuterRef("version"), reason=CommitReason.EVALUATED
+    )
+    ended = Round.objects.filter(
+        ~Exists(described),
+        version__isnull=False,
+        state__in=[RoundState.CLOSED, RoundState.FAILED],
+        state_changed_at__lt=_settled(now),
+    )
+    return _ids(ended.order_by("state_changed_at").values_list("version_id", flat=True)[:BATCH])
 
 
 def _ids(values: object) -> list[str]:

@@ -337,6 +337,7 @@ def close_round(run: Run, current: Round) -> None:
             "summary": summary,
         },
     )
+    enqueue(Job.COMMIT_VERSION, str(current.version_id))
     transaction.on_commit(lambda: failpoint("W17", "after"))
     if current.number < run.typed_plan.rounds.count:
         open_round(run=run, number=current.number + 1, start=current.version.adapter)

@@ -1,0 +1,43 @@
+"""The further commit of a version: its card with what was measured, its lineage, its signature."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from hub.catalogue.artifacts import adopt_bytes
+from hub.catalogue.attestations import LINEAGE, SIGNATURE, lineage_of
+from hub.catalogue.cards import CARD, as_json, model_card
+from hub.catalogue.commits import add_commit, digests_of, says_the_same
+from hub.catalogue.lines import with_origin
+from hub.catalogue.models import Artifact, CommitReason, ModelVersion
+from hub.catalogue.records import is_evaluated, record_of, statement_digests
+from jobs.signing import sign
+
+logger = logging.getLogger(__name__)
+
+
+def describe(version_id: UUID) -> None:
+    """Commit what is on record of a version now; where all is said already, nothing happens."""
+    version = with_origin(ModelVersion.objects.filter(pk=version_id)).first()
+    if version is None:
+        return
+    files = described_files(version)
+    if says_the_same(version, files):
+        return
+    files[SIGNATURE] = adopt_bytes(content=sign(f"{version.repo} {version}", digests_of(files)))
+    reason = CommitReason.EVALUATED if is_evaluated(version) else CommitReason.DESCRIBED
+    commit = add_commit(version=version, files=files, reason=reason)
+    logger.info("committed", extra={"version": str(version.pk), "revision": commit.revision})
+
+
+def described_files(version: ModelVersion) -> dict[str, Artifact]:
+    """The files that are there, with card and lineage written anew, and without a signature."""
+    files = {file.path: file.artifact for file in version.files}
+    files.pop(SIGNATURE, None)
+    lineage = as_json(lineage_of(version, statement_digests(version)))
+    return {
+        **files,
+        CARD: adopt_bytes(content=model_card(record_of(version)).encode()),
+        LINEAGE: adopt_bytes(content=lineage),
+    }

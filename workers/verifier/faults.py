@@ -1,0 +1,28 @@
+"""What can be wrong with a download, each with the exit code by which scripts know it."""
+
+from __future__ import annotations
+
+
+class Fault(Exception):
+    """Something is not as it was signed; `str` says what, for people."""
+
+    code = 1
+
+
+class FileWrong(Fault):
+    """A file is changed, missing, or there without having been signed."""
+
+
+class SignatureWrong(Fault):
+    """There is no signature, it is not of this key, or it is of something else."""
+
+    code = 3
+
+    def __str__(self) -> str:
+        return f"model.sig: {super().__str__()}"
+
+
+class KeyUnknown(Fault):
+    """The key cannot be had, or is not the one that this machine knows the hub by."""
+
+    code = 4
