@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.core.signing import dumps
 from django.test import Client
-from huggingface_hub import HfApi, close_session, hf_hub_download, snapshot_download
+from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     HfHubHTTPError,
     RemoteEntryNotFoundError,
@@ -24,7 +24,7 @@ from hub.catalogue import tokens
 from hub.catalogue.bases import register_base_model
 from hub.catalogue.registry import adopt_file, publish_version, release_version, version_files
 from hub.catalogue.tokens import issue_download_token
-from tests.api.live import live_hub
+from tests.api.dialect import api_of, get, token_of
 from tests.factories.catalogue import BaseModelFactory, VersionFactory, sha256_hex
 from tests.factories.federations import FederationFactory
 from tests.factories.organisations import AgentFactory
@@ -49,26 +49,6 @@ def folders(settings, tmp_path):
 @pytest.fixture
 def base():
     return BaseModelFactory(slug="tiny", files=FILES)
-
-
-@pytest.fixture
-def hub():
-    with live_hub() as live:
-        yield live
-    close_session()
-
-
-def token_of(person) -> str:
-    return person.api._credentials["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
-
-
-def api_of(hub, token: str | bool) -> HfApi:
-    return HfApi(endpoint=f"{hub.url}/hf", token=token)
-
-
-def get(path: str, token: str = "", method: str = "GET", **headers: str):
-    given = {"Authorization": f"Bearer {token}"} if token else {}
-    return Client().generic(method, path, headers=given | headers)
 
 
 @committing

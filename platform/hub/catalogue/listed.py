@@ -1,4 +1,4 @@
-"""All repositories that somebody may see, each as it is today, in four queries."""
+"""All repositories that somebody may see, each as it is today, in a few queries."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def snapshots_for(reader: Reader, *, author: str = "", search: str = "") -> list
 
 
 def _lines(versions: QuerySet[ModelVersion]) -> Iterator[Snapshot]:
-    commits = VersionCommit.objects.filter(version__in=versions).order_by("version", "-number")
-    newest = {commit.version_id: commit for commit in commits.distinct("version")}
-    ready = MergedModel.objects.filter(version__in=versions, state=MergedState.READY)
+    found = list(versions)
+    commits = VersionCommit.objects.filter(version__in=found).order_by("version_id", "-number")
+    newest = {commit.version_id: commit for commit in commits.distinct("version_id")}
+    ready = MergedModel.objects.filter(version__in=found, state=MergedState.READY)
     merged = set(ready.values_list("version", flat=True))
-    for version in versions:
+    for version in found:
         yield LineRepository(version.federation).holding(version, newest[version.pk])
         if version.pk in merged:
             yield MergedRepository(version.federation).holding(version)
@@ -46,7 +47,7 @@ def _mains(reader: Reader, author: str) -> QuerySet[ModelVersion]:
     released_first = Case(When(state=VersionState.RELEASED, then=Value(0)), default=Value(1))
     return (
         line.exclude(state=VersionState.RETIRED)
-        .order_by("federation", released_first, "-number")
-        .distinct("federation")
+        .order_by("federation_id", released_first, "-number")
+        .distinct("federation_id")
         .select_related("federation", "base_model")
     )

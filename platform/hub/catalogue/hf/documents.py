@@ -42,7 +42,6 @@ def info_of(snapshot: Snapshot, *, with_blobs: bool) -> Document:
         siblings = [{"rfilename": path} for path in snapshot.paths]
     return {
         **summary_of(snapshot),
-        "author": snapshot.repo.partition("/")[0],
         "disabled": False,
         "cardData": dict(snapshot.card),
         "siblings": siblings,
@@ -59,6 +58,7 @@ def summary_of(snapshot: Snapshot) -> Document:
         "_id": snapshot.commit[:24],
         "id": snapshot.repo,
         "modelId": snapshot.repo,
+        "author": snapshot.repo.partition("/")[0],
         "sha": snapshot.commit,
         "createdAt": made_at,
         "lastModified": made_at,
