@@ -16,6 +16,7 @@ from hub.catalogue import scoring
 from hub.catalogue.models import BaseModel
 from hub.catalogue.probes import content_of
 from hub.catalogue.storage import store
+from hub.runs.services.probing import tell_runs
 from jobs.folders import base_folder
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def measure(wanted: Measurement) -> None:
         scoring.fail_score(score_id=wanted.score_id, code=refused.code, reason=refused.detail)
         return
     scoring.record_score(score_id=wanted.score_id, found=found, seconds=time.perf_counter() - began)
+    tell_runs(wanted.probe)
 
 
 def within(seconds: float) -> Callable[[Step], None]:

@@ -14,6 +14,7 @@ from hub.accounts.models import User
 from hub.catalogue.lines import Origin, VersionRow, origin_of, version_rows, with_origin
 from hub.catalogue.measures import Score
 from hub.catalogue.models import ModelVersion, VersionFile, VersionState
+from hub.catalogue.probed import OnProbe, version_on_probe
 from hub.catalogue.recipes import loading_code
 from hub.federations.places import Place, places_in
 
@@ -147,6 +148,11 @@ class Volume:
     @property
     def size_bytes(self) -> int:
         return sum(file.artifact.size_bytes for file in self.files)
+
+    @cached_property
+    def on_probe(self) -> Sequence[OnProbe]:
+        """What the hub measured on the public probe set of the version's run, if it has one."""
+        return version_on_probe(self.version)
 
     @property
     def code(self) -> str:

@@ -19,6 +19,7 @@ from federation.plan import Plan
 from hub.accounts.models import User
 from hub.catalogue.measures import Measure, Score, measure_of, scores
 from hub.catalogue.models import BASE_ROUND, Evaluation
+from hub.catalogue.probed import START, OnProbe, scores_of_run
 from hub.common.feed import Told
 from hub.common.models import Event
 from hub.federations.places import Place, places_in
@@ -226,10 +227,39 @@ class Board:
         asked = len(self.run.evaluators)
         start = charts.START if self.run.parent_version_id else charts.BASE
         chart = charts.measured_by_round(
-            self.measure, points, self.places, expected=asked, start=start
+            self.measure,
+            points,
+            self.places,
+            expected=asked,
+            probe=self._figures_on_probe,
+            start=start,
         )
         is_measured = self.plan.evaluation.every != "never"
         return chart or self._coming(start if is_measured else "")
+
+    @cached_property
+    def _on_probe(self) -> Mapping[int, OnProbe]:
+        """By round, 0 being the start: what the hub measures on the run's probe set."""
+        last = self.current.number if self.current else 0
+        scores = scores_of_run(
+            run_id=self.run.pk,
+            start=self.run.start_id,
+            probe_id=self.run.probe_id,
+            plan=self.plan,
+            rounds=[*charts.thinned(last), last - 1],
+        )
+        return {number: OnProbe(_named(number), score) for number, score in scores.items()}
+
+    @property
+    def _figures_on_probe(self) -> Mapping[int, float | None]:
+        known = {n: one.achieved for n, one in self._on_probe.items() if one.achieved}
+        return {n: one.value for n, one in known.items() if one.measure == self.measure}
+
+    @property
+    def on_probe(self) -> Sequence[OnProbe]:
+        """The start, and the newest that was measured or waits to be."""
+        numbers = sorted(self._on_probe)
+        return [self._on_probe[number] for number in dict.fromkeys((*numbers[:1], *numbers[-1:]))]
 
     @cached_property
     def chart_of_loss(self) -> charts.Chart | None:
@@ -352,6 +382,10 @@ class Board:
         for row in self.now:
             if row.rule:
                 yield f"{row.name} declined by its policy: {row.rule}."
+
+
+def _named(number: int) -> str:
+    return f"After round {number}" if number else START
 
 
 def _done_share(row: Doing) -> float:

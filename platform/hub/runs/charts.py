@@ -23,6 +23,8 @@ MOST_POINTS = 5000
 MOST_STRETCHES = 10  # of a round
 START = "start"
 BASE = "without us"  # what the base model does by itself
+PROBE = "Public probe set"
+EMPTY: Mapping[int, float | None] = {}
 LEAST_SHARE = 0.01  # the top of an axis of shares that are all but nothing
 
 
@@ -39,39 +41,49 @@ def measured_by_round(
     places: Places,
     *,
     expected: int = 0,
+    probe: Mapping[int, float | None] = EMPTY,
     start: str = START,
 ) -> Chart | None:
     """The measure of each organisation after each round, and of all test data together.
 
-    A figure of all there is only where all that were `expected` to measure have done so.
-    `start`: what a run's start is called.
+    A figure of all there is only where all that were `expected` to measure have done so. `probe`:
+    by round, what the hub measured on the public probe set. `start`: what a run's start is called.
     """
     by_round: dict[int, list[Evaluation]] = defaultdict(list)
     for evaluation in evaluations:
         by_round[evaluation.round_number].append(evaluation)
-    if not by_round:
+    rounds = sorted(by_round.keys() | probe.keys())
+    if not rounds:
         return None
-    rounds = sorted(by_round)
-    found = [pooled(by_round[number]) for number in rounds]
+    found = [pooled(by_round[number]) if number in by_round else None for number in rounds]
     whole = {
         "name": "All test data",
         "values": [
-            measure.of(one) if len(one.by_participation) >= expected else None for one in found
+            measure.of(one) if one and len(one.by_participation) >= expected else None
+            for one in found
         ],
         "strong": True,
     }
     each = [
         {
             "name": place.name,
-            "values": [measure.of(one.by_participation.get(place.id)) for one in found],
+            "values": [
+                measure.of(one.by_participation.get(place.id)) if one else None for one in found
+            ],
             "hue": place.hue,
         }
         for place in places.values()
-        if any(place.id in one.by_participation for one in found)
+        if any(one and place.id in one.by_participation for one in found)
     ]
+    on_probe = {
+        "name": PROBE,
+        "values": [probe.get(number) for number in rounds],
+        "strong": True,
+        "dashed": True,
+    }
     return {
         "labels": [{BASE_ROUND: BASE, 0: start}.get(number, str(number)) for number in rounds],
-        "series": [whole, *each],
+        "series": [*([whole] if by_round else []), *each, *([on_probe] if probe else [])],
     }
 
 

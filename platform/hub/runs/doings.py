@@ -25,6 +25,7 @@ CODES: Mapping[str, str] = {
     "suspect_zero": "it changes nothing",
     "against_others": "it points against the others",
     "copied_update": "it is nearly the same as another's",
+    "probe_timeout": "it took too long",
     "worse_on_probe": "it makes the model worse on the public probe set",
     "non_finite": "it holds values that are no numbers",
     "judged": "a person of the lead rejected it",

@@ -8,6 +8,8 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
+from hub.catalogue.measures import Measure
+from hub.catalogue.probed import Achieved, achieved
 from hub.runs.methods import Variation, in_words
 from hub.runs.models import Recomputation, RecomputationState, Round
 from hub.runs.selectors import methods_for
@@ -36,6 +38,12 @@ class Line:
     def report(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.row.report
         return found
+
+    @property
+    def on_probe(self) -> Achieved | None:
+        """What it achieves on the run's probe set, where that was measured."""
+        found = self.report.get("probe", {})
+        return achieved(found) if "examples" in found else None
 
     @property
     def ranks(self) -> str:
@@ -76,6 +84,12 @@ class MethodsBoard:
     @property
     def most_error(self) -> float:
         return self._most("relative_error")
+
+    @property
+    def measure(self) -> Measure | None:
+        """By which the results are judged on the probe set, if any was measured."""
+        found = (line.on_probe for line in self.lines)
+        return next((one.measure for one in found if one), None)
 
     @property
     def most_seconds(self) -> float:

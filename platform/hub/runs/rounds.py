@@ -24,7 +24,7 @@ from hub.runs.boards import Result
 from hub.runs.charts import Chart
 from hub.runs.doings import Doing, counted, doings, in_words, training_of, update_of
 from hub.runs.likeness import Likeness, likeness_in
-from hub.runs.models import Round, RoundState, Task, Update, UpdateState
+from hub.runs.models import Comparison, Round, RoundState, Task, Update, UpdateState
 from hub.runs.quarantine import is_set_aside
 
 MOST_EVENTS = 2000
@@ -50,6 +50,19 @@ class Line:
     @property
     def update(self) -> Update | None:
         return self.doing.update
+
+    @property
+    def loss_change(self) -> float | None:
+        """What the update by itself does to the loss on the run's probe set."""
+        found: Mapping[str, Any] = self.update.evidence.get("probe", {}) if self.update else {}
+        return found.get("change")
+
+    @property
+    def loss_share(self) -> float:
+        """The size of that, as a part of the loss before; for a bar."""
+        change = abs(self.loss_change or 0.0)
+        start = self.update.evidence["probe"]["start"] if self.update and change else 0.0
+        return min(change / start, 1.0) if start else 0.0
 
 
 class RoundBoard:
@@ -109,6 +122,17 @@ class RoundBoard:
             Line(row, weights.get(str(row.update.pk)) if row.update else None)
             for row in self.training
         ]
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether it is known what single updates do to the loss on the probe set."""
+        return any(line.loss_change is not None for line in self.lines)
+
+    @property
+    def probe_failure(self) -> str:
+        """Why it is not, though the run has a set; in words."""
+        found: Comparison | None = getattr(self.round, "comparison", None)
+        return in_words(found.probe_failure) if found and found.probe_failure else ""
 
     @property
     def set_aside(self) -> list[Doing]:

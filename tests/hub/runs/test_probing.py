@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from django.http import HttpResponse
+from django.urls import reverse
 
+from hub.catalogue import scoring
 from hub.catalogue.models import ProbeScore
 from hub.common.models import Event, OutboxMessage
+from hub.common.templatetags.foedus import signed
 from hub.dispatch import Job
 from hub.runs import services
-from hub.runs.models import Comparison, Run, Update
-from jobs.compute import aggregate_round, compare_updates, measure_on_probe
+from hub.runs.models import Comparison, Recomputation, Run, Update
+from jobs.compute import aggregate_round, compare_updates, measure_on_probe, recompute_round
 from tests.hub.runs.probed import ProbedWorld, lines, make_probed, plan_of
+from tests.pages import browser, words
 
 
 @pytest.fixture
@@ -116,8 +122,6 @@ def test_what_cannot_be_measured_says_why_and_can_be_tried_again(
 
 
 def test_a_measurement_that_kills_its_workers_is_given_up(probed: ProbedWorld) -> None:
-    from hub.catalogue import scoring
-
     probed.add_probe()
     probed.start_run(plan_of())
     score = ProbeScore.objects.get()
@@ -187,3 +191,101 @@ def test_a_comparison_that_died_twice_goes_on_without(probed: ProbedWorld) -> No
     compare_updates(str(probed.round_id(run)))
     assert Comparison.objects.get().probe_failure == "gave_up"
     assert run.rounds.get().state == "aggregating"
+
+
+# ------------------------------------------------------------------- pages
+
+
+def test_pages_show_what_was_measured_beside_where_it_began(
+    probed: ProbedWorld, django_assert_max_num_queries
+) -> None:
+    probed.add_probe()
+    run = finished(probed)
+    client = browser(probed.lead)
+    version = run.rounds.get().version
+    of_version, of_run = reverse("catalogue:version", args=[version.pk]), address(run)
+    assert "This version Being measured" in words(client.get(of_version))
+    probed.measure()
+    for url in (of_version, of_run):
+        with django_assert_max_num_queries(10):
+            page = words(client.get(url))
+        assert "On the public probe set" in page
+        assert "Start of the run" in page
+    start, after = (scored(probed)[about] for about in ("the start of First steps", "version 1"))
+    assert f"{after.correct / 30:.1%}" in page
+    assert f"{start.loss_sum / 30:.3f}" in page
+    assert "Public probe set" in chart_series(client.get(of_run))
+
+
+def test_a_page_says_why_something_was_not_measured(probed: ProbedWorld, settings) -> None:
+    settings.PROBE_SECONDS = -1.0
+    probed.add_probe()
+    run = probed.start_run(plan_of())
+    probed.measure()
+    assert "Not measured: it took longer than" in words(browser(probed.lead).get(address(run)))
+
+
+def test_a_run_without_a_set_shows_none(probed: ProbedWorld) -> None:
+    run = probed.start_run(plan_of())
+    assert "On the public probe set" not in words(browser(probed.lead).get(address(run)))
+
+
+def test_the_round_shows_what_each_update_does_to_the_loss(
+    probed: ProbedWorld, django_assert_max_num_queries
+) -> None:
+    probed.add_probe()
+    probed.liars = {2: "labels"}
+    run = collected(probed)
+    client = browser(probed.lead)
+    with django_assert_max_num_queries(10):
+        page = words(client.get(reverse("runs:round", args=[probed.round_id(run)])))
+    held = Update.objects.get(state="quarantined")
+    for update in Update.objects.all():
+        assert signed(update.evidence["probe"]["change"]) in page
+    assert signed(held.evidence["usual_loss_change"]) in page
+
+
+def test_methods_are_compared_by_what_they_achieve(
+    probed: ProbedWorld, django_assert_max_num_queries
+) -> None:
+    probed.add_probe()
+    run = finished(probed)
+    probed.measure()
+    current = run.rounds.get()
+    keys = ["stack_svd", "fedavg"]
+    for row in services.recompute_round(user=probed.lead, round_id=current.pk, keys=keys):
+        recompute_round(str(row.pk))
+    rows = {row.key: row for row in Recomputation.objects.all()}
+    version = scored(probed)["version 1"]
+    assert rows["stack_svd"].report["probe"]["loss_sum"] == pytest.approx(version.loss_sum)
+    assert rows["fedavg"].report["probe"]["examples"] == 30
+    client = browser(probed.lead)
+    with django_assert_max_num_queries(10):
+        page = words(client.get(reverse("runs:methods", args=[current.pk])))
+    assert "Accuracy on the probe set" in page
+    assert f"{version.correct / 30:.1%} loss {version.loss_sum / 30:.3f}" in page
+
+
+def test_a_result_that_cannot_be_measured_is_compared_all_the_same(
+    probed: ProbedWorld, settings
+) -> None:
+    probed.add_probe()
+    run = finished(probed)
+    settings.PROBE_SECONDS = -1.0
+    current = run.rounds.get()
+    (row,) = services.recompute_round(user=probed.lead, round_id=current.pk, keys=["fedavg"])
+    recompute_round(str(row.pk))
+    row.refresh_from_db()
+    assert (row.state, row.report["probe"]) == ("computed", {"failure": "probe_timeout"})
+    page = words(browser(probed.lead).get(reverse("runs:methods", args=[current.pk])))
+    assert "for methods that are computed from now on" in page
+
+
+def address(run: Run) -> str:
+    return reverse("runs:detail", args=[run.pk])
+
+
+def chart_series(response: HttpResponse) -> str:
+    found = re.search(r'id="measured-data"[^>]*>(.*?)</script>', response.content.decode())
+    assert found
+    return found[1]

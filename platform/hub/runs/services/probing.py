@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from federation.suspicion import Losses
-from hub.catalogue.models import ModelVersion
+from hub.catalogue.models import ModelVersion, Probe
 from hub.catalogue.scoring import ask_score
-from hub.runs.models import Run, Update
+from hub.common.wakeups import wake
+from hub.runs.models import Run, RunState, Update
 
 KEPT = "probe"  # in an update's evidence
 
@@ -103,3 +104,9 @@ def _first_of_its_kind(run: Run) -> Run | None:
         plan__adapter=run.plan["adapter"],
     )
     return fresh.select_related("start").order_by("number").first()
+
+
+def tell_runs(probe: Probe) -> None:
+    """Have the pages of runs that go on show what was measured on their set."""
+    going_on = Run.objects.filter(probe=probe, state=RunState.RUNNING)
+    wake(*(f"run:{pk}" for pk in going_on.values_list("pk", flat=True)))

@@ -112,9 +112,17 @@ def begin_recomputation(*, recomputation_id: UUID) -> Claim | None:
 
 @transaction.atomic
 def record_recomputation(
-    *, recomputation_id: UUID, digest: str, size_bytes: int, report: Mapping[str, Any]
+    *,
+    recomputation_id: UUID,
+    digest: str,
+    size_bytes: int,
+    report: Mapping[str, Any],
+    probe: Mapping[str, Any] | None = None,
 ) -> None:
-    """Keep what came of it; recorded again, the first stands."""
+    """Keep what came of it, and what it achieves on the run's probe set, if that has one.
+
+    Recorded again, the first stands.
+    """
     found = _lock(recomputation_id)
     if found.state != WAITING:
         return
@@ -123,7 +131,7 @@ def record_recomputation(
         RecomputationState.COMPUTED,
         digest=digest,
         size_bytes=size_bytes,
-        report={name: report[name] for name in KEPT},
+        report={name: report[name] for name in KEPT} | ({"probe": dict(probe)} if probe else {}),
         failure_code="",
         failure_detail="",
         ended_at=database_now(),
