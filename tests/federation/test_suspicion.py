@@ -7,7 +7,7 @@ from math import sqrt
 import pytest
 
 from federation.rules import Evidence
-from federation.suspicion import SIGNS, bearings, is_outlier, sign_of
+from federation.suspicion import SIGNS, Losses, bearings, harms_of, is_outlier, sign_of
 
 Vector = Sequence[float]
 WIDE = 400
@@ -137,3 +137,53 @@ def test_nothing_is_an_outlier_where_nothing_is_usual():
 
 def test_every_sign_has_a_code_that_fits_the_column():
     assert all(0 < len(code) <= 64 for code in SIGNS)
+
+
+# ------------------------------------------------------------- loss on a probe set
+
+
+def odd(*changes: float, start: float = 1.0) -> list[int]:
+    """The places of those that are set aside."""
+    harms = harms_of(Losses(start, changes))
+    return [place for place, harm in enumerate(harms) if harm.is_odd]
+
+
+def test_who_makes_worse_what_the_others_make_better_is_named() -> None:
+    assert odd(-0.3, -0.25, -0.35, 0.4) == [3]
+    assert odd(-0.3, -0.25, -0.35, 1e6) == [3]
+
+
+def test_who_helps_less_or_harms_a_little_is_not() -> None:
+    assert odd(-0.3, -0.25, -0.35, -0.01) == []
+    assert odd(-0.3, -0.25, -0.35, 0.05) == []
+    assert odd(-0.3, -0.3, -0.3, 0.149) == []  # a quarter of the median, six times
+    assert odd(-0.3, -0.3, -0.3, 0.151) == [3]
+
+
+def test_where_most_harm_by_themselves_nobody_is_named() -> None:
+    """As on very uneven data: each site knows a few labels only."""
+    assert odd(0.2, 0.3, 0.1, 9.0) == []
+
+
+def test_what_is_next_to_nothing_beside_the_loss_is_no_harm() -> None:
+    assert odd(-0.001, -0.001, -0.001, 0.01, start=2.0) == []
+
+
+def test_a_few_are_not_told_apart() -> None:
+    assert harms_of(Losses(1.0, (-0.3, -0.3, 9.0))) == []
+
+
+def test_the_loss_is_the_last_sign_to_be_looked_at() -> None:
+    changes = honest(4, seed=2, alike=2.0)
+    changes[0] = against(changes[0], 1.0)
+    losses = Losses(1.0, (0.5, -0.3, -0.3, 0.5))
+    found = bearings(evidence(changes), range(4), losses)
+    assert [sign_of(one) for one in found][:3] == ["against_others", "", ""]
+    assert found[3].harm is not None
+
+
+@pytest.mark.parametrize(("count", "most"), [(4, 0.005), (8, 0.005), (32, 0.002)])
+def test_honest_changes_are_named_as_rarely_as_is_said(count: int, most: float) -> None:
+    dice = random.Random(1)
+    rounds = [[dice.gauss(-1.0, 0.5) for _ in range(count)] for _ in range(64_000 // count)]
+    assert sum(bool(odd(*one)) for one in rounds) / len(rounds) <= most
