@@ -15,6 +15,7 @@ from django.db import connection
 from federation.compatibility import PLAIN_RULE
 from federation.failpoints import failpoint
 from federation.layout import LayoutRefused, read_layout
+from federation.protocol import CONTROL_LOST
 from hub.catalogue.artifacts import adopt_file
 from hub.catalogue.cards import version_files
 from hub.catalogue.models import Artifact
@@ -75,6 +76,7 @@ def compute(claim: Claim, target: Path, state_target: Path) -> AggregationReport
         evidence=claim.evidence,
         state=store().local_path(claim.optimiser_state) if claim.optimiser_state else None,
         state_target=state_target,
+        members=len(claim.run.trainers),
     )
 
 
@@ -84,22 +86,28 @@ def weighted(update: Update, plan: Plan) -> WeightedUpdate:
 
     return WeightedUpdate(
         path=store().local_path(update.artifact_id),
-        weight=weight_of(update),
+        weight=weight_of(update, plan),
         rank=update.rank,
         digest=update.artifact_id,
         start=store().local_path(update.round.start_id),
         codec=plan.transfer.codec,
         is_root=is_root(update, plan),
         steps=update.steps,
+        is_anew=bool(update.metrics.get(CONTROL_LOST)),
     )
 
 
-def weight_of(update: Update) -> float:
+def weight_of(update: Update, plan: Plan) -> float:
     """The examples, and the less of them the staler: by 1/√(1+s), FedBuff's (arXiv:2106.06639).
+
+    With control variates each counts as one, as in their mean: so both agree on what the run is to
+    find, the least mean loss of its organisations.
 
     We differ from the paper in that the weights of a round are divided by their sum, not by the
     number of updates: a round of stale ones moves the model as far as one of fresh ones.
     """
+    if services.is_controlled(plan):
+        return 1.0
     return update.examples / sqrt(1 + update.staleness)
 
 
@@ -121,9 +129,23 @@ def publish(
         files=files,
         rank=claim.plan.adapter.rank,
         contributors=contributors,
-        report=report.as_dict(),
+        report={**report.as_dict(), **remembered_of(claim, report)},
         optimiser_state=state,
     )
+
+
+def remembered_of(claim: Claim, report: AggregationReport) -> dict[str, object]:
+    """Of which updates the state holds control variates, by participation; none after a loss."""
+    if not services.is_controlled(claim.plan):
+        return {}
+    if any(update.metrics.get(CONTROL_LOST) for update in claim.updates):
+        return {"control_after": {}}
+    counted = {
+        str(update.participation_id): statement_digest(update.statement)
+        for update in claim.updates
+        if update.artifact_id in report.controls
+    }
+    return {"control_after": {**claim.control_after, **counted}}
 
 
 def _published(state: Artifact) -> Artifact:
@@ -149,7 +171,7 @@ def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str,
 
     That is the share of the examples, or where a rule judges, what it `judged` by digest.
     """
-    total = fsum(weight_of(u) for u in claim.updates)
+    total = fsum(weight_of(u, claim.plan) for u in claim.updates)
     is_shared = claim.plan.aggregation.rule == PLAIN_RULE
     return [
         {
@@ -158,7 +180,7 @@ def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str,
             "digest": u.artifact_id,
             "statement": statement_digest(u.statement),
             "examples": u.examples,
-            "weight": weight_of(u) / total if is_shared else judged[u.artifact_id],
+            "weight": weight_of(u, claim.plan) / total if is_shared else judged[u.artifact_id],
             **({"staleness": u.staleness} if u.staleness else {}),
         }
         for u in claim.updates

@@ -61,5 +61,5 @@ def unmetered_rounds() -> QuerySet[Round]:
 
 def unmetered_late_updates() -> QuerySet[Update]:
     return Update.objects.filter(is_late=True, fact__isnull=True).select_related(
-        "artifact", "round__start"
+        "artifact", "round__start", "round__run"
     )

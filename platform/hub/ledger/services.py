@@ -15,7 +15,7 @@ from hub.catalogue.models import Artifact
 from hub.ledger.models import ContributionFact, Outcome
 from hub.ledger.selectors import unmetered_late_updates, unmetered_rounds
 from hub.runs.models import Round, RoundState, Task, Update, UpdateState
-from hub.runs.services import publish_round
+from hub.runs.services import brought_bytes, publish_round
 
 
 @transaction.atomic
@@ -58,7 +58,9 @@ def meter_round(ended: Round, *, weights: Mapping[str, float]) -> None:
     facts = [_fact(ended, task, updates.get(task.participation_id), weights) for task in tasks]
     late = [
         _metered(update.round, update, Outcome.ACCEPTED, weights.get(str(update.pk), 0.0))
-        for update in ended.counted.exclude(round=ended).select_related("artifact", "round__start")
+        for update in ended.counted.exclude(round=ended).select_related(
+            "artifact", "round__start", "round__run"
+        )
     ]
     ContributionFact.objects.bulk_create(facts + late, ignore_conflicts=True)
 
@@ -96,7 +98,7 @@ def _metered(
         steps=update.steps,
         device_seconds=update.device_seconds,
         bytes_up=update.artifact.size_bytes,
-        bytes_down=ended.start.size_bytes,
+        bytes_down=brought_bytes(ended),
         weight=weight,
     )
 

@@ -21,6 +21,7 @@ from hub.runs.services.lifecycle import (
     run_prepared,
     start_run,
 )
+from hub.runs.services.memories import brought_bytes, is_controlled, remembered
 from hub.runs.services.recomputing import (
     begin_recomputation,
     fail_recomputation,
@@ -33,7 +34,13 @@ from hub.runs.services.rounds import (
     advance_run,
     claim_aggregation,
     publish_round,
-    remembered,
+)
+from hub.runs.services.stacking import (
+    begin_stacking,
+    fail_stacking,
+    record_stacking,
+    stack_round,
+    stacked_adapter,
 )
 from hub.runs.services.updates import (
     begin_update_upload,
@@ -47,7 +54,9 @@ __all__ = [
     "Claim",
     "advance_run",
     "begin_recomputation",
+    "begin_stacking",
     "begin_update_upload",
+    "brought_bytes",
     "cancel_run",
     "claim_aggregation",
     "claim_comparison",
@@ -55,9 +64,11 @@ __all__ = [
     "expire_leases",
     "fail_recomputation",
     "fail_run",
+    "fail_stacking",
     "fail_task",
     "give_up",
     "heartbeat",
+    "is_controlled",
     "judge_update",
     "lease_task",
     "pause_run",
@@ -66,6 +77,7 @@ __all__ = [
     "reconcile",
     "record_comparison",
     "record_recomputation",
+    "record_stacking",
     "record_verdict",
     "release_task",
     "remembered",
@@ -74,6 +86,8 @@ __all__ = [
     "resume_run",
     "retire_agent",
     "run_prepared",
+    "stack_round",
+    "stacked_adapter",
     "start_run",
     "submit_evaluation",
     "submit_update",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -35,6 +35,8 @@ class Claim:
     updates: tuple[Update, ...]  # sorted by digest
     evidence: Evidence | None = None  # what is known of exactly these updates
     optimiser_state: str | None = None  # sha256 of what the server's optimiser goes on from
+    # Of which updates it holds control variates: participation → digest of the statement.
+    control_after: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1  # of this piece of work
 
 

@@ -37,6 +37,7 @@ from hub.runs.selectors import has_stopped, lost_tasks, waiting_tasks
 from hub.runs.services.evaluating import asked_of
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_task
+from hub.runs.services.memories import is_controlled, memory_of
 
 
 @transaction.atomic
@@ -110,6 +111,7 @@ def _spec(task: Task, plan: Plan) -> TrainSpec | EvaluateSpec:
     base_model = run.federation.base_model
     base = BaseModelRef(repo=base_model.repo, revision=base_model.revision)
     if task.type == TaskType.TRAIN:
+        memory = memory_of(task.round) if is_controlled(plan) else None
         return TrainSpec(
             plan=plan,
             plan_digest=run.plan_digest,
@@ -117,6 +119,8 @@ def _spec(task: Task, plan: Plan) -> TrainSpec | EvaluateSpec:
             start=_ref(task.round.start),
             rank=effective_rank(plan, task.participation),
             seed=task_seed(plan, task),
+            control=_ref(memory.state) if memory else None,
+            control_after=memory.control_after(task.participation_id) if memory else None,
         )
     asked = asked_of(task)
     return EvaluateSpec(

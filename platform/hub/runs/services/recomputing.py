@@ -21,7 +21,8 @@ from hub.runs.models import Recomputation, RecomputationState, Round, RoundState
 from hub.runs.selectors import methods_for
 from hub.runs.services.claims import MOST_ATTEMPTS, Claim, claim_of
 from hub.runs.services.locks import database_now, lock_round
-from hub.runs.services.rounds import counted_updates, remembered
+from hub.runs.services.memories import remembered
+from hub.runs.services.rounds import counted_updates
 
 KEPT = ("relative_error", "discarded_energy", "ranks", "weights", "seconds")  # of a report
 WAITING = RecomputationState.QUEUED
@@ -126,6 +127,10 @@ def record_recomputation(
     found = _lock(recomputation_id)
     if found.state != WAITING:
         return
+    if found.is_own and is_reproduced(found, digest) and not _remembers_the_same(found, report):
+        reason = "the adapter has the same bytes, and what the server remembers has others"
+        _fail(found, code="state_differs", reason=reason)
+        return
     outcome = {"outcome": SAME if is_reproduced(found, digest) else OTHER} if found.is_own else {}
     found.move_to(
         RecomputationState.COMPUTED,
@@ -144,6 +149,11 @@ def is_reproduced(found: Recomputation, digest: str) -> bool:
     """Whether these are the bytes that the round published."""
     version = found.round.version
     return version is not None and version.adapter_id == digest
+
+
+def _remembers_the_same(found: Recomputation, report: Mapping[str, Any]) -> bool:
+    version = found.round.version
+    return version is not None and version.optimiser_state_id == report["state"]
 
 
 @transaction.atomic

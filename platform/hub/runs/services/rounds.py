@@ -6,7 +6,6 @@ it may be called by anybody, at any time, any number of times.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,10 +16,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from federation.failpoints import failpoint
-from federation.plan import Plan
 from federation.protocol import TaskType
+from hub.catalogue.artifacts import grant
 from hub.catalogue.gating import judge_version
-from hub.catalogue.models import Artifact, ModelVersion
+from hub.catalogue.models import Artifact
 from hub.catalogue.registry import publish_version
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
@@ -47,6 +46,7 @@ from hub.runs.services.lifecycle import (
     withdraw_tasks,
 )
 from hub.runs.services.locks import database_now, lock_round, lock_run
+from hub.runs.services.memories import is_controlled, memory_of, parent_version
 from hub.runs.services.probing import measure_version
 from hub.runs.services.sentences import closing_sentence, missing_sentence
 
@@ -211,7 +211,7 @@ def claim_aggregation(*, round_id: UUID) -> Claim | None:
     if current.state != RoundState.AGGREGATING:
         return None
     claim = take_hold(current, counted_updates(current))
-    return claim and replace(claim, optimiser_state=remembered(current))
+    return claim and with_memory(claim, current)
 
 
 def counted_updates(current: Round) -> list[Update]:
@@ -223,22 +223,12 @@ def counted_updates(current: Round) -> list[Update]:
     return sorted(updates, key=lambda update: update.artifact_id)
 
 
-def remembered(current: Round) -> str | None:
-    """The SHA-256 of the state that the server's optimiser goes on from in a round.
-
-    It is that of the version whose adapter the round starts from, made by the same optimiser in
-    the same space; none where it begins anew. The same whenever it is asked.
-    """
-    parent, plan = _parent_version(current.run, current), current.run.typed_plan
-    if parent is None or parent.adapter_id != current.start_id:
-        return None
-    before = Plan.model_validate_json(json.dumps(parent.plan))
-    return parent.optimiser_state_id if _space(before) == _space(plan) else None
-
-
-def _space(plan: Plan) -> tuple[object, ...]:
-    """What an optimiser's state is about."""
-    return plan.server.optimiser, plan.aggregation.strategy, plan.adapter
+def with_memory(claim: Claim, current: Round) -> Claim:
+    """The claim with what the server's optimiser goes on from, if anything."""
+    memory = memory_of(current)
+    if memory is None:
+        return claim
+    return replace(claim, optimiser_state=memory.state.pk, control_after=memory.controls)
 
 
 @transaction.atomic
@@ -266,7 +256,7 @@ def publish_round(
     current.version = publish_version(
         federation=run.federation,
         base_model=run.federation.base_model,
-        parent=_parent_version(run, current),
+        parent=parent_version(run, current),
         adapter=adapter,
         files=files,
         plan=run.plan,
@@ -277,6 +267,8 @@ def publish_round(
         is_baseline=run.purpose != Purpose.FEDERATED,
         optimiser_state=optimiser_state,
     )
+    if optimiser_state and is_controlled(run.typed_plan):  # the sites go on from it, too
+        grant(artifacts=[optimiser_state], federation=run.federation)
     current.save(update_fields=["version"])
     measure_version(run, current.version)
     transaction.on_commit(lambda: failpoint("W13", "after"))
@@ -349,9 +341,3 @@ def close_round(run: Run, current: Round) -> None:
         data={"run": run.name, "version": current.version.number, "rounds": current.number},
     )
     wake(f"run:{run.pk}", f"federation:{run.federation_id}")
-
-
-def _parent_version(run: Run, current: Round) -> ModelVersion | None:
-    if current.number == 1:
-        return run.parent_version
-    return run.rounds.select_related("version").get(number=current.number - 1).version

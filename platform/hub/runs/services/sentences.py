@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from federation.protocol import DECLINED_BY_POLICY, TaskType
+from federation.protocol import CONTROL_LOST, DECLINED_BY_POLICY, TaskType
 from hub.runs.doings import in_words, why
 from hub.runs.models import Round, Task, TaskState, Update, UpdateState
+from hub.runs.services.memories import is_controlled
 
 REASONS = {
     TaskState.CANCELLED: "missed the deadline",
@@ -21,7 +22,23 @@ def closing_sentence(current: Round) -> str:
     count = f"Closed with {len(current.frozen) - late} of {len(tasks)}"
     if late:
         count += f" and {late} late update{'' if late == 1 else 's'}"
-    return (f"{count}: {'; '.join(missing)}." if missing else f"{count}.")[:500]
+    sentence = f"{count}: {'; '.join(missing)}." if missing else f"{count}."
+    return f"{sentence}{_losses(current)}"[:500]
+
+
+def _losses(current: Round) -> str:
+    """Who has not had the control variate that it was to go on from, in a sentence."""
+    if not is_controlled(current.run.typed_plan):
+        return ""
+    counted = Update.objects.filter(pk__in=[entry["update"] for entry in current.frozen])
+    updates = counted.select_related("participation__organisation")
+    lost = sorted(
+        update.participation.organisation.name
+        for update in updates
+        if update.metrics.get(CONTROL_LOST)
+    )
+    said = "its control variate" if len(lost) == 1 else "their control variates"
+    return f" {', '.join(lost)} had lost {said}, so all begin anew with theirs." if lost else ""
 
 
 def missing_sentence(current: Round, *, have: int, quorum: int) -> str:
