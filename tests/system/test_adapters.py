@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +10,9 @@ import pytest
 
 from federation.plan import Plan
 from tests.agent import tiny
+from tests.system.outsiders import asked, held_out, in_turn
 from tests.system.plays import Plays
-from tests.system.stack import ROOT, ROWS, Stack, plan
+from tests.system.stack import ROWS, Stack, plan
 
 pytestmark = pytest.mark.system
 
@@ -31,13 +25,25 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "prompt_tuning": {**AVERAGED, "adapter": {"type": "prompt_tuning", "virtual_tokens": 4}},
     "int8": {"transfer": {"codec": "int8"}},
+    "scaffold": {
+        **AVERAGED,
+        "server": {"optimiser": "scaffold"},
+        "training": {"optimiser": "sgd", "learning_rate": 0.1, "head_learning_rate": 0.5},
+        "rounds": {"count": 2},
+        "transfer": {"codec": "bf16"},
+    },
 }
 TEXT = '["A text to classify"]'  # in a card's code
 SIZE = """
     SELECT max(a.size_bytes) FROM runs_update u JOIN runs_round r ON r.id = u.round_id, catalogue_artifact a
     WHERE r.run_id = %s AND a.sha256 =
 """
-ANSWERS = "answers.append(logits.argmax(-1).tolist())"
+REMEMBERED = """
+    SELECT v.optimiser_state_id, v.report -> 'control_after' AS named
+    FROM runs_round r JOIN catalogue_modelversion v ON v.id = r.version_id
+    WHERE r.run_id = %s ORDER BY r.number
+"""
+ANSWERS = "noted.append(logits.argmax(-1).tolist())"
 
 
 def document(kind: str) -> dict[str, Any]:
@@ -65,7 +71,7 @@ def answers(
     texts = {name: held_out(stack, name)[0] for name in ROWS}
     everything = repr([text for some in texts.values() for text in some])
     codes = [code_of(stack, run).replace(TEXT, everything) for run in runs.values()]
-    said = asked(stack, codes, tmp_path_factory.mktemp("hugging-face"))
+    said = asked(stack, in_turn(codes, ANSWERS), home=tmp_path_factory.mktemp("hugging-face"))
     found = {}
     for kind, labels in zip(runs, said, strict=True):
         rest = iter(labels)
@@ -101,9 +107,27 @@ def test_what_travelled_is_as_small_as_the_codec_says(stack: Stack, runs: dict[s
     assert all(sizes[kind][0] < sizes[kind][1] for kind in ("ia3", "int8"))
 
 
+def test_the_server_s_control_variate_is_the_mean_of_those_at_the_sites(
+    stack: Stack, runs: dict[str, UUID]
+) -> None:
+    for row in stack.sql(REMEMBERED, runs["scaffold"]):
+        state = load_file(stored(stack, row["optimiser_state_id"]))
+        found = [
+            load_file(path)
+            for name in ROWS
+            for digest in row["named"].values()
+            for path in stack.home(name).folder.glob(f"controls/*/{digest}.safetensors")
+        ]
+        assert len(found) == len(ROWS)
+        for name, value in state.items():
+            mean = sum(one[name].double() for one in found) / len(found)
+            torch.testing.assert_close(value.double(), mean, rtol=1e-4, atol=1e-6)
+        assert any(value.any() for value in state.values())
+
+
 def code_of(stack: Stack, run: UUID) -> str:
     """What the card of a run's last version tells people to run, pinned to that version."""
-    (closed,) = stack.ada.all("/rounds", run=str(run))
+    closed = max(stack.ada.all("/rounds", run=str(run)), key=lambda one: int(one["number"]))
     number = stack.ada.get(f"/versions/{closed['version']}")["number"]
     path = f"/versions/{closed['version']}/files/README.md"
     card = stack.ada.http.get(path).raise_for_status().text
@@ -112,33 +136,3 @@ def code_of(stack: Stack, run: UUID) -> str:
     repo = f'"{stack.facts["slug"]}/adapter"'
     assert f"{repo})" in code
     return str(code).replace(f"{repo})", f'{repo}, revision="v{number}")')
-
-
-def held_out(stack: Stack, name: str) -> tuple[list[str], list[str]]:
-    with (stack.folder / "data" / name / "test.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return [row["text"] for row in rows], [row["label"] for row in rows]
-
-
-def asked(stack: Stack, codes: Iterable[str], folder: Path) -> list[list[int]]:
-    """What a program of its own answers, which knows nothing of us but the cards."""
-    lines = [line for code in codes for line in (code, ANSWERS)]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "OMP_NUM_THREADS": "1",
-        "HF_ENDPOINT": f"{stack.url}/hf",
-        "HF_TOKEN": stack.facts["people"]["ada"]["token"],
-        "HF_HOME": str(folder),
-    }
-    ran = subprocess.run(
-        [sys.executable, "-I", "-c", "\n".join(["answers = []", *lines, "print(answers)"])],
-        env=environment,
-        cwd=ROOT.root,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    said: list[list[int]] = json.loads(ran.stdout.splitlines()[-1])
-    return said

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import re
 import time
 from pathlib import Path
 from uuid import UUID
@@ -13,45 +11,59 @@ from uuid import UUID
 import pytest
 
 from tests.agent import tiny
+from tests.system.outsiders import asked, held_out
 from tests.system.plays import Plays
 from tests.system.processes import wait_until
 from tests.system.stack import ROOT, ROWS, Stack, plan
 
 pytestmark = pytest.mark.system
 
-LOADED = """
-import json, sys, torch
-from peft import PeftModel
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+# What docs/models.md leaves to its readers: all held-out texts, by two versions, in both forms.
+MORE = """
+import sys, torch
+from torch.nn.functional import cross_entropy
 
-repo, revision, text = sys.argv[1:]
-tokenizer = AutoTokenizer.from_pretrained("base/tiny")
-base = AutoModelForTokenClassification.from_pretrained("base/tiny", num_labels=3)
-model = PeftModel.from_pretrained(base, repo, revision=revision).eval()
-with torch.inference_mode():
-    print(json.dumps(model(**tokenizer([text], return_tensors="pt")).logits[0].tolist()))
-"""
-MERGED = """
-import json, sys, torch
-from safetensors.torch import load_file
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+versions, texts, wanted = json.loads(sys.argv[1])
+given = tokenizer(texts, padding=True, return_tensors="pt")
+mask = given["attention_mask"].unsqueeze(-1)
 
-folder, adapter, scale, text = sys.argv[1:]
-tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForTokenClassification.from_pretrained(folder, num_labels=3).eval()
-weights, given = dict(model.named_parameters()), load_file(adapter)
-given_text = tokenizer([text], return_tensors="pt")
-with torch.inference_mode():
-    for name, tensor in given.items():
-        place = name.removeprefix("base_model.model.")
-        if place.endswith("lora_A.weight"):
-            b = given[name.replace("lora_A", "lora_B")]
-            weights[place.replace("lora_A.", "")] += float(scale) * b @ tensor
-        elif "lora_B" not in place:
-            weights[place].copy_(tensor)
-    print(json.dumps(model(**given_text).logits[0].tolist()))
+def logits_of(model):
+    with torch.inference_mode():
+        return (model.eval()(**given).logits * mask).sum(1) / mask.sum(1)
+
+found = {}
+for version in versions:
+    revision = f"v{version}"
+    alone = AutoModelForTokenClassification.from_pretrained("coast/adapter-merged", revision=revision)
+    bare = AutoModelForTokenClassification.from_pretrained("base/tiny", num_labels=3)
+    laid_over = PeftModel.from_pretrained(bare, "coast/adapter", revision=revision)
+    found[revision] = [logits_of(model) for model in (laid_over, alone)]
+print(json.dumps({
+    revision: {
+        "apart": float((over - merged).abs().max()),
+        "most": float(over.abs().max()),
+        "answers": over.argmax(-1).tolist(),
+        "losses": cross_entropy(over, torch.tensor(wanted), reduction="none").tolist(),
+    }
+    for revision, (over, merged) in found.items()
+}))
 """
-SENTENCE = "salt tide harbour wing gravel"
+STRANGER = """
+import json
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import RepositoryNotFoundError
+
+said = []
+for repo in ("coast/adapter", "coast/adapter-merged", "nowhere/adapter", "base/none"):
+    for ask in (HfApi().model_info, lambda repo: hf_hub_download(repo, "config.json")):
+        try:
+            ask(repo)
+        except RepositoryNotFoundError as refused:
+            said.append(refused.response.status_code)
+said.append(hf_hub_download("base/tiny", "config.json").rpartition("/")[2])
+print(json.dumps(said))
+"""
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -86,22 +98,46 @@ def test_an_outsider_sees_nothing_of_it(stack: Stack, run: UUID) -> None:
     assert stack.carol.all("/versions") == []
 
 
-def test_the_result_loads_with_stock_libraries(
-    stack: Stack, run: UUID, base: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def versions(stack: Stack, run: UUID) -> dict[int, str]:
+    """What the run published, by number; all it asked for first is to be merged already."""
+    rounds = sorted(stack.ada.all("/rounds", run=str(run)), key=lambda one: one["number"])
+    found = {stack.ada.get(f"/versions/{r['version']}")["number"]: r["version"] for r in rounds}
+    for version in found.values():
+        assert stack.ada.post(f"/versions/{version}/merge")["state"] in {"queued", "ready"}
+    return found
+
+
+def test_what_loads_as_the_handbook_says_answers_as_it_did_at_the_sites(
+    stack: Stack, run: UUID, versions: dict[int, str], tmp_path: Path
 ) -> None:
-    version = stack.ada.get(f"/rounds/{last_round(stack, run)}")["version"]
-    found = stack.ada.get(f"/versions/{version}")
-    adapter = tmp_path / "adapter.safetensors"
-    answer = stack.ada.http.get(f"/versions/{version}/files/adapter_model.safetensors")
-    adapter.write_bytes(answer.raise_for_status().content)
-    token = stack.facts["people"]["ada"]["token"]
-    hub = {"HF_ENDPOINT": f"{stack.url}/hf", "HF_TOKEN": token, "HF_HOME": str(tmp_path)}
-    repo = f"{stack.facts['slug']}/adapter"
-    loaded = logits(LOADED, repo, f"v{found['number']}", SENTENCE, **hub)
-    scale = str(tiny.plan().adapter.alpha / 8)
-    merged = logits(MERGED, str(base), str(adapter), scale, SENTENCE, HF_HUB_OFFLINE="1")
-    assert loaded == pytest.approx(merged, abs=1e-5)
-    assert max(map(abs, loaded)) > 0.1
+    texts = {name: held_out(stack, name) for name in ROWS}
+    every = [text for some, _ in texts.values() for text in some]
+    wanted = [tiny.LABELS.index(label) for _, some in texts.values() for label in some]
+    handbook = (ROOT / "docs" / "models.md").read_text()
+    program = "\n".join([*PYTHON.findall(handbook), MORE])
+    told = asked(stack, program, json.dumps([list(versions), every, wanted]), home=tmp_path)
+    for number, version in versions.items():
+        said = told[f"v{number}"]
+        assert said["apart"] < 1e-5
+        assert said["most"] > 0.1
+        rows = zip(said["answers"], wanted, said["losses"], strict=True)
+        for name, (some, _) in texts.items():
+            own = [next(rows) for _ in some]
+            (measured,) = [
+                row
+                for row in stack.ada.all("/evaluations", run=str(run))
+                if row["version"] == version and row["organisation_name"] == f"{name.title()} & Co"
+            ]
+            assert sum(answer == label for answer, label, _ in own) == measured["correct"]
+            assert sum(loss for *_, loss in own) == pytest.approx(measured["loss_sum"], abs=1e-4)
+
+
+def test_a_stranger_s_token_gets_what_the_real_hub_gives(
+    stack: Stack, versions: dict[int, str], tmp_path: Path
+) -> None:
+    assert versions
+    assert asked(stack, STRANGER, home=tmp_path, person="carol") == [404] * 8 + ["config.json"]
 
 
 def test_a_cancelled_run_stops_its_agents_in_mid_training(stack: Stack) -> None:
@@ -143,29 +179,7 @@ def lease(stack: Stack) -> dict[str, object]:
     return dict(answer.json()) if answer.status_code == 200 else {}
 
 
-def last_round(stack: Stack, run: UUID) -> str:
-    query = "SELECT id FROM runs_round WHERE run_id = %s ORDER BY number DESC LIMIT 1"
-    return str(stack.value(query, run))
-
-
 def steps(stack: Stack, run: UUID) -> int:
     """How far the slower of the agents has told that it is."""
     tasks = stack.ada.all("/tasks", run=str(run))
     return min((task["progress"].get("step", 0) for task in tasks), default=0)
-
-
-def logits(program: str, *arguments: str, **environment: str) -> list[float]:
-    """What a program of its own says, which knows nothing of us."""
-    clean = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", **environment}
-    ran = subprocess.run(
-        [sys.executable, "-I", "-c", program, *arguments],
-        env=clean,
-        cwd=ROOT.root,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    rows: list[list[float]] = json.loads(ran.stdout)
-    return [number for row in rows for number in row]

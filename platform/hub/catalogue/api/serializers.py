@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from hub.catalogue.api.provenance import ProvenanceOut
 from hub.catalogue.draft_models import LicenceAcceptance
+from hub.catalogue.merged_models import MergedModel
 from hub.catalogue.models import (
     BaseModel,
     BaseModelFile,
@@ -96,6 +97,17 @@ class VersionOut(serializers.ModelSerializer[ModelVersion]):
             "created_at",
             "state_changed_at",
         )
+
+
+class MergedOut(serializers.ModelSerializer[MergedModel]):
+    repo = serializers.SerializerMethodField(help_text="Its name for `from_pretrained`.")
+
+    class Meta:
+        model = MergedModel
+        fields = ("repo", "revision", "state", "failure_code", "failure_detail")
+
+    def get_repo(self, merged: MergedModel) -> str:
+        return f"{merged.version.repo}-merged"
 
 
 class CommitOut(serializers.ModelSerializer[VersionCommit]):

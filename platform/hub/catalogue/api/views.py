@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from hub.catalogue import licences, registry, selectors
+from hub.catalogue import licences, merging, registry, selectors
 from hub.catalogue.api import filters, serializers
 from hub.catalogue.api.blobs import BYTES, RANGE_HEADER
 from hub.catalogue.lines import with_origin
@@ -86,6 +86,20 @@ class VersionViewSet(ApiViewSet[ModelVersion]):
         body = self.validated(ReasonIn)
         version = registry.retire_version(user=self.person, version_id=pk, **body)
         return Response(serializers.VersionOut(version).data)
+
+    @extend_schema(responses=serializers.MergedOut)
+    @action(detail=True, methods=["get"])
+    def merged(self, request: Request, pk: UUID) -> Response:
+        """How its merged model is: the version worked into the weights of its base."""
+        found = merging.name_merged(version=self.get_object())
+        return Response(serializers.MergedOut(found).data)
+
+    @extend_schema(request=None, responses={202: serializers.MergedOut})
+    @action(detail=True, methods=["post"])
+    def merge(self, request: Request, pk: UUID) -> Response:
+        """Have it merged now, before anybody asks for a file; also again, where that failed."""
+        found = merging.want_merged(version=self.get_object(), again=True, actor=self.person.actor)
+        return Response(serializers.MergedOut(found).data, status=202)
 
     @extend_schema(operation_id="version_file", parameters=[RANGE_HEADER], responses=BYTES)
     @action(detail=True, methods=["get"], url_path="files/<path:path>")
