@@ -36,6 +36,7 @@ class Job(StrEnum):
     RECOMPUTE_ROUND = "compute.recompute_round"
     MEASURE_ON_PROBE = "compute.measure_on_probe"
     MERGE_MODEL = "compute.merge_model"
+    MEASURE_DISTANCE = "compute.measure_distance"
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from hub.catalogue import merging, scoring
+from hub.catalogue import distances, merging, scoring
 from hub.dispatch import Job
 from hub.runs import services
 from hub.runs.errors import StaleClaim
@@ -16,6 +16,7 @@ from hub.runs.models import Run, RunState, Update, UpdateState
 from jobs.aggregation import aggregate_claimed
 from jobs.app import app
 from jobs.comparison import compare_claimed
+from jobs.distances import measure_claimed
 from jobs.merging import merge_claimed
 from jobs.policies import PATIENT, identifier
 from jobs.preparation import starting_adapter
@@ -105,3 +106,11 @@ def merge_model(merged_id: str) -> None:
     claimed = merging.begin_merge(merged_id=identifier(merged_id))
     if claimed is not None:
         merge_claimed(claimed)
+
+
+@app.task(name=Job.MEASURE_DISTANCE.value, **PATIENT)
+def measure_distance(distance_id: str) -> None:
+    """Measure how far two adapters are apart; delivered twice, the second finds it done."""
+    claimed = distances.begin_distance(distance_id=identifier(distance_id))
+    if claimed is not None:
+        measure_claimed(claimed)

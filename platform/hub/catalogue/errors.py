@@ -189,6 +189,11 @@ class AliasRefused(Invalid):
     title = "A version cannot have this name."
 
 
+class VersionsNotComparable(Invalid):
+    code = "versions_not_comparable"
+    title = "These versions cannot be set side by side."
+
+
 class ProposalClosed(DomainError):
     code = "proposal_closed"
     title = "This proposal has been decided otherwise."

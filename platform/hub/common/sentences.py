@@ -58,6 +58,9 @@ PATTERNS: Mapping[str, str] = {
     "merged.ready": "[Version {version}|A version] was merged into its base model",
     "merged.failed": "[Version {version}|A version] could not be merged[: {reason}]",
     "merged.absent": "The merged model[ of version {version}] was given up for room",
+    "distance.queued from failed": "The distance of two adapters is measured again",
+    "distance.computed": "The distance of two adapters was measured",
+    "distance.failed": "The distance of two adapters could not be measured[: {reason}]",
     "alias.given": "{actor} named [version {version}|a version][ '{alias}']",
     "alias.moved": "{actor} moved the name[ '{alias}'] to [version {version}|another version]"
     "[, from version {before}]",

@@ -2,13 +2,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.runs import live, pages
+from hub.runs import comparepages, live, pages
 
 app_name = "runs"
 
 urlpatterns = [
     path("runs/", pages.runs, name="list"),
     path("federations/<slug:slug>/runs/new", pages.new, name="new"),
+    path("federations/<slug:slug>/versions/compare", comparepages.compare, name="compare_versions"),
+    path(
+        "federations/<slug:slug>/versions/distances",
+        comparepages.distances,
+        name="version_distances",
+    ),
     path("runs/<uuid:pk>", pages.run, name="detail"),
     path("runs/<uuid:pk>/events", live.events, name="events"),
     path("runs/<uuid:pk>/parts/<slug:name>", pages.part, name="part"),
