@@ -169,7 +169,8 @@ def is_root(update: Update, plan: Plan) -> bool:
 def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str, Any]]:
     """Who counts with which weight, in the order of the digests.
 
-    That is the share of the examples, or where a rule judges, what it `judged` by digest.
+    That is the share of the examples, or where a rule judges, what it `judged` by digest. The root
+    of trust is not among them: its update judges, and nothing of it is in the result.
     """
     total = fsum(weight_of(u, claim.plan) for u in claim.updates)
     is_shared = claim.plan.aggregation.rule == PLAIN_RULE
@@ -184,6 +185,7 @@ def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str,
             **({"staleness": u.staleness} if u.staleness else {}),
         }
         for u in claim.updates
+        if not is_root(u, claim.plan)
     ]
 
 
