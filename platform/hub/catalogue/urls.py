@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.catalogue import linepages, pages, probe_pages, trypages
+from hub.catalogue import evaluation_pages, linepages, pages, probe_pages, trypages
 from hub.catalogue.cardurls import card_patterns
 
 app_name = "catalogue"
@@ -13,6 +13,7 @@ urlpatterns = [
     path("federations/<slug:slug>/versions", pages.versions, name="versions"),
     path("versions/<uuid:pk>", pages.version, name="version"),
     path("versions/<uuid:pk>/files/<path:path>", pages.download, name="download"),
+    path("versions/<uuid:pk>/evaluation", evaluation_pages.evaluation, name="evaluation"),
     path("versions/<uuid:pk>/try", trypages.try_version, name="try"),
     path("versions/<uuid:pk>/try/<uuid:question_id>", trypages.answer, name="answer"),
     path("versions/<uuid:pk>/release", pages.release, name="release"),

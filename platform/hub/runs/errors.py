@@ -81,3 +81,8 @@ class RoundOpen(DomainError):
 class StaleClaim(DomainError):
     code = "stale_claim"
     title = "Another worker has taken this over."
+
+
+class NotComparable(DomainError):
+    code = "not_comparable"
+    title = "This run cannot be compared with what each organisation reaches alone."

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.runs import comparepages, live, pages
+from hub.runs import alone_pages, comparepages, live, pages
 
 app_name = "runs"
 
@@ -22,6 +22,7 @@ urlpatterns = [
     path("runs/<uuid:pk>/pause", pages.pause, name="pause"),
     path("runs/<uuid:pk>/resume", pages.resume, name="resume"),
     path("runs/<uuid:pk>/cancel", pages.cancel, name="cancel"),
+    path("runs/<uuid:pk>/alone", alone_pages.alone, name="alone"),
     path("rounds/<uuid:pk>", pages.round_, name="round"),
     path("rounds/<uuid:pk>/replay", pages.replay, name="replay"),
     path("rounds/<uuid:pk>/methods", pages.methods, name="methods"),

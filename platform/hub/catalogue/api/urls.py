@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from hub.catalogue.api import blobs, drafts, keys, line, probes, uploads, views
+from hub.catalogue.api.evaluations import EvaluationSummaryView
 from hub.catalogue.api.playground import AnswerView, TryView
 from hub.common.api.routers import router
 
@@ -29,6 +30,7 @@ urlpatterns = [
     path("agent/uploads/<uuid:upload_id>", uploads.UploadView.as_view(), name="upload"),
     path("agent/download-tokens", blobs.DownloadTokenView.as_view()),
     path("base-model-files/<uuid:file_id>", drafts.DraftFileView.as_view(), name="base-file"),
+    path("versions/<uuid:pk>/evaluation", EvaluationSummaryView.as_view()),
     path("versions/<uuid:pk>/try", TryView.as_view(), name="version-try"),
     path(
         "versions/<uuid:pk>/try/<uuid:question_id>", AnswerView.as_view(), name="version-answer"

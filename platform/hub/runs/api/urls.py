@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from hub.runs.api import agent, views
+from hub.runs.api.alone import AloneView
 
 router = SimpleRouter(trailing_slash=False)
 router.register("runs", views.RunViewSet, basename="run")
@@ -22,5 +23,6 @@ urlpatterns = [
     path("agent/tasks/<uuid:task_id>/evaluations", agent.EvaluationsView.as_view()),
     path("agent/tasks/<uuid:task_id>/failures", agent.FailuresView.as_view()),
     path("agent/tasks/<uuid:task_id>/release", agent.ReleaseView.as_view()),
+    path("runs/<uuid:pk>/alone", AloneView.as_view()),
     *router.urls,
 ]
