@@ -79,7 +79,7 @@ def test_the_ledger_credits_neither(trusting: Crooked) -> None:
 def test_the_page_says_how_many_lies_it_survives(trusting: Crooked) -> None:
     run = started(trusting)
     page = words(browser(trusting.lead).get(reverse("runs:detail", args=[run.pk])))
-    assert "FLTrust: survives 1 lie among 6 updates." in page
+    assert "FLTrust: survives 2 lies among 6 updates." in page
 
 
 def test_a_round_without_its_root_fails_with_the_reason(trusting: Crooked) -> None:
