@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from hub.catalogue.errors import BaseModelRefused
 from hub.common import text
+from hub.common.services import RESERVED
 
 SLUG = re.compile(r"[a-z0-9](-?[a-z0-9]+)*")
 LONGEST_SLUG = 80
@@ -32,7 +33,8 @@ class Facts:
             BaseModelRefused, UnfitText: it cannot be.
         """
         said = cls(**given)
-        if not SLUG.fullmatch(said.slug) or len(said.slug) > LONGEST_SLUG:
+        is_named = SLUG.fullmatch(said.slug) and said.slug not in RESERVED
+        if not is_named or len(said.slug) > LONGEST_SLUG:
             raise BaseModelRefused(
                 f"{said.slug[:80]!r} is no name in lower-case letters, digits and hyphens"
             )

@@ -25,12 +25,12 @@ from hub.catalogue.lines import (
     with_origin,
 )
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.recipes import base_loading_code
 from hub.catalogue.streaming import artifact_response
 from hub.catalogue.volumes import Volume
 from hub.common.forms import reason_in
 from hub.common.refusals import told
 from hub.federations.selectors import federations_of
+from hub.organisations.selectors import organisations_owned_by
 
 VERSIONS_SHOWN = 25
 
@@ -40,7 +40,12 @@ VERSIONS_SHOWN = 25
 def models(request: HttpRequest) -> HttpResponse:
     """What the person's federations have made, and what they can start from."""
     user = person_of(request)
-    context = {"shelves": shelves_of(user), "bases": base_rows(user)}
+    context = {
+        "shelves": shelves_of(user),
+        "bases": base_rows(user),
+        "drafts": selectors.drafts_of(user).filter(state__in=("open", "fetching"))[:20],
+        "may_bring": user.is_staff or organisations_owned_by(user).exists(),
+    }
     return render(request, "catalogue/models.html", context)
 
 
@@ -103,19 +108,3 @@ def _decide(
         done = service(user=person_of(request), version_id=pk, reason=reason_in(request.POST))
         messages.success(request, sentence.format(version=f"Version {done.number}"))
     return redirect("catalogue:version", pk)
-
-
-@require_safe
-@login_required
-def base(request: HttpRequest, slug: str) -> HttpResponse:
-    """A base model: what it is, its files, and who of the person's federations starts from it."""
-    found = get_object_or_404(selectors.base_models(), slug=slug)
-    files = list(found.files.select_related("artifact"))
-    context = {
-        "base": found,
-        "files": files,
-        "size_bytes": sum(file.artifact.size_bytes for file in files),
-        "federations": federations_of(person_of(request)).filter(base_model=found),
-        "code": base_loading_code(found),
-    }
-    return render(request, "catalogue/base.html", context)

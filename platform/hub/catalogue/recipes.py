@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.conf import settings
 
 from federation.plan import Plan
@@ -44,6 +46,38 @@ def base_loading_code(base: BaseModel) -> str:
             f'model = AutoModel.from_pretrained("{base.repo}")',
         ]
     )
+
+
+def sending_code(draft_id: UUID) -> str:
+    """Send the files of a base model on its way in, and register it; begun again, it goes on."""
+    return f"""\
+import hashlib, pathlib, httpx
+
+hub = httpx.Client(
+    base_url="{settings.PUBLIC_URL}/api/v1",
+    headers={{"Authorization": "Bearer foe_…", "Tus-Resumable": "1.0.0"}},
+    timeout=120,
+)
+folder = pathlib.Path("model")
+for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    with path.open("rb") as content:
+        file = {{
+            "path": path.relative_to(folder).as_posix(),
+            "sha256": hashlib.file_digest(content, "sha256").hexdigest(),
+            "size_bytes": path.stat().st_size,
+        }}
+        sent = hub.post("/base-model-drafts/{draft_id}/files", json=file)
+        at = sent.raise_for_status().json()
+        offset = content.seek(at["offset"])
+        while part := content.read({settings.UPLOAD_CHUNK_BYTES}):
+            said = {{
+                "Content-Type": "application/offset+octet-stream",
+                "Upload-Offset": str(offset),
+            }}
+            address = f"/base-model-files/{{at['id']}}"
+            hub.patch(address, content=part, headers=said).raise_for_status()
+            offset += len(part)
+hub.post("/base-model-drafts/{draft_id}/register").raise_for_status()"""
 
 
 def _access(hub: str = "", token: str = "") -> list[str]:

@@ -25,6 +25,7 @@ from hub.catalogue.models import (
     VersionState,
 )
 from hub.common.errors import NotFound
+from hub.common.models import Event
 from hub.federations.models import Federation, ParticipationState
 from hub.federations.selectors import federations_of
 from hub.organisations.models import Agent, Organisation, OrganisationState
@@ -148,6 +149,11 @@ def require_draft(user: User, draft_id: UUID) -> BaseModelDraft:
     if found is None:
         raise NotFound("there is no such draft of a base model")
     return found
+
+
+def last_event(subject_id: UUID) -> Event:
+    """The newest of what happened to a row."""
+    return Event.objects.filter(subject_id=subject_id).order_by("pk").reverse()[0]
 
 
 def require_draft_file(user: User, file_id: UUID) -> DraftFile:

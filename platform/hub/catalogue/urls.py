@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.catalogue import evaluation_pages, linepages, pages, probe_pages, trypages
+from hub.catalogue import basepages, evaluation_pages, linepages, pages, probe_pages, trypages
 from hub.catalogue.cardurls import card_patterns
 
 app_name = "catalogue"
@@ -28,5 +28,14 @@ urlpatterns = [
     path("proposals/<uuid:pk>/decide", linepages.decide, name="decide"),
     path("federations/<slug:slug>/probes", probe_pages.probes, name="probes"),
     path("probes/<uuid:pk>", probe_pages.download, name="probe_download"),
-    path("base-models/<slug:slug>", pages.base, name="base"),
+    path("base-models/new", basepages.bring, name="bring"),
+    path("base-models/mirrors/new", basepages.mirror, name="mirror"),
+    path("base-models/drafts/<uuid:pk>", basepages.draft, name="draft"),
+    path("base-models/drafts/<uuid:pk>/files", basepages.add_files, name="add_files"),
+    path("base-models/drafts/<uuid:pk>/register", basepages.register, name="register"),
+    path("base-models/drafts/<uuid:pk>/close", basepages.close, name="close"),
+    path("base-models/<slug:slug>", basepages.base, name="base"),
+    path("base-models/<slug:slug>/accept/<slug:organisation>", basepages.accept, name="accept"),
+    path("organisations/<slug:slug>/storage", basepages.storage, name="storage"),
+    path("federations/<slug:slug>/storage", basepages.shared_storage, name="shared_storage"),
 ]

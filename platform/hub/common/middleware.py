@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -13,6 +14,7 @@ from hub.common.api.problems import Problem, request_id
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 URL_LIMIT = 8192
+FORMS_WITH_FILES = re.compile(r"/base-models/drafts/[0-9a-f-]{36}/files")
 BULK = "application/offset+octet-stream"  # parts of uploads; their view bounds them
 
 NO_METHOD = Problem(405, "method_not_allowed", "There is no such method.", "Use another one.")
@@ -70,7 +72,7 @@ def _problem_of_head(request: HttpRequest) -> Problem | None:
 
 
 def _problem_of_body(request: HttpRequest) -> Problem | None:
-    if request.content_type == BULK:
+    if request.content_type == BULK or _has_files(request):
         return None
     if "Transfer-Encoding" in request.headers:
         return UNSIZED
@@ -78,6 +80,12 @@ def _problem_of_body(request: HttpRequest) -> Problem | None:
     if not announced.isdecimal():
         return UNSIZED
     return TOO_LARGE if int(announced) > JSON_LIMIT_BYTES else None
+
+
+def _has_files(request: HttpRequest) -> bool:
+    """A form with files; how much of it is taken is bounded further out, where it is read."""
+    is_form = request.content_type == "multipart/form-data"
+    return is_form and FORMS_WITH_FILES.fullmatch(request.path) is not None
 
 
 def named(response: HttpResponseBase) -> HttpResponseBase:

@@ -67,6 +67,9 @@ def federation(request: HttpRequest, slug: str) -> HttpResponse:
     found = _visible(user, slug)
     standpoint = selectors.standpoint(user, found)
     context: dict[str, Any] = {"federation": found, "standpoint": standpoint}
+    if standpoint.own and found.base_model.must_accept:
+        signed = found.base_model.acceptances.filter(organisation__memberships__user=user)
+        context["accepted"] = set(signed.values_list("organisation_id", flat=True))
     if standpoint.is_inside:
         # Runs and versions belong to higher apps: only the database follows these arrows.
         context["runs"] = found.runs.select_related("created_by")[:RUNS_SHOWN]
