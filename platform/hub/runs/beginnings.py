@@ -7,15 +7,16 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q, Subquery
 from django.http import QueryDict
 
 from hub.accounts.models import User
-from hub.catalogue.models import ModelVersion
+from hub.catalogue.models import ModelVersion, VersionState
 from hub.catalogue.selectors import line_of
 from hub.federations.models import Federation
 from hub.federations.places import Place, places_in
 from hub.runs.forecasts import Forecast, forecast, past_of
-from hub.runs.forms import RunForm
+from hub.runs.forms import RunForm, misfits
 from hub.runs.models import Purpose, Run
 from hub.runs.planforms import ADAPTERS, TASKS, plan_from
 
@@ -86,7 +87,16 @@ class Draft:
 
     @cached_property
     def versions(self) -> list[ModelVersion]:
-        return list(line_of(self.federation)[:VERSIONS_OFFERED])
+        """What a run can go on from: what is released, whatever its age, and the latest."""
+        is_released = Q(state=VersionState.RELEASED)
+        line = line_of(self.federation)
+        newest = line.values("number")[:1]
+        recent = Q(number__gt=Subquery(newest) - VERSIONS_OFFERED)
+        return list(line.filter(is_released | recent))
+
+    @property
+    def _released(self) -> ModelVersion | None:
+        return next((v for v in self.versions if v.state == VersionState.RELEASED), None)
 
     def form(self, data: QueryDict | None) -> RunForm:
         trainers = self._trainers()
@@ -99,7 +109,14 @@ class Draft:
             given=self._given(),
             initial={"name": self._name(), **({"trainers": trainers} if trainers else {})},
         )
+        self._propose_parent(self._form)
         return self._form
+
+    def _propose_parent(self, form: RunForm) -> None:
+        """The released version, where the plan that the form begins with has its shape."""
+        plan = None if form.is_bound else plan_from(form)
+        if self._released and plan and not misfits(self._released, plan):
+            form.initial["parent"] = self._released.pk
 
     @property
     def forecast(self) -> Forecast | None:

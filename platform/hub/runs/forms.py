@@ -40,7 +40,8 @@ class RunForm(PlanForm, OnceForm):
         required=False,
         coerce=UUID,
         empty_value=None,
-        help_text="A fresh adapter, or a version of this federation that is trained further.",
+        help_text="A fresh adapter, or a version of this federation that is trained further: the "
+        "released one, unless you say otherwise.",
     )
 
     def __init__(
@@ -85,12 +86,19 @@ class RunForm(PlanForm, OnceForm):
         }
 
     def _check_parent(self, parent: ModelVersion, plan: Plan) -> None:
-        """An adapter can only be trained further in the shape that it has."""
-        wanted = plan.model_dump(mode="json")
-        for part, names in SHAPE.items():
-            for name in names:
-                if wanted[part].get(name) != parent.plan[part].get(name):
-                    self.add_error("parent", f"{parent} was trained with other {name}.")
+        for name in misfits(parent, plan):
+            self.add_error("parent", f"{parent} was trained with other {name}.")
+
+
+def misfits(parent: ModelVersion, plan: Plan) -> list[str]:
+    """In what a plan differs: an adapter can only be trained further in the shape that it has."""
+    wanted, had = plan.model_dump(mode="json"), parent.plan
+    return [
+        name
+        for part, names in SHAPE.items()
+        for name in names
+        if wanted[part].get(name) != had.get(part, {}).get(name)
+    ]
 
 
 def _place_words(place: Place) -> str:

@@ -9,10 +9,12 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from federation.plan import Plan
+from hub.catalogue.releases import release_version
 from hub.runs import services
 from hub.runs.models import Run
 from hub.runs.planforms import ADAPTERS, PlanForm, parts_of, plan_from, plan_schema
 from hub.runs.planwords import described, survival
+from jobs.compute import prepare_run
 from tests.factories.organisations import MembershipFactory
 from tests.hub.runs.world import World, make_world, plan_of
 from tests.pages import browser, once, words
@@ -304,6 +306,36 @@ def test_a_version_of_another_shape_is_no_start(world: World) -> None:
     targets = {"adapter-targets": "\n".join(version.plan["adapter"]["targets"])}
     browser(world.lead).post(address(world), {**data, **targets})
     assert Run.objects.latest("created_at").parent_version == version
+
+
+def test_after_a_rollback_the_next_run_starts_from_the_older_weights(world: World) -> None:
+    world.play_round(world.start_run(plan_of(count=2)))
+    world.play_round(world.federation.runs.get())
+    older, newer = world.federation.versions.order_by("number")
+    assert older.adapter_id != newer.adapter_id
+    fresh = browser(world.lead).get(address(world)).context["form"]
+    assert not fresh["parent"].value()
+    for version, reason in ((older, ""), (newer, ""), (older, "harms the smallest")):
+        release_version(user=world.lead, version_id=version.pk, reason=reason)
+    page = browser(world.lead).get(address(world))
+    data = {**sent(page.context["form"]), "once": once(page), "name": "On", "start": "1"}
+    data["trainers"] = [str(one[0]) for one in page.context["form"].fields["trainers"].choices]
+    assert data["parent"] == older.pk
+    browser(world.lead).post(address(world), data)
+    run = Run.objects.get(name="On")
+    prepare_run(str(run.pk))
+    assert run.parent_version == older
+    assert run.rounds.get(number=1).start_id == older.adapter_id
+
+
+def test_what_is_released_is_no_start_of_another_shape(world: World) -> None:
+    world.play_round(world.start_run(plan_of(count=1)))
+    released = world.federation.versions.get()
+    release_version(user=world.lead, version_id=released.pk)
+    client = browser(world.lead)
+    assert client.get(address(world)).context["form"]["parent"].value() == released.pk
+    other = client.get(address(world), {"adapter": "ia3"}).context["form"]
+    assert not other["parent"].value()
 
 
 def test_past_rounds_say_what_a_run_will_cost(world: World) -> None:
