@@ -18,6 +18,8 @@ from uuid import UUID
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from tests.system.processes import wait_until
+
 Row = dict[str, Any]
 Sql = Callable[..., list[Row]]
 RECEIPT_LABEL = b"fl-receipt-v1"
@@ -152,11 +154,18 @@ class Invariants:
             assert document["statement"]["update_sha256"] == update["artifact_id"]
             verify(document, json.loads((agent / "agent.json").read_bytes())["hub_public_key"])
 
+    def is_all_named(self) -> bool:
+        """Cards and signatures come after the run; for a moment they are there without a name."""
+        sizes = {a["sha256"]: a["size_bytes"] for a in self.sql("SELECT * FROM catalogue_artifact")}
+        return {name: path.stat().st_size for name, path in self.stored().items()} == sizes
+
+    def stored(self) -> dict[str, Path]:
+        return {path.parent.name + path.name: path for path in (self.home / "blobs").glob("??/*")}
+
     def check_files(self, updates: list[Row], rounds: list[Row]) -> None:
         """Every named artifact is stored whole, and nothing is stored without a name."""
-        sizes = {a["sha256"]: a["size_bytes"] for a in self.sql("SELECT * FROM catalogue_artifact")}
-        stored = {path.parent.name + path.name: path for path in (self.home / "blobs").glob("??/*")}
-        assert {name: path.stat().st_size for name, path in stored.items()} == sizes
+        wait_until(self.is_all_named, seconds=20, what="something is stored without a name")
+        stored = self.stored()
         for digest in {u["artifact_id"] for u in updates} | {r["adapter_id"] for r in rounds}:
             with stored[digest].open("rb") as file:
                 assert file_digest(file, "sha256").hexdigest() == digest

@@ -27,10 +27,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Bare:
-    """PATCH appends to one file; what is asked for at /end is flushed; GET reads it."""
+    """PATCH appends to one file; what is asked for at /end is flushed; GET reads it.
+
+    GET /given reads the file of that name, which was there before.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "bare"
+        self.given = folder / "given"
         self.begin()
 
     def begin(self) -> None:
@@ -38,8 +42,11 @@ class Bare:
         self.running = hashlib.sha256()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["path"] == "/given":
+            await self.read(self.given, send)
+            return
         if scope["method"] == "GET":
-            await self.read(send)
+            await self.read(self.path, send)
             self.begin()
             return
         is_right = await self.take(dict(scope["headers"])[b"content-digest"].decode(), receive)
@@ -61,9 +68,9 @@ class Bare:
             more = message.get("more_body", False)
         return hmac.compare_digest(announced, content_digest(part.digest()))
 
-    async def read(self, send: Send) -> None:
-        await start(send, 200, self.path.stat().st_size)
-        with self.path.open("rb") as file:
+    async def read(self, path: Path, send: Send) -> None:
+        await start(send, 200, path.stat().st_size)
+        with path.open("rb") as file:
             while block := file.read(BLOCK_BYTES):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
         await send({"type": "http.response.body"})

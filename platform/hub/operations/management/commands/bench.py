@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.embedded.supervisor import Supervisor
-from hub.operations.bench import engine, polls, rounds, transfers, waiting
+from hub.operations.bench import engine, fetching, polls, rounds, transfers, waiting
 from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import make_place
 from hub.operations.processes import start_hub
@@ -44,6 +44,9 @@ class Command(BaseCommand):
         )
         parser.add_argument("--strategy", default="stack_svd", choices=["stack_svd", "fedavg"])
         parser.add_argument("--megabytes", type=int, default=256, help="size of the transfers")
+        parser.add_argument(
+            "--model", type=int, default=1000, help="MB of a file fetched through /hf; 0: none"
+        )
         parser.add_argument(
             "--engine",
             default=",".join(engine.USUAL),
@@ -102,10 +105,21 @@ def _measured(
     moved = transfers.measure(large, supervisor, meter, folder)
     ratios = {"upload_ratio": moved.upload_ratio, "download_ratio": moved.download_ratio}
     found["transfer"] = asdict(moved) | ratios | {"gate_ratio": 0.7, "gate_web_rss_growth": 64}
+    if options["model"]:
+        found["model"] = _model(url, supervisor, meter, folder, options["model"])
     if options["waiting"]:
         many = make_place(url=url, agents=options["waiting"], megabytes=1, folder=folder)
         found["waiting"] = asdict(waiting.measure(many, meter)) | {"gate_idle_cores": 0.3}
     return found
+
+
+def _model(
+    url: str, supervisor: Supervisor, meter: Meter, folder: Path, megabytes: int
+) -> dict[str, Any]:
+    """A model fetched as the libraries of Hugging Face fetch it."""
+    fetched = fetching.measure(url, supervisor, meter, folder, megabytes=megabytes)
+    ratios = {"asgi_ratio": fetched.asgi_ratio, "sendfile_ratio": fetched.sendfile_ratio}
+    return asdict(fetched) | ratios | {"gate_asgi_ratio": 0.7, "gate_web_rss_growth": 64}
 
 
 def _machine() -> dict[str, Any]:
@@ -162,6 +176,13 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         f"{moved['bare_download']:.0f}: {moved['download_ratio']:.0%} (gate 70%)\n"
         f"Memory of the web process  +{moved['web_rss_growth']:.0f} MB meanwhile (gate 64)"
     )
+    if model := found.get("model"):
+        console.print(
+            f"Model of {model['megabytes']} MB by /hf    {model['hub']:.0f} MB/s, bare ASGI "
+            f"{model['asgi']:.0f}: {model['asgi_ratio']:.0%} (gate 70%), sendfile "
+            f"{model['sendfile']:.0f}: {model['sendfile_ratio']:.0%}; "
+            f"+{model['web_rss_growth']:.0f} MB in the web process (gate 64)"
+        )
     if idle := found.get("waiting"):
         console.print(
             f"{idle['agents']} waiting agents       {idle['idle_cores']:.0%} of a core "
