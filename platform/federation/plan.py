@@ -193,7 +193,9 @@ class Evaluation(Part):
 
 
 class Transfer(Part):
-    """How an update travels from a site to the hub."""
+    """How an update travels from a site to the hub, and who may look at it there."""
+
+    later = frozenset({"attributable"})
 
     codec: Annotated[
         Literal["fp32", "bf16", "int8", "nf4"],
@@ -203,6 +205,14 @@ class Transfer(Part):
             "and lose 0.2 %, 0.8 % and 10 % of one update. What nf4 loses is sent with the next.",
         ),
     ] = "fp32"
+    attributable: Annotated[
+        bool,
+        Field(
+            title="Updates told apart by members",
+            description="Every member may download the stacked adapter of a closed round, which "
+            "has each organisation's update in it. Otherwise only the hub has single updates.",
+        ),
+    ] = False
 
 
 class Plan(Part):

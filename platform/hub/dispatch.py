@@ -34,6 +34,7 @@ class Job(StrEnum):
     COMPARE_UPDATES = "compute.compare_updates"
     AGGREGATE_ROUND = "compute.aggregate_round"
     RECOMPUTE_ROUND = "compute.recompute_round"
+    STACK_ROUND = "compute.stack_round"
     MEASURE_ON_PROBE = "compute.measure_on_probe"
     MERGE_MODEL = "compute.merge_model"
     MEASURE_DISTANCE = "compute.measure_distance"

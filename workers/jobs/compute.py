@@ -22,6 +22,7 @@ from jobs.policies import PATIENT, identifier
 from jobs.preparation import starting_adapter
 from jobs.probing import measure
 from jobs.recomputing import recompute
+from jobs.stacking import stack
 from jobs.validation import examine
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,15 @@ def recompute_round(recomputation_id: str) -> None:
     claim = services.begin_recomputation(recomputation_id=pk)
     if claim is not None:
         recompute(pk, claim)
+
+
+@app.task(name=Job.STACK_ROUND.value, **PATIENT)
+def stack_round(stacking_id: str) -> None:
+    """Take a closed round apart; delivered twice, the second finds it done."""
+    pk = identifier(stacking_id)
+    current = services.begin_stacking(stacking_id=pk)
+    if current is not None:
+        stack(pk, current)
 
 
 @app.task(name=Job.MEASURE_ON_PROBE.value, **PATIENT)

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
+from federation.layout import LayoutRefused
+from hub.catalogue.artifacts import adopt_file
 from hub.catalogue.storage import store
+from hub.runs import services
 from hub.runs.models import Round
 from hub.runs.services.rounds import counted_updates
 from jobs.aggregation import weighted
+from jobs.folders import scratch
 
 
-def stack_round(current: Round, target: Path) -> str:
-    """Write the round's stacked adapter, with an owner for each component; returns its SHA-256.
+def stack(stacking_id: UUID, current: Round) -> None:
+    """Make the stacked adapter of a round and keep it, or say why there is none."""
+    from federation.strategies import AggregationRefused
 
-    It is twice as large as all updates together, so it is made when somebody asks; the same round
-    gives the same bytes. `federation.stacked.masked` takes the adapter of any coalition out of it.
+    with scratch() as folder:
+        target = folder / "stacked.safetensors"
+        try:
+            digest = write(current, target)
+        except (AggregationRefused, LayoutRefused) as refused:
+            services.fail_stacking(
+                stacking_id=stacking_id, code=refused.code, reason=refused.detail
+            )
+            return
+        artifact = adopt_file(path=target, sha256=digest)
+    services.record_stacking(stacking_id=stacking_id, artifact=artifact)
 
-    Raises:
-        ValueError: the round has no result.
+
+def write(current: Round, target: Path) -> str:
+    """Write a closed round's stacked adapter; returns its SHA-256. Each component has an owner.
+
+    It is twice as large as all updates together. `federation.stacked.masked` takes the adapter of
+    any coalition out of it.
     """
     from federation.stacked import write_stacked
 
-    if current.version is None:
-        raise ValueError(f"round {current.number} has no result to take apart")
+    assert current.version is not None
     plan = current.run.typed_plan
     return write_stacked(
         start=store().local_path(current.start_id),

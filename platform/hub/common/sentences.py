@@ -100,6 +100,10 @@ PATTERNS: Mapping[str, str] = {
     "[: {outcome}]",
     "recomputation.failed": "[Round {round}|A round] could not be computed again[ with {method}]"
     "[: {reason}]",
+    "stacking.queued": "{actor} had the stacked adapter of [round {round}|a round] made",
+    "stacking.computed": "The stacked adapter of [round {round}|a round] was made",
+    "stacking.failed": "The stacked adapter of [round {round}|a round] could not be made"
+    "[: {reason}]",
     # tasks and updates
     "task.queued": "Work[ of round {round}] waits for [{organisation}|an organisation]",
     "task.queued from leased": "The work of {who}[ in round {round}] is offered again[: {reason}]",

@@ -78,6 +78,17 @@ class RoundOpen(DomainError):
     title = "Only a closed round can be computed again."
 
 
+class NotAttributable(DomainError):
+    status = 403
+    code = "not_attributable"
+    title = "The updates of this round are not for its members to tell apart."
+
+
+class NotStacked(DomainError):
+    code = "not_stacked"
+    title = "The round's stacked adapter is not there."
+
+
 class StaleClaim(DomainError):
     code = "stale_claim"
     title = "Another worker has taken this over."

@@ -17,6 +17,7 @@ from hub.catalogue.models import Artifact, ModelVersion, Probe
 from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent
+from hub.runs.stacked_models import Stacking  # noqa: F401  (Django looks here)
 
 
 class RunState(models.TextChoices):

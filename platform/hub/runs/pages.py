@@ -9,15 +9,18 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts.models import User
 from hub.accounts.selectors import person_of
+from hub.catalogue.streaming import artifact_response
+from hub.common.errors import DomainError
 from hub.common.forms import reason_in
 from hub.common.pages import redirect_once, refusals_on
-from hub.common.refusals import told
+from hub.common.refusals import sentence_of, told
 from hub.federations.selectors import federations_of
 from hub.runs import selectors, services
 from hub.runs.beginnings import Draft
@@ -140,7 +143,7 @@ def _steer(
 @login_required
 def round_(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = person_of(request)
-    visible = selectors.rounds_visible_to(user).select_related("comparison")
+    visible = selectors.rounds_visible_to(user).select_related("comparison", "stacking__artifact")
     found = get_object_or_404(selectors.with_replay(visible), pk=pk)
     board = RoundBoard(found, user)
     return render(request, "runs/round.html", {"round": found, "board": board})
@@ -156,6 +159,33 @@ def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
         services.replay_round(user=user, round_id=found.pk)
         messages.success(request, f"Round {found.number} is being computed again.")
     return redirect("runs:round", found.pk)
+
+
+@require_POST
+@login_required
+def stack(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Have the round's stacked adapter made."""
+    user = person_of(request)
+    found = get_object_or_404(selectors.rounds_visible_to(user), pk=pk)
+    with told(request):
+        services.stack_round(user=user, round_id=found.pk)
+        messages.success(request, f"The stacked adapter of round {found.number} is being made.")
+    return redirect("runs:round", found.pk)
+
+
+@require_safe
+@login_required
+def stacked(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """The stacked adapter as a file, for members whom the plan lets have it."""
+    user = person_of(request)
+    found = get_object_or_404(selectors.rounds_visible_to(user), pk=pk)
+    try:
+        artifact = services.stacked_adapter(user=user, current=found)
+    except DomainError as refusal:
+        messages.error(request, sentence_of(refusal))
+        return redirect("runs:round", found.pk)
+    filename = f"round-{found.number}-stacked.safetensors"
+    return artifact_response(request, artifact, filename=filename)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -81,7 +81,7 @@ class AnswerOut(serializers.Serializer[Any]):
 
 class WaitingOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    state = serializers.ChoiceField(["waiting"])
+    state = serializers.CharField(help_text="`waiting`.")
 
 
 class TryView(ApiView):

@@ -27,6 +27,7 @@ from hub.runs.models import (
     Update,
 )
 from hub.runs.planforms import readable
+from hub.runs.stacked_models import Stacking
 
 PARTS_OF_A_KIND = {name for name, part in Plan.model_fields.items() if part.discriminator}
 
@@ -216,6 +217,27 @@ class ComparisonOut(serializers.Serializer[Comparison]):
         help_text="Between each two changes of the model, in the order of the digests.",
     )
     at = serializers.DateTimeField()
+
+
+class StackingOut(serializers.ModelSerializer[Stacking]):
+    digest = serializers.CharField(source="artifact_id", default="", help_text="Once it is made.")
+    size_bytes = serializers.IntegerField(
+        source="artifact.size_bytes", default=None, allow_null=True
+    )
+
+    class Meta:
+        model = Stacking
+        fields = (
+            "id",
+            "round",
+            "state",
+            "digest",
+            "size_bytes",
+            "failure_code",
+            "failure_detail",
+            "created_at",
+            "ended_at",
+        )
 
 
 class RecomputationOut(serializers.ModelSerializer[Recomputation]):

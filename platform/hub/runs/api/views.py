@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.catalogue.api.blobs import BYTES, RANGE_HEADER
+from hub.catalogue.streaming import artifact_response
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet
@@ -146,6 +149,25 @@ class RoundViewSet(ApiViewSet[Round]):
         """Have a closed round computed again by its own method, and its digest compared."""
         row = services.replay_round(user=self.person, round_id=self.get_object().pk)
         return Response(serializers.RecomputationOut(row).data, status=202)
+
+    @extend_schema(request=None, responses={202: serializers.StackingOut})
+    @action(detail=True, methods=["post"])
+    def stack(self, request: Request, pk: str) -> Response:
+        """Have a closed round's stacked adapter made: every component has an owner.
+
+        For runs whose plan has `transfer.attributable`.
+        """
+        row = services.stack_round(user=self.person, round_id=self.get_object().pk)
+        return Response(serializers.StackingOut(row).data, status=202)
+
+    @extend_schema(operation_id="round_stacked", parameters=[RANGE_HEADER], responses=BYTES)
+    @action(detail=True, methods=["get"])
+    def stacked(self, request: Request, pk: str) -> HttpResponseBase:
+        """The stacked adapter as a file, once it is made."""
+        current = self.get_object()
+        artifact = services.stacked_adapter(user=self.person, current=current)
+        filename = f"round-{current.number}-stacked.safetensors"
+        return artifact_response(request._request, artifact, filename=filename)  # noqa: SLF001
 
 
 class RecomputationViewSet(ApiViewSet[Recomputation]):

@@ -33,6 +33,7 @@ from hub.runs.models import (
 from hub.runs.selectors import OPEN_TASKS
 from hub.runs.services.leases import expire_leases
 from hub.runs.services.locks import database_now
+from hub.runs.stacked_models import Stacking, StackingState
 
 logger = logging.getLogger(__name__)
 LOCK = 0x0F0ED005  # one reconciler at a time, wherever it runs
@@ -53,6 +54,7 @@ def reconcile() -> int:
             *_ask(Job.AGGREGATE_ROUND, _unclaimed(now), now),
             *_ask(Job.ADVANCE_RUN, _stalled(now), now),
             *_ask(Job.RECOMPUTE_ROUND, _unrecomputed(now), now),
+            *_ask(Job.STACK_ROUND, _unstacked(now), now),
             *_ask(Job.COMMIT_VERSION, _undescribed(now), now),
             *_ask(Job.MEASURE_ON_PROBE, _unmeasured(now), now),
             *_ask(Job.MERGE_MODEL, _unmerged(now), now),
@@ -135,6 +137,13 @@ def _unrecomputed(now: datetime) -> list[str]:
     queued = Recomputation.objects.filter(
         state=RecomputationState.QUEUED, state_changed_at__lt=long_ago
     )
+    return _ids(queued.values_list("pk", flat=True)[:BATCH])
+
+
+def _unstacked(now: datetime) -> list[str]:
+    """Likewise stacked adapters."""
+    long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
+    queued = Stacking.objects.filter(state=StackingState.QUEUED, state_changed_at__lt=long_ago)
     return _ids(queued.values_list("pk", flat=True)[:BATCH])
 
 
