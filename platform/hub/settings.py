@@ -70,6 +70,7 @@ FEDERATION_QUOTA_BYTES = env.int("FEDERATION_QUOTA_BYTES", default=1024 * 2**30)
 
 # Base models
 BASE_MODEL_SOURCES = env.list("BASE_MODEL_SOURCES", default=["https://huggingface.co"])
+PUSH_ENDPOINTS = env.list("PUSH_ENDPOINTS", default=["https://huggingface.co"])  # of versions
 BASE_MODEL_SOURCE_TOKEN = env.str("BASE_MODEL_SOURCE_TOKEN", default="")
 MERGED_LIMIT_BYTES = env.int("MERGED_LIMIT_BYTES", default=100 * 2**30)
 BASE_MODEL_LIMIT_BYTES = env.int("BASE_MODEL_LIMIT_BYTES", default=64 * 2**30)
@@ -345,7 +346,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": {"CommitReason": "hub.catalogue.models.CommitReason"}
+    "ENUM_NAME_OVERRIDES": {
+        "CommitReason": "hub.catalogue.models.CommitReason",
+        "PushState": "hub.catalogue.card_models.PushState",
+    }
     | {
         f"{name}State": f"hub.{module}.{name}State"
         for module, names in {

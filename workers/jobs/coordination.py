@@ -10,6 +10,7 @@ from jobs.app import app
 from jobs.describing import describe
 from jobs.mirroring import mirror
 from jobs.policies import PATIENT, identifier
+from jobs.pushing import push
 
 
 @app.task(name=Job.ADVANCE_RUN.value, **PATIENT)
@@ -22,6 +23,12 @@ def advance_run(run_id: str) -> None:
 def commit_version(version_id: str) -> None:
     """Write what is on record of a version now; delivered twice, the second finds it written."""
     describe(identifier(version_id))
+
+
+@app.task(name=Job.PUSH_VERSION.value, **PATIENT)
+def push_version(push_id: str) -> None:
+    """Copy a version to another hub; delivered twice, the second finds it copied."""
+    push(identifier(push_id))
 
 
 @app.task(name=Job.RETIRE_AGENT.value, **PATIENT)

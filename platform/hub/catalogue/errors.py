@@ -165,6 +165,16 @@ class NotAnswered(Invalid):
         self.code = code  # type: ignore[misc]
 
 
+class EndpointNotAllowed(Invalid):
+    code = "endpoint_not_allowed"
+    title = "This hub copies nothing to that address."
+
+
+class PushRefused(Invalid):
+    code = "push_refused"
+    title = "This cannot be copied so."
+
+
 class ModelKeyUnusable(DomainError):
     status = 503
     code = "model_key_unusable"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django_filters import rest_framework as filters
 
+from hub.catalogue.card_models import Push
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion
 
 
@@ -9,6 +10,12 @@ class BaseModelFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
     class Meta:
         model = BaseModel
         fields = ("slug", "architecture")
+
+
+class PushFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
+    class Meta:
+        model = Push
+        fields = ("version", "state")
 
 
 class VersionFilter(filters.FilterSet):  # type: ignore[misc]  # has no types

@@ -15,8 +15,8 @@ from django.db.models import Exists, OuterRef, Q
 
 from federation.protocol import TaskType
 from hub.catalogue.merging import unmerged
-from hub.catalogue.models import ProbeScore, ProbeScoreState
-from hub.catalogue.models import CommitReason, VersionCommit
+from hub.catalogue.card_models import Push, PushState
+from hub.catalogue.models import CommitReason, ProbeScore, ProbeScoreState, VersionCommit
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
 from hub.runs.models import (
@@ -56,6 +56,7 @@ def reconcile() -> int:
             *_ask(Job.RECOMPUTE_ROUND, _unrecomputed(now), now),
             *_ask(Job.STACK_ROUND, _unstacked(now), now),
             *_ask(Job.COMMIT_VERSION, _undescribed(now), now),
+            *_ask(Job.PUSH_VERSION, _unpushed(now), now),
             *_ask(Job.MEASURE_ON_PROBE, _unmeasured(now), now),
             *_ask(Job.MERGE_MODEL, _unmerged(now), now),
         ]
@@ -175,6 +176,13 @@ def _undescribed(now: datetime) -> list[str]:
         state_changed_at__lt=_settled(now),
     )
     return _ids(ended.order_by("state_changed_at").values_list("version_id", flat=True)[:BATCH])
+
+
+def _unpushed(now: datetime) -> list[str]:
+    """Nothing waits for these either, and a large version is on its way for long."""
+    long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
+    queued = Push.objects.filter(state=PushState.QUEUED, state_changed_at__lt=long_ago)
+    return _ids(queued.values_list("pk", flat=True)[:BATCH])
 
 
 def _ids(values: object) -> list[str]:
