@@ -6,21 +6,21 @@ drawing examples and not answers (Koehn 2004, W04-3250): of the 2 × 2 table of 
 mean of losses is drawn from a normal distribution with the variance of the ratio of two sums
 (the same, section 5.5 and 8.5), which resampling converges to.
 
-The same seed gives the same interval. numpy is imported where it is needed: the web process
-judges a version now and then, and does not carry it all the time.
+The same seed gives the same interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, log, log1p, sqrt
+from random import Random
 from statistics import NormalDist
-from typing import Any
 
 from federation.protocol import Paired, Spread
 
 SAMPLES = 2000
+MANY = 20  # expected hits from which a number of hits is drawn as a normal one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,12 @@ class Bootstrap:
 
     def of_share(self, hits: int, count: int) -> Interval:
         """Of a share of examples, such as an accuracy or a recall."""
-        drawn = self._dice().binomial(count, hits / count, self.samples) / count
-        return self._around(hits / count, drawn)
+        return self._around(hits / count, lambda dice: _share(dice, hits, count))
 
     def of_mean_share(self, each: Sequence[tuple[int, int]]) -> Interval:
         """Of the mean of shares, (hits, count) each: labels, with as many examples as they have."""
         value = sum(hits / count for hits, count in each) / len(each)
-        dice = self._dice()
-        drawn = sum(dice.binomial(n, hits / n, self.samples) / n for hits, n in each) / len(each)
-        return self._around(value, drawn)
+        return self._around(value, lambda dice: sum(_share(dice, *one) for one in each) / len(each))
 
     def of_mean(self, total: float, terms: int, spread: Spread) -> Interval:
         """Of Σx/Σt, the mean of a loss over its terms."""
@@ -60,15 +57,19 @@ class Bootstrap:
         """Of how much more accurate the one is than the reference, on the same examples."""
         both, gained, lost, neither = counts_of(pairs)
         count = both + gained + lost + neither
-        shares = [gained / count, lost / count, (both + neither) / count]
-        drawn = self._dice().multinomial(count, shares, self.samples)
-        return self._around((gained - lost) / count, (drawn[:, 0] - drawn[:, 1]) / count)
+
+        def drawn(dice: Random) -> float:
+            more = hits_of(dice, count, gained / count)
+            rest = count - gained
+            less = hits_of(dice, count - more, lost / rest) if rest else 0
+            return (more - less) / count
+
+        return self._around((gained - lost) / count, drawn)
 
     def of_shares_apart(self, one: tuple[int, int], other: tuple[int, int]) -> Interval:
         """Of a difference of shares where nobody knows which examples both got right."""
-        dice = self._dice()
-        drawn = [dice.binomial(n, hits / n, self.samples) / n for hits, n in (one, other)]
-        return self._around(one[0] / one[1] - other[0] / other[1], drawn[0] - drawn[1])
+        value = one[0] / one[1] - other[0] / other[1]
+        return self._around(value, lambda dice: _share(dice, *one) - _share(dice, *other))
 
     def of_means_apart(self, one: Interval, other: Interval) -> Interval:
         """Of a difference of means, from the interval of each."""
@@ -77,18 +78,12 @@ class Bootstrap:
         value = one.value - other.value
         return Interval(value, value - reach, value + reach)
 
-    def _dice(self) -> Any:
-        from numpy.random import default_rng  # noqa: PLC0415
-
-        return default_rng(self.seed)
-
-    def _around(self, value: float, drawn: Any) -> Interval:
+    def _around(self, value: float, draw: Callable[[Random], float]) -> Interval:
         """The percentile interval."""
-        from numpy import quantile  # noqa: PLC0415
-
-        beyond = (1 - self.confidence) / 2
-        lower, upper = quantile(drawn, [beyond, 1 - beyond]).tolist()
-        return Interval(value, lower, upper)
+        dice = Random(self.seed)  # noqa: S311 (no secret)
+        drawn = sorted(draw(dice) for _ in range(self.samples))
+        beyond = floor((1 - self.confidence) / 2 * self.samples)
+        return Interval(value, drawn[beyond], drawn[-1 - beyond])
 
     def _normal(self, value: float, error: float) -> Interval:
         reach = NormalDist().inv_cdf((1 + self.confidence) / 2) * error
@@ -122,3 +117,24 @@ def _error(total: float, terms: int, spread: Spread) -> float:
     mean = total / terms
     squares = spread.squares - 2 * mean * spread.by_terms + mean * mean * spread.terms_squares
     return sqrt(max(squares, 0.0)) / terms
+
+
+def _share(dice: Random, hits: int, count: int) -> float:
+    return hits_of(dice, count, hits / count) / count
+
+
+def hits_of(dice: Random, count: int, share: float) -> int:
+    """A number of hits in `count` tries: binomial, by the gaps between hits where these are few."""
+    if share > 1 / 2:
+        return count - hits_of(dice, count, 1 - share)
+    mean = count * share
+    if mean >= MANY:
+        drawn = round(dice.gauss(mean, sqrt(mean * (1 - share))))
+        return min(max(drawn, 0), count)
+    hits, place = 0, 0
+    while share > 0:
+        place += floor(log(1 - dice.random()) / log1p(-share)) + 1
+        if place > count:
+            break
+        hits += 1
+    return hits

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from federation.gates import Case, Measured, Probed, Verdict, gates, judgements
-from federation.intervals import Bootstrap, paired_interval
+from federation.intervals import Bootstrap, hits_of, paired_interval
 from federation.plan import CausalLanguageModelling, Evaluation, Plan, SequenceClassification
 from federation.plan_gates import ASKED, Gates
 from federation.protocol import EvaluationResult
@@ -148,6 +148,16 @@ def test_sums_of_losses_give_the_interval_that_drawing_examples_gives() -> None:
     losses = [dice.gauss(2.0, 0.7) * t for t in terms]
     found = Bootstrap().of_mean(sum(losses), sum(terms), spread_of(losses, terms))
     assert [found.lower, found.upper] == pytest.approx(resampled(losses, terms), abs=0.01)
+
+
+@pytest.mark.parametrize(("count", "share"), [(10, 0.3), (2000, 0.004), (500, 0.5), (40, 0.97)])
+def test_hits_are_drawn_as_often_as_they_should_be(count: int, share: float) -> None:
+    dice = random.Random(2)
+    drawn = [hits_of(dice, count, share) for _ in range(4000)]
+    assert 0 <= min(drawn) <= max(drawn) <= count
+    assert np.mean(drawn) == pytest.approx(count * share, rel=0.03)
+    assert np.std(drawn) == pytest.approx((count * share * (1 - share)) ** 0.5, rel=0.06)
+    assert (hits_of(dice, count, 0.0), hits_of(dice, count, 1.0)) == (0, count)
 
 
 def test_pairs_tell_more_than_two_figures_apart() -> None:

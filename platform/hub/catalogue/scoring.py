@@ -14,6 +14,7 @@ from django.utils import timezone
 from federation.plan import Plan
 from federation.protocol import EvaluationResult
 from hub.accounts.models import User
+from hub.catalogue.gating import judge_again
 from hub.catalogue.models import Artifact, Probe, ProbeScore, ProbeScoreState
 from hub.catalogue.probes import measured_as
 from hub.common.errors import NotFound
@@ -89,6 +90,7 @@ def record_score(*, score_id: UUID, found: EvaluationResult, seconds: float) -> 
         ended_at=timezone.now(),
         data=_names(score),
     )
+    judge_again(adapter_id=score.adapter_id)
     wake(f"federation:{score.probe.federation_id}")
 
 

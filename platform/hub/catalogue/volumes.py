@@ -11,6 +11,7 @@ from uuid import UUID
 
 from federation.plan import Plan
 from hub.accounts.models import User
+from hub.catalogue.assessing import GateLine, gates_of, lines_of
 from hub.catalogue.lines import Origin, VersionRow, origin_of, version_rows, with_origin
 from hub.catalogue.measures import Score
 from hub.catalogue.models import ModelVersion, VersionFile, VersionState
@@ -124,6 +125,11 @@ class Volume:
         known = [one for one in self.measured if one.score.value is not None]
         sign = 1 if self.score.measure.is_better_higher else -1
         return min(known, key=lambda one: sign * (one.score.value or 0.0), default=None)
+
+    @cached_property
+    def gates(self) -> list[GateLine]:
+        """What the gates of its plan say."""
+        return lines_of(gates_of(self.version))
 
     @property
     def contributors(self) -> list[Contributor]:

@@ -11,8 +11,9 @@ from federation.protocol import EvaluationIn, EvaluationResult, Scores
 from federation.tallies import Rows, result_of
 from hub.catalogue.errors import EvaluationInconsistent, GatesFailed
 from hub.catalogue.gating import judge_version
-from hub.catalogue.models import BASE_ROUND, Evaluation, ModelVersion
+from hub.catalogue.models import BASE_ROUND, Evaluation, ModelVersion, Probe
 from hub.catalogue.registry import release_version, retire_version
+from hub.catalogue.scoring import ask_score, record_score
 from hub.catalogue.tally_models import GateResult, Tally
 from hub.common.models import Event
 from hub.runs import services
@@ -197,3 +198,30 @@ def test_the_api_tells_the_figures_of_what_holds_a_version_up(world: World) -> N
     )
     assert (answer.status_code, answer.json()["code"]) == (409, "gates_failed")
     assert "−40.0 points" in answer.json()["gates"][0]
+
+
+def test_forgetting_is_judged_once_the_probe_has_been_measured(world: World) -> None:
+    version = version_of(played(world, *HARM, gates=Gates(forgotten_at_most=0.1)))
+    (before,) = GateResult.objects.all()
+    assert (before.verdict, before.blocks) == ("unknown", True)
+    probe = Probe.objects.create(
+        federation=world.federation,
+        number=1,
+        artifact=version.adapter,
+        form="labels",
+        rows=10,
+        statement="Ours.",
+        licence="CC0-1.0",
+        uploaded_by=world.lead,
+    )
+    Run.objects.update(probe=probe)
+    plan = version.round.run.typed_plan
+    start = version.round.run.start
+    for adapter, loss, is_base in ((start, 10.0, True), (version.adapter, 15.0, False)):
+        score = ask_score(probe=probe, adapter=adapter, plan=plan, about="it", is_base=is_base)
+        found = EvaluationResult(name="probe", examples=10, correct=5, loss_sum=loss)
+        record_score(score_id=score.pk, found=found, seconds=1.0)
+    (after,) = GateResult.objects.all()
+    assert (after.verdict, after.figures["value"]) == ("fail", pytest.approx(0.5))
+    with pytest.raises(GatesFailed, match=r"The probe set: \+0\.500 against the base model"):
+        release_version(user=world.lead, version_id=version.pk)

@@ -43,7 +43,7 @@ class OrganisationFiguresOut(serializers.Serializer[Any]):
 
 
 class LabelFiguresOut(serializers.Serializer[Any]):
-    label = serializers.CharField()
+    name = serializers.CharField(source="label")
     examples = serializers.IntegerField(
         source="examples.told", allow_null=True, help_text="null: fewer than 5."
     )
