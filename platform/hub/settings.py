@@ -349,6 +349,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CommitReason": "hub.catalogue.models.CommitReason",
         "PushState": "hub.catalogue.card_models.PushState",
+        "MergedState": "hub.catalogue.merged_models.MergedState",
     }
     | {
         f"{name}State": f"hub.{module}.{name}State"

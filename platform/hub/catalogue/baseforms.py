@@ -94,7 +94,7 @@ class FilesField(forms.FileField):
 class FilesForm(forms.Form):
     """Small files; larger ones travel in parts, over the API."""
 
-    files = FilesField(label="Files", allow_empty_file=True)
+    chosen = FilesField(label="Files", allow_empty_file=True)
     folder = LineField(
         max_length=150,
         required=False,
@@ -106,4 +106,4 @@ class FilesForm(forms.Form):
         """The files by their path in the model."""
         folder = self.cleaned_data["folder"].strip("/")
         before = f"{folder}/" if folder else ""
-        return {f"{before}{file.name}": file for file in self.cleaned_data["files"]}
+        return {f"{before}{file.name}": file for file in self.cleaned_data["chosen"]}

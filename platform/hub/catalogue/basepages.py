@@ -153,13 +153,13 @@ def add_files(request: HttpRequest, pk: UUID) -> HttpResponse:
         try:
             _add(user, found, path, file)
         except DomainError as refused:
-            form.add_error("files", f"{path}: {sentence_of(refused)}")
+            form.add_error("chosen", f"{path}: {sentence_of(refused)}")
     return _shown(request, found, form) if form.errors else redirect(_address(found))
 
 
 def _add(user: User, found: BaseModelDraft, path: str, file: UploadedFile[bytes]) -> None:
     file.open("rb")
-    size_bytes, sha256 = int(file.size or 0), file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    size_bytes, sha256 = int(file.size or 0), file_digest(file, "sha256").hexdigest()
     announced = drafts.announce_file(
         user=user, draft_id=found.pk, path=path, sha256=sha256, size_bytes=size_bytes
     )
@@ -171,7 +171,7 @@ def _add(user: User, found: BaseModelDraft, path: str, file: UploadedFile[bytes]
             file_id=announced.pk,
             offset=announced.offset,
             length=rest,
-            body=file,  # type: ignore[arg-type]  # it reads as files do
+            body=file,
         )
 
 
@@ -179,11 +179,12 @@ def _add(user: User, found: BaseModelDraft, path: str, file: UploadedFile[bytes]
 @login_required
 def register(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _visible(person_of(request), pk)
+    address = _address(found)
     with told(request):
         made = drafts.register_draft(user=person_of(request), draft_id=found.pk)
         messages.success(request, f"{made} is registered; federations can start from it.")
-        return redirect("catalogue:base", made.slug)
-    return redirect(_address(found))
+        address = reverse("catalogue:base", args=[made.slug])
+    return redirect(address)
 
 
 @require_POST

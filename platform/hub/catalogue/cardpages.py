@@ -23,6 +23,7 @@ from hub.accounts.selectors import person_of
 from hub.catalogue import selectors
 from hub.catalogue.archives import archive_response
 from hub.catalogue.attestations import SIGNATURE
+from hub.catalogue.mergepages import merged_context
 from hub.catalogue.models import ModelVersion, VersionFile
 from hub.catalogue.pushes import may_push, push_version
 from hub.catalogue.storage import store
@@ -97,6 +98,7 @@ def _page(request: HttpRequest, version: ModelVersion, form: PushForm) -> HttpRe
         "size_bytes": sum(file.artifact.size_bytes for file in files.values()),
         "form": form,
         "may_push": bool(settings.PUSH_ENDPOINTS) and may_push(person_of(request), version),
+        **merged_context(version),
         "pushes": version.pushes.select_related("asked_by", "commit")[:PUSHES_SHOWN],
         "verify": f"foedus-verify model {version.federation.slug}-{version} "
         f"--key {settings.PUBLIC_URL}",

@@ -52,13 +52,18 @@ def require_merged(version: ModelVersion) -> MergedModel:
     return found
 
 
+def changes_weights(version: ModelVersion) -> bool:
+    """Whether there is anything to merge: a learnt prompt changes none."""
+    return bool(version.plan.get("adapter", {}).get("type") != PROMPT)
+
+
 def name_merged(*, version: ModelVersion) -> MergedModel:
     """The row of a version's merged model, without any wish to have it made.
 
     Raises:
         NotMergeable: the adapter changes no weight.
     """
-    if version.plan.get("adapter", {}).get("type") == PROMPT:
+    if not changes_weights(version):
         raise NotMergeable(
             f"The prompt that {version} has learnt stands before the text and changes no weight: "
             "load the base and the adapter instead."

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.catalogue import basepages, evaluation_pages, linepages, pages, probe_pages, trypages
+from hub.catalogue import basepages, evaluation_pages, linepages, mergepages, pages, probe_pages, trypages
 from hub.catalogue.cardurls import card_patterns
 
 app_name = "catalogue"
@@ -18,6 +18,7 @@ urlpatterns = [
     path("versions/<uuid:pk>/try/<uuid:question_id>", trypages.answer, name="answer"),
     path("versions/<uuid:pk>/release", pages.release, name="release"),
     path("versions/<uuid:pk>/retire", pages.retire, name="retire"),
+    path("versions/<uuid:pk>/merge", mergepages.merge, name="merge"),
     path("federations/<slug:slug>/lineage", linepages.lineage, name="lineage"),
     path("federations/<slug:slug>/decisions", linepages.decisions, name="decisions"),
     path("federations/<slug:slug>/names/remove", linepages.remove_name, name="remove_name"),

@@ -44,7 +44,7 @@ def base(federation) -> BaseModel:
 
 
 def sent(**files: bytes) -> dict[str, list[SimpleUploadedFile]]:
-    return {"files": [SimpleUploadedFile(name, content) for name, content in files.items()]}
+    return {"chosen": [SimpleUploadedFile(name, content) for name, content in files.items()]}
 
 
 def test_an_owner_brings_a_model_in_a_browser(ada):

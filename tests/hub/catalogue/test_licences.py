@@ -6,15 +6,18 @@ from uuid import uuid4
 
 import pytest
 
-from hub.catalogue.errors import LicenceNotAccepted
-from hub.catalogue.licences import accept_licence
+from hub.catalogue.errors import LicenceNotAccepted, LicencesMissing
+from hub.catalogue.licences import accept_licence, record_acceptance
 from hub.catalogue.models import BaseModel
 from hub.catalogue.selectors import has_accepted, require_accepted, require_artifact
 from hub.common.errors import Forbidden, Invalid, NotFound
 from hub.common.models import Event
 from hub.common.sentences import sentence
+from hub.runs import services
+from hub.runs.models import Run
 from tests.factories.catalogue import BaseModelFactory, sha256_hex
 from tests.factories.organisations import AgentFactory, MembershipFactory
+from tests.hub.runs.world import make_world, plan_of
 
 pytestmark = pytest.mark.django_db
 
@@ -105,3 +108,22 @@ def test_the_api_says_what_is_missing_and_takes_the_acceptance(ada, base):
 def test_a_file_that_another_open_model_shares_is_open(ada, base):
     BaseModelFactory(files={"model.safetensors": CONTENT})
     assert require_artifact(ada.user, SHA256).sha256 == SHA256
+
+
+def test_a_run_starts_once_all_who_take_part_have_accepted(base, tmp_path):
+    world = make_world(tmp_path)
+    BaseModel.objects.filter(pk=world.federation.base_model_id).update(must_accept=True)
+    run = services.create_run(
+        user=world.lead, federation_id=world.federation.pk, name="First", plan=plan_of()
+    )
+    for site in world.sites:
+        name = site.agent.organisation.name
+        with pytest.raises(LicencesMissing, match=name) as refused:
+            services.start_run(user=world.lead, run_id=run.pk)
+        assert name in refused.value.extra["organisations"]
+        assert Run.objects.get(pk=run.pk).state == "draft"
+        base_model = BaseModel.objects.get(pk=world.federation.base_model_id)
+        owner = MembershipFactory(organisation=site.agent.organisation).user
+        record_acceptance(user=owner, organisation=site.agent.organisation, base=base_model)
+    for _ in range(2):
+        assert services.start_run(user=world.lead, run_id=run.pk).state == "queued"
