@@ -82,6 +82,16 @@ class Cohort:
         """Whether an update was trained from something else than the round's start."""
         return self.starts[one] is not self.start
 
+    def at(self, places: Sequence[int]) -> Cohort:
+        """Some of its updates, which share the open files."""
+        return replace(
+            self,
+            updates=tuple(self.updates[place] for place in places),
+            files=tuple(self.files[place] for place in places),
+            starts=tuple(self.starts[place] for place in places),
+            shares=tuple(self.shares[place] for place in places),
+        )
+
     def size_of(self, module: str) -> tuple[int, int]:
         """(out, in) of a module, a convolution's as the matrix it stands for."""
         tensors = self.start.layout.tensors

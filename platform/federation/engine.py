@@ -43,6 +43,7 @@ from federation.measuring import measure
 from federation.method import Method
 from federation.reading import Module, members_of, parts_of, read_pair
 from federation.rules import Evidence, Weights
+from federation.rules.base import counted
 from federation.stepping import server_step
 from federation.strategies import AggregationRefused, ResidualStrategy
 from federation.strategies.base import error_of, ideal
@@ -112,10 +113,11 @@ def aggregate(
 
     Files are checked against the layout of `start`; their digests are taken as given, and so are
     norms and `evidence` where they are there: what is missing of what the method needs is measured
-    first. Called again, it writes the same bytes. Raises AggregationRefused, and then leaves no
-    usable target. An optimiser that remembers something reads it from `state`, which the round
-    before has written, and writes it to `state_target`. `members`: how many sites could have sent
-    an update, where that is more than have; for control variates.
+    first; for the result only those that count are read. Called again, it writes the same bytes.
+    Raises AggregationRefused, and then leaves no usable target. An optimiser that remembers
+    something reads it from `state`, which the round before has written, and writes it to
+    `state_target`. `members`: how many sites could have sent an update, where that is more than
+    have; for control variates.
     """
     began = time.perf_counter()
     with ExitStack() as files:
@@ -125,14 +127,16 @@ def aggregate(
         _check_count(cohort, method)
         evidence = _evidence(cohort, method, evidence)
         judged = weights_of(cohort, method, evidence)
-        controlling = _controlling(cohort, method, judged, members)
+        counting = counted(judged.weights.shares) or range(len(cohort.updates))
+        those, weights = cohort.at(counting), judged.weights.at(counting)
+        controlling = _controlling(those, method, judged, members)
         step = server_step(
-            files, cohort, method, state=state, target=state_target, controlling=controlling
+            files, those, method, state=state, target=state_target, controlling=controlling
         )
-        walk = Walk(cohort, method, judged.weights, step)
+        walk = Walk(those, method, weights, step)
         digest = walk.write(target)
         if method.strategy.averages_factors:
-            _measure_error(walk, cohort, judged.weights, target)
+            _measure_error(walk, those, weights, target)
     is_known = not (step and method.strategy.averages_factors and walk.ranks)
     few = evidence is not None and len(evidence) <= MOST_COSINES
     return AggregationReport(
@@ -148,7 +152,7 @@ def aggregate(
         seconds=time.perf_counter() - began,
         state=step.digest() if step else None,
         state_discarded=step.discarded() if step else 0.0,
-        controls=_remembered(cohort, controlling),
+        controls=_remembered(those, controlling),
     )
 
 

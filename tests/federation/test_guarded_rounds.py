@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from federation.combinations import combinations
 from federation.engine import evidence_of
@@ -13,6 +14,7 @@ from federation.pairs import Pair
 from federation.registry import configured
 from federation.rules import rules
 from federation.strategies import AggregationRefused
+from federation.tensors import write_adapter
 from tests.federation.adapters import MODULE, Workshop, adapter
 from tests.federation.reference import distance
 from tests.strategies import moved, normal, random_pair, regauged, seeded
@@ -134,6 +136,23 @@ def test_fewer_updates_than_a_guard_needs_are_refused(workshop, name):
         return
     with pytest.raises(AggregationRefused, match="too_few_updates"):
         workshop.aggregate(rank=RANK, updates=[*few[1:], *roots], **parts)
+
+
+@every_guard
+@pytest.mark.parametrize("strategy", ["fedavg", "stack_svd"])
+def test_what_counts_nothing_is_not_read_for_the_result(workshop, strategy, name):
+    filled(workshop, name)
+    evidence = evidence_of(start=workshop.start, updates=workshop.updates, scale=1.0)
+    how = {"rank": RANK, "evidence": evidence, **GUARDS[name]}
+    report = workshop.aggregate(strategy, **how)
+    left_out = [one for one in workshop.updates if not report.weights[one.digest]]
+    assert left_out or name not in {"krum", "multi_krum", "fltrust", "bulyan"}
+    for update in left_out:
+        held = load_file(update.path)
+        write_adapter(
+            update.path, {n: torch.full_like(v, torch.nan) for n, v in held.items()}.items()
+        )
+    assert workshop.aggregate(strategy, **how).digest == report.digest
 
 
 def test_the_root_of_trust_judges_and_does_not_count(workshop):

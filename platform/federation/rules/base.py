@@ -35,7 +35,8 @@ class Evidence:
 
     def cosine(self, one: int, other: int) -> float:
         """Between −1 and 1; 0 where one of the two did not move."""
-        return _cosine(self.products[one][other], self.norm(one) * self.norm(other))
+        lengths = self.norm(one) * self.norm(other)
+        return max(-1.0, min(1.0, self.products[one][other] / lengths)) if lengths > 0 else 0.0
 
     @property
     def cosines(self) -> list[list[float]]:
@@ -44,18 +45,6 @@ class Evidence:
     def distance_square(self, one: int, other: int) -> float:
         p = self.products
         return max(p[one][one] + p[other][other] - 2 * p[one][other], 0.0)
-
-    def cosine_to_others(self, one: int, shares: Sequence[float]) -> float:
-        """The cosine of one change to the mean of all others (leave-one-out)."""
-        left = [0.0 if i == one else share for i, share in enumerate(shares)]
-        towards = fsum(share * value for share, value in zip(left, self.products[one], strict=True))
-        return _cosine(towards, self.norm(one) * sqrt(max(self._square(left), 0.0)))
-
-    def nearest(self, one: int) -> tuple[int, float] | None:
-        """Which other update is most like it, and their cosine; None where there is no other."""
-        others = ((self.cosine(one, other), other) for other in range(len(self)) if other != one)
-        cosine, other = max(others, default=(0.0, None))
-        return None if other is None else (other, cosine)
 
     def scaled(self, factors: Sequence[float]) -> Evidence:
         """The evidence of the changes multiplied by `factors`."""
@@ -72,18 +61,6 @@ class Evidence:
         root = places.index(self.root) if self.root in places else None
         return Evidence(tuple(self.digests[i] for i in places), rows, root)
 
-    def _square(self, weights: Sequence[float]) -> float:
-        """‖Σ wᵢ Δᵢ‖²."""
-        return fsum(
-            v * w * value
-            for v, row in zip(weights, self.products, strict=True)
-            for w, value in zip(weights, row, strict=True)
-        )
-
-
-def _cosine(product: float, lengths: float) -> float:
-    return max(-1.0, min(1.0, product / lengths)) if lengths > 0 else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -99,6 +76,13 @@ class Weights:
     @property
     def products(self) -> list[float]:
         return [share * factor for share, factor in zip(self.shares, self.factors, strict=True)]
+
+    def at(self, places: Sequence[int]) -> Weights:
+        """Of some of the updates."""
+        shares, factors = (
+            [values[place] for place in places] for values in (self.shares, self.factors)
+        )
+        return Weights(tuple(shares), tuple(factors))
 
 
 class Rule(Protocol):
