@@ -226,6 +226,19 @@ class Assessment:
     def dispersion(self) -> Dispersion | None:
         return dispersion([one.value for one in self.organisations if one.value is not None])
 
+    @property
+    def width_words(self) -> str:
+        """From the worst to the best: «12.0 points», «0.310»."""
+        return self._distance(self.dispersion.width) if self.dispersion else ""
+
+    @property
+    def deviation_words(self) -> str:
+        return self._distance(self.dispersion.deviation) if self.dispersion else ""
+
+    def _distance(self, value: float) -> str:
+        is_share = self.measure.format == "percent"
+        return f"{100 * value:.1f} points" if is_share else f"{value:,.3f}"
+
     @cached_property
     def reference(self) -> str:
         """What changes are against."""
