@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import ceil
+from math import ceil, fsum, inf
 from statistics import fmean
 from uuid import UUID
 
 from federation.coded import PLAIN, bits_per_value
 from federation.plan import Plan
+from federation.plan_server import CONTROLLED
 from federation.terms import TERMS
 from hub.federations.places import Place
 from hub.runs.models import Update, UpdateState
@@ -46,6 +47,12 @@ class Past:
         """What the update would have been at another rank and in another codec's form."""
         coding = bits_per_value(codec) / bits_per_value(self.codec or PLAIN)
         return self.bytes_up * coding * rank / self.rank
+
+    def bytes_down_at(self, rank: int) -> float:
+        """What the start would have been at another rank, without a residual beside it."""
+        if TERMS[self.strategy].has_residual:
+            return self.bytes_up_as(rank, PLAIN)
+        return self.bytes_down * rank / (self.plan_rank or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +94,12 @@ class Forecast:
 
 def forecast(plan: Plan, places: Iterable[Place], past: Mapping[UUID, Sequence[Past]]) -> Forecast:
     """Scale what was by rank, by the updates' codec, by examples looked at, and by rounds."""
-    costs = [_cost(plan, place, past.get(place.id, ())) for place in places]
+    chosen = list(places)
+    costs = [_cost(plan, place, past.get(place.id, ()), len(chosen)) for place in chosen]
     return Forecast(costs, plan.rounds.count)
 
 
-def _cost(plan: Plan, place: Place, past: Sequence[Past]) -> Cost:
+def _cost(plan: Plan, place: Place, past: Sequence[Past], members: int) -> Cost:
     rank = min(place.rank or plan.adapter.rank, plan.adapter.rank)
     past = [one for one in past if (one.adapter or "lora") == plan.adapter.type]
     if not past:
@@ -103,10 +111,25 @@ def _cost(plan: Plan, place: Place, past: Sequence[Past]) -> Cost:
         place,
         rank,
         bytes_up=rounds * fmean(sent) if sent else None,
-        bytes_down=rounds
-        * fmean(one.bytes_down * plan.adapter.rank / (one.plan_rank or 1) for one in past),
+        bytes_down=_downloads(plan, members)
+        * fmean(one.bytes_down_at(plan.adapter.rank) for one in past),
         seconds=fmean(one.seconds_per_example * _looked_at(plan, one.examples) for one in past),
     )
+
+
+def _downloads(plan: Plan, members: int) -> float:
+    """How many adapters' worth an organisation fetches in all rounds.
+
+    A residual grows in every round by the ranks of all updates but one, up to its bound; a module
+    that is smaller than that stops it sooner. A control variate comes from the second round on, and is
+    at most as large.
+    """
+    rounds, rank = plan.rounds.count, plan.adapter.rank
+    if TERMS[plan.aggregation.strategy].has_residual:
+        most = plan.aggregation.residual_rank or inf
+        residuals = (min(number * (members - 1) * rank, most) for number in range(rounds))
+        return fsum(1 + residual / rank for residual in residuals)
+    return 2 * rounds - 1 if plan.server.optimiser == CONTROLLED else rounds
 
 
 def _looked_at(plan: Plan, examples: int) -> int:

@@ -47,6 +47,33 @@ def test_what_other_factors_took_says_nothing_of_these() -> None:
     assert unknown.seconds == cost("fp32").seconds
 
 
+ADA = replace(BLAISE, id=UUID(int=2), name="Ada", slug="ada")
+
+
+def down(past: Past, **parts: object) -> float:
+    """What Blaise downloads in five rounds, with Ada."""
+    plan = Plan.model_validate({"task": TASK, **parts})
+    found = forecast(plan, [ADA, BLAISE], {BLAISE.id: [past]}).costs[1].bytes_down
+    assert found is not None
+    return found
+
+
+def test_downloads_of_fedex_grow_from_round_to_round() -> None:
+    whole = replace(UPDATE, bytes_up=80_000)
+    fedex = {"strategy": "fedex"}
+    assert down(whole) == 80_000 * 5
+    assert down(whole, aggregation=fedex) == 80_000 * (1 + 2 + 3 + 4 + 5)  # a rank for each more
+    bounded = {**fedex, "residual_rank": 12}  # one and a half times the pairs' rank of eight
+    assert down(whole, aggregation=bounded) == 80_000 * (1 + 2 + 2.5 + 2.5 + 2.5)
+    late = replace(whole, bytes_down=400_000, strategy="fedex")  # a start with a residual
+    assert down(late) == down(whole)
+
+
+def test_a_control_variate_comes_down_from_the_second_round_on() -> None:
+    parts = {"training": {"optimiser": "sgd"}, "server": {"optimiser": "scaffold"}}
+    assert down(UPDATE, aggregation={"strategy": "fedavg"}, **parts) == 80_000 * 9
+
+
 def test_the_codec_of_the_past_is_read_from_its_plan(world: World) -> None:
     world.play_round(world.start_run(plan_of(count=1)))
     known = past_of(world.federation.pk)
