@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from hub.catalogue.draft_models import BaseModelDraft
 from hub.catalogue.models import ModelVersion, ProbeScore, Upload
 from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
@@ -13,6 +14,7 @@ from hub.organisations.models import Agent, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
+MODELS += (BaseModelDraft,)
 MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore)
 
 
