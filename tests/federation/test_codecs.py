@@ -29,10 +29,10 @@ from federation.codings import Feedback, codecs, encode_update
 from federation.engine import AggregationRefused, change_norm
 from federation.layout import LayoutRefused, expected_shapes, read_layout
 from federation.plan import Plan, Transfer
-from federation.sources import decode_update
 from federation.strategies import keeps_basis, strategies
 from federation.tensors import BLOCK_VALUES, sha256_of, write_adapter
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
+from tests.federation.decoding import decode_update
 from tests.strategies import moved, random_pair, seeded
 
 NAMES = sorted(codecs)
@@ -345,7 +345,7 @@ import json, resource, sys
 sys.path[:0] = json.loads(sys.argv[1])
 from pathlib import Path
 from federation.codings import Feedback, encode_update
-from federation.sources import decode_update
+from tests.federation.decoding import decode_update
 
 def peak_of(folder):
     start, update, coded, left = (folder / name for name in ("start", "update", "coded", "left"))

@@ -18,11 +18,11 @@ from federation.engine import change_norm, evidence_of
 from federation.layout import LayoutRefused, lora_factor, read_layout
 from federation.pairs import Pair
 from federation.plan import Aggregation, FullWeights, Ia3, Plan
-from federation.sources import decode_update
 from federation.strategies import strategies
 from federation.tensors import write_adapter
 from federation.terms import TERMS
 from tests.federation.adapters import HEAD, MODULE, Workshop, adapter
+from tests.federation.decoding import decode_update
 from tests.federation.reference import dense_change, distance
 from tests.strategies import Round, moved, normal, random_pair, rounds, seeded
 
