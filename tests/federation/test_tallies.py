@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from math import exp, isclose, log
 
 import numpy as np
@@ -31,7 +30,6 @@ from federation.tallies import (
     pool,
     result_of,
 )
-from tests.federation.attacks import DATA, features_of
 
 EXACT = 1e-9
 
@@ -183,67 +181,6 @@ def test_language_models_have_no_labels_and_count_tokens() -> None:
     assert (found.paired.loss_sum, found.paired.spread.by_terms) == (0.0, 2.0 - 5.0)
     assert not list(inconsistencies(found, labels=0))
     assert mean_loss(found) == 4 / 7
-
-
-# ------------------------------------------------------------------ five organisations
-
-OWNERS = {
-    domain: owner
-    for owner, domains in enumerate(
-        (
-            ("banking", "credit_cards"),
-            ("kitchen_and_dining", "home"),
-            ("travel", "auto_and_commute"),
-            ("work", "utility"),
-            ("small_talk", "meta"),
-        )
-    )
-    for domain in domains
-}
-clinc150 = pytest.mark.skipif(
-    not (DATA / "clinc150").is_dir(), reason=f"the data of the task is not in {DATA}"
-)
-
-
-def read(name: str) -> list[dict[str, str]]:
-    with (DATA / "clinc150" / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@clinc150
-def test_five_organisations_pool_to_what_one_place_would_have_measured() -> None:
-    """150 intents by the nearest mean of hashed features."""
-    train, test = read("train.csv")[::10], read("test.csv")[::3]
-    names = sorted({row["intent"] for row in train})
-    place = {name: number for number, name in enumerate(names)}
-    known = torch.stack([features_of(row["text"]) for row in train]).double()
-    taught = torch.tensor([place[row["intent"]] for row in train])
-    means = torch.zeros(len(names), known.shape[1], dtype=torch.float64)
-    means.index_add_(0, taught, known)
-    means /= means.norm(dim=1, keepdim=True).clamp_min(1e-9)
-    asked = torch.stack([features_of(row["text"]) for row in test]).double()
-    logits = (20 * asked @ means.T).float()
-    truths = torch.tensor([place[row["intent"]] for row in test])
-    owners = np.array([OWNERS[row["domain"]] for row in test])
-    parts = [torch.tensor(np.flatnonzero(owners == one)) for one in range(5)]
-    assert min(map(len, parts)) > 0
-
-    pooled = pool(result(logits[part], truths[part]) for part in parts)
-    whole = result(logits, truths)
-    said = logits.argmax(dim=1)
-    assert len(names) == 150
-    assert pooled.confusion == whole.confusion
-    assert pooled.scores == whole.scores
-    assert isclose(accuracy(pooled), (said == truths).double().mean().item(), abs_tol=EXACT)
-    assert isclose(macro_f1(pooled.confusion), f1_of(truths.numpy(), said.numpy()), abs_tol=EXACT)
-    losses = -logits.log_softmax(dim=1)[torch.arange(len(truths)), truths].double()
-    assert isclose(mean_loss(pooled), losses.mean().item(), rel_tol=EXACT)
-    recalls = recalls_of(truths.numpy(), said.numpy())
-    assert [one.recall for one in tail(pooled.confusion, 5)] == pytest.approx(sorted(recalls)[:5])
-    is_right = torch.nn.functional.one_hot(truths, 150).bool()
-    exact = area_of(is_right.flatten().numpy(), logits.softmax(dim=1).flatten().numpy())
-    assert area_under_curve(pooled.scores) == pytest.approx(exact, abs=1e-3)
-    assert not list(inconsistencies(pooled, labels=150))
 
 
 def test_log_odds_are_what_they_are_called() -> None:

@@ -30,7 +30,8 @@ def finding(one: GateResult) -> str:
     """What was found, and what is asked for."""
     said = one.figures
     if said.get("value") is None:
-        return str(said["why"])
+        why = str(said["why"])
+        return f"{why[:1].upper()}{why[1:]}"
     subject = said["who"] or SUBJECTS.get(one.gate, ALL)
     return f"{subject}: {found_words(one)}; {bound_words(one)}"
 
