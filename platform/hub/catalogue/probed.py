@@ -17,6 +17,7 @@ from hub.catalogue.probes import measured_as
 from hub.catalogue.selectors import Measured
 
 BASE, START = "Base model, untrained adapter", "Start of the run"
+FRESH = f"{START}: an untrained adapter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,15 @@ def _lines(rows: Sequence[ProbeScore], version: ModelVersion, name: str) -> Sequ
     base = next((row for row in rows if row.is_base), None)
     lines = [
         *([OnProbe(BASE, base)] if base and base.adapter_id != start else []),
-        *([OnProbe(START, own[start])] if start in own else []),
+        *([OnProbe(start_words(own[start]), own[start])] if start in own else []),
         *([OnProbe(name, own[version.adapter_id])] if version.adapter_id in own else []),
     ]
     return lines if version.adapter_id in own else []
+
+
+def start_words(score: ProbeScore) -> str:
+    """What the start of a run is called, by what it is."""
+    return FRESH if score.is_base else START
 
 
 def scores_of_run(
@@ -115,6 +121,6 @@ def scores_of_run(
     for score in numbered:
         if score.adapter_id == start:
             found[0] = score
-        elif score.run == run_id and score.number in rounds:  # type: ignore[attr-defined]
-            found[score.number] = score  # type: ignore[attr-defined]  # annotated
+        elif score.run == run_id and score.number in rounds:
+            found[score.number] = score
     return found

@@ -19,7 +19,7 @@ from federation.plan import Plan
 from hub.accounts.models import User
 from hub.catalogue.measures import Measure, Score, measure_of, scores
 from hub.catalogue.models import BASE_ROUND, Evaluation
-from hub.catalogue.probed import START, OnProbe, scores_of_run
+from hub.catalogue.probed import OnProbe, scores_of_run, start_words
 from hub.common.feed import Told
 from hub.common.models import Event
 from hub.federations.places import Place, places_in
@@ -248,7 +248,10 @@ class Board:
             plan=self.plan,
             rounds=[*charts.thinned(last), last - 1],
         )
-        return {number: OnProbe(_named(number), score) for number, score in scores.items()}
+        return {
+            number: OnProbe(f"After round {number}" if number else start_words(score), score)
+            for number, score in scores.items()
+        }
 
     @property
     def _figures_on_probe(self) -> Mapping[int, float | None]:
@@ -382,10 +385,6 @@ class Board:
         for row in self.now:
             if row.rule:
                 yield f"{row.name} declined by its policy: {row.rule}."
-
-
-def _named(number: int) -> str:
-    return f"After round {number}" if number else START
 
 
 def _done_share(row: Doing) -> float:

@@ -140,6 +140,26 @@ class Doing:
         return max(found.get("norm", 0.0), found.get("usual_norm", 0.0))
 
     @property
+    def start_loss(self) -> float:
+        """On the run's probe set, at the start of the round; 0 where nobody measured."""
+        return self._probed.get("start", 0.0)
+
+    @property
+    def loss_alone(self) -> float:
+        """The same with nothing but this update."""
+        return self.start_loss + self._probed.get("change", 0.0)
+
+    @property
+    def highest_loss(self) -> float:
+        """The higher one of the two, for bars."""
+        return max(self.start_loss, self.loss_alone)
+
+    @property
+    def _probed(self) -> Mapping[str, float]:
+        found: Mapping[str, float] = self.update.evidence.get("probe", {}) if self.update else {}
+        return found
+
+    @property
     def heard_at(self) -> datetime | None:
         """When this task was last heard of; of one that waits, when its agents were."""
         if self.task is None or self.task.state == TaskState.QUEUED:

@@ -262,7 +262,7 @@ def test_methods_are_compared_by_what_they_achieve(
     client = browser(probed.lead)
     with django_assert_max_num_queries(10):
         page = words(client.get(reverse("runs:methods", args=[current.pk])))
-    assert "Accuracy on the probe set" in page
+    assert "Accuracy, probe set" in page
     assert f"{version.correct / 30:.1%} loss {version.loss_sum / 30:.3f}" in page
 
 
