@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -66,12 +68,27 @@ print(json.dumps(said))
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
+PROBE = [
+    {"text": f"{word} {other}", "label": label}
+    for label, words in tiny.WORDS.items()
+    for word, other in pairwise(words)
+]
+
+
 @pytest.fixture(scope="module")
 def run(stack: Stack, plays: Plays) -> UUID:
-    """A run from a fresh adapter to its end, checked."""
+    """A run from a fresh adapter to its end, checked, with a public probe set."""
+    put_in_use(stack, PROBE)
     run = stack.start_run(plan(every="round", seed=20))
+    put_in_use(stack, [{"text": "which these models do not read"}])  # later runs go without
     plays.finish(run, "round")
     return run
+
+
+def put_in_use(stack: Stack, examples: list[dict[str, str]]) -> None:
+    about = {"statement": "Pairs of words, made up.", "licence": "CC0-1.0"}
+    probe = {"federation": stack.facts["federation"], "examples": examples, **about}
+    stack.ada.post("/probes", probe)
 
 
 def test_a_run_leaves_rounds_versions_and_measures(stack: Stack, run: UUID) -> None:
@@ -89,6 +106,19 @@ def test_each_organisation_is_credited_with_what_it_gave(stack: Stack, run: UUID
     assert shares == pytest.approx({"Ada & Co": 0.4, "Blaise & Co": 0.6})
     assert {fact["examples"] for fact in facts} == set(ROWS.values())
     assert all(fact["bytes_up"] > 0 and fact["device_seconds"] > 0 for fact in facts)
+
+
+def test_start_and_versions_are_measured_on_the_public_probe_set(stack: Stack, run: UUID) -> None:
+    def scores() -> list[dict[str, Any]]:
+        return stack.ada.all("/probe-scores", federation=stack.facts["federation"])
+
+    wait_until(lambda: {s["state"] for s in scores()} == {"computed"}, what="nobody measures")
+    losses = {score["about"]: score["loss_sum"] for score in scores()}
+    start, first, second = sorted(losses.values(), reverse=True)
+    assert losses["the start of A run"] == start > first > second > 0
+    changes = [u["evidence"]["probe"]["change"] for u in stack.ada.all("/updates", run=str(run))]
+    assert len(changes) == 4
+    assert min(changes) < 0
 
 
 def test_an_outsider_sees_nothing_of_it(stack: Stack, run: UUID) -> None:
