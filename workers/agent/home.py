@@ -10,7 +10,7 @@ workers/          which workers there are
 receipts/         the hub's signed words that it has stored our updates
 residuals/        what the codec lost of each run's last update; goes out with its next one
 controls/         control variates of each run, by the updates' statements
-cache/            artifacts by digest, base models
+cache/            artifacts by digest, base models, what was measured before
 """
 
 from __future__ import annotations
