@@ -118,7 +118,7 @@ class FolderStore:
 
     def open(self, sha256: str, *, start: int = 0) -> Readable:
         try:
-            file = self._path(sha256).open("rb")
+            file = self._path(sha256).open("rb", buffering=0)
         except FileNotFoundError as error:
             raise ArtifactUnavailable(f"{sha256} is not in the store") from error
         file.seek(start)

@@ -74,6 +74,8 @@ class Handler(ASGIHandler):
     `continued` says of a request what hash its body goes on with, before anybody has read it.
     """
 
+    chunk_size = BLOCK_BYTES  # of answers: Django would cut each block into sixteen
+
     def __init__(self, continued: Callable[[Scope], Continued | None] = nothing) -> None:
         super().__init__()
         self._continued = continued

@@ -69,8 +69,8 @@ class Bare:
         return hmac.compare_digest(announced, content_digest(part.digest()))
 
     async def read(self, path: Path, send: Send) -> None:
-        await start(send, 200, path.stat().st_size)
         with path.open("rb") as file:
+            await start(send, 200, os.fstat(file.fileno()).st_size)
             while block := file.read(BLOCK_BYTES):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
         await send({"type": "http.response.body"})
