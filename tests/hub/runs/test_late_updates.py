@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import sqrt
+from pathlib import Path
+from threading import Barrier
 
 import pytest
+from django.db import connection
 from safetensors.torch import load_file
 
 from federation.plan import Aggregation, Evaluation, Plan
@@ -16,9 +23,9 @@ from hub.runs import services
 from hub.runs.errors import DuplicateContent, TaskOver
 from hub.runs.models import Round, Run, Task, Update
 from jobs.aggregation import compute
-from jobs.compute import aggregate_round
+from jobs.compute import aggregate_round, compare_updates
 from tests.hub.runs.test_rounds import overdue
-from tests.hub.runs.world import HEAD, World, plan_of
+from tests.hub.runs.world import HEAD, Site, World, make_world, plan_of
 
 
 def buffered(**rounds: int | str) -> Plan:
@@ -244,3 +251,57 @@ def test_a_round_that_is_advanced_and_computed_again_counts_each_once(world: Wor
     aggregate_round(str(Round.objects.get(run=run, number=2).pk))
     assert Update.objects.filter(counted_in__number=2).count() == 2
     assert Update.objects.filter(counted_in__isnull=True).count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_late_updates_that_arrive_while_a_round_freezes_count_once_or_wait(tmp_path: Path) -> None:
+    """Two late ones and the last fresh one come in while four coordinators look for a step."""
+    world = make_world(tmp_path, members=4)
+    run = world.start_run(buffered(count=2))
+    late = [(site, world.lease(site)) for site in world.sites[2:]]
+    for site in world.sites[:2]:
+        world.train(site)
+    world.aggregate(run)
+    second = run.rounds.get(number=2)
+    world.train(world.sites[0])
+    arriving = [*late, (world.sites[1], world.lease(world.sites[1]))]
+    barrier = Barrier(len(arriving) + 4)
+
+    def arrive(site: Site, offer: TaskOffer) -> None:
+        barrier.wait()
+        world.train(site, offer)
+        world.judge(run)
+
+    def coordinate() -> None:
+        barrier.wait()
+        deadline = time.monotonic() + 60
+        while Round.objects.get(pk=second.pk).state == "collecting":
+            assert time.monotonic() < deadline, "the round does not freeze"
+            services.advance_run(run_id=run.pk)
+            compare_updates(str(second.pk))
+
+    at_once([*(partial(arrive, *one) for one in arriving), *[coordinate] * 4])
+    aggregate_round(str(second.pk))
+    second.refresh_from_db()
+    frozen = {entry["update"] for entry in second.frozen}
+    counted = Update.objects.filter(counted_in=second).values_list("pk", flat=True)
+    assert frozen == set(map(str, counted))
+    assert {one["update"] for one in second.version.contributors} == frozen
+    assert 2 <= len(frozen) <= 4
+    rest = Update.objects.filter(counted_in__isnull=True)
+    assert Update.objects.count() == 2 + len(frozen) + rest.count() == 6
+    assert Run.objects.get(pk=run.pk).state == "completed"
+
+
+def at_once(doings: Sequence[Callable[[], None]]) -> None:
+    """Each in a thread of its own, with a connection of its own; what one raises, this raises."""
+
+    def doing(work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(doings)) as pool:
+        for done in [pool.submit(doing, work) for work in doings]:
+            done.result()
