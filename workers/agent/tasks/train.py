@@ -69,7 +69,12 @@ class Train:
             correction=memory.correction() if memory else None,
         )
         choice = arranged(
-            work.devices, base=base, plan=spec.plan, start=start, examples=len(examples)
+            work.devices,
+            base=base,
+            plan=spec.plan,
+            start=start,
+            examples=len(examples),
+            round_number=work.entry.offer.round,
         )
         trained = _trained(work, lesson, choice)
         encode(work.home, work.entry, spec, start)
