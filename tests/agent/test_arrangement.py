@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import pytest
 
 from agent.arrangement import Demand, Mode, arranged, choose, demand_of, free_bytes, members
+from federation.layout import lora_factor, read_layout
 from federation.plan import Aggregation, FullWeights, Plan
 from tests.agent import tiny
 
@@ -60,7 +62,7 @@ def test_a_plan_asks_for_its_base_and_for_what_it_trains(
 ) -> None:
     (tmp_path / "start").write_bytes(adapter)
     plan = tiny.plan(epochs=2.5, batch_size=8)
-    facts = {"base": base, "start": tmp_path / "start", "examples": 60}
+    facts = {"base": base, "start": tmp_path / "start", "examples": 60, "round_number": 1}
     found = demand_of(plan=plan, **facts)
     (file,) = base.glob("*.safetensors")
     assert 0 <= file.stat().st_size - found.base_bytes < HEADER
@@ -72,8 +74,27 @@ def test_a_plan_asks_for_its_base_and_for_what_it_trains(
     assert demand_of(plan=short, **facts).base_bytes < found.base_bytes / 7
 
 
+def test_only_what_a_round_trains_has_moments(base: Path, adapter: bytes, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    start.write_bytes(adapter)
+    counts = {name: prod(one.shape) for name, one in read_layout(start).tensors.items()}
+    factors = {f: sum(n for name, n in counts.items() if lora_factor(name) == f) for f in "AB"}
+    head = sum(n for name, n in counts.items() if lora_factor(name) is None)
+
+    def trained(strategy: str, number: int) -> int:
+        plan = tiny.plan().model_copy(update={"aggregation": Aggregation(strategy=strategy)})
+        facts = {"base": base, "start": start, "examples": 60, "round_number": number}
+        return demand_of(plan=plan, **facts).trained_bytes - 4 * sum(counts.values())
+
+    assert trained("stack_svd", 1) == 12 * sum(counts.values())
+    assert trained("ffa", 1) == 12 * (factors["B"] + head)
+    one, other = trained("rolora", 1), trained("rolora", 2)
+    assert {one, other} == {12 * (factors["A"] + head), 12 * (factors["B"] + head)}
+
+
 def test_one_device_is_used_alone_and_nothing_is_looked_at(tmp_path: Path) -> None:
-    nothing = {"base": tmp_path, "plan": tiny.plan(), "start": tmp_path / "none", "examples": 9}
+    files = {"base": tmp_path, "start": tmp_path / "none"}
+    nothing = {**files, "plan": tiny.plan(), "examples": 9, "round_number": 1}
     assert arranged(("cuda:7",), **nothing).mode is Mode.SINGLE
 
 

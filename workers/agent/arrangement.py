@@ -72,27 +72,39 @@ def choose(demand: Demand, free: Sequence[int]) -> Choice:
 
 
 def arranged(
-    devices: Sequence[str], *, base: Path, plan: Plan, start: Path, examples: int
+    devices: Sequence[str],
+    *,
+    base: Path,
+    plan: Plan,
+    start: Path,
+    examples: int,
+    round_number: int,
 ) -> Choice:
     """How a training task uses its devices; where there is one, nothing is looked at."""
     if len(devices) == 1:
         return Choice(Mode.SINGLE, "there is one device")
-    demand = demand_of(base=base, plan=plan, start=start, examples=examples)
+    demand = demand_of(
+        base=base, plan=plan, start=start, examples=examples, round_number=round_number
+    )
     return choose(demand, free_bytes(devices))
 
 
-def demand_of(*, base: Path, plan: Plan, start: Path, examples: int) -> Demand:
-    """What this plan asks for; the base lies in its folder, in safetensors."""
-    training = plan.training
+def demand_of(*, base: Path, plan: Plan, start: Path, examples: int, round_number: int) -> Demand:
+    """What this plan asks for; the base lies in its folder, in safetensors.
+
+    All of the start lies beside the base; gradient and moments has only what the round trains.
+    """
+    training, travels = plan.training, plan.aggregation.travels(round_number)
     weights = sum(_values(file) for file in base.glob("*.safetensors"))
-    trained = sum(prod(one.shape) for one in read_layout(start).tensors.values())
-    beside = 0.0 if isinstance(plan.adapter, FullWeights) else FP32
+    counts = {name: prod(one.shape) for name, one in read_layout(start).tensors.items()}
+    trained = sum(count for name, count in counts.items() if travels(name))
+    beside = 0.0 if isinstance(plan.adapter, FullWeights) else FP32 * sum(counts.values())
     batches = math.ceil(training.epochs * math.ceil(examples / training.batch_size))
     if training.max_steps is not None:
         batches = min(batches, training.max_steps * training.accumulation)
     return Demand(
         base_bytes=int(weights * (NF4 if training.base_weights == "nf4" else FP32)),
-        trained_bytes=int(trained * (MOMENTS + beside)),
+        trained_bytes=int(trained * MOMENTS + beside),
         batches=batches,
         batch_size=training.batch_size,
     )
