@@ -2,7 +2,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.catalogue import basepages, evaluation_pages, linepages, mergepages, pages, probe_pages, trypages
+from hub.catalogue import (
+    basepages,
+    evaluation_pages,
+    linepages,
+    mergepages,
+    pages,
+    probe_pages,
+    trypages,
+)
 from hub.catalogue.cardurls import card_patterns
 
 app_name = "catalogue"

@@ -1,0 +1,43 @@
+"""A version merged with its base, as the page of its card shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from hub.accounts.selectors import person_of
+from hub.catalogue import selectors
+from hub.catalogue.merged_models import MergedModel
+from hub.catalogue.merging import changes_weights, want_merged
+from hub.catalogue.models import ModelVersion
+from hub.common.refusals import told
+
+
+@require_POST
+@login_required
+def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Have it made now; for everybody who may see the version."""
+    user = person_of(request)
+    version = get_object_or_404(selectors.versions_visible_to(user), pk=pk)
+    with told(request):
+        want_merged(version=version, again=True, actor=user.actor)
+        messages.success(request, f"Version {version.number} is being merged with its base.")
+    return redirect(reverse("catalogue:card", args=[pk]) + "#merged")
+
+
+def merged_context(version: ModelVersion) -> dict[str, Any]:
+    """What catalogue/parts/merged.html needs."""
+    repo, revision = f"{version.repo}-merged", f'revision="v{version.number}"'
+    return {
+        "is_mergeable": changes_weights(version),
+        "merged": MergedModel.objects.filter(version=version).first(),
+        "merging_code": f"from transformers import AutoModel\n\n"
+        f'model = AutoModel.from_pretrained("{repo}", {revision})',
+    }
