@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from federation.plan import Plan
 from tests.agent import tiny
@@ -123,6 +126,10 @@ def test_the_server_s_control_variate_is_the_mean_of_those_at_the_sites(
             mean = sum(one[name].double() for one in found) / len(found)
             torch.testing.assert_close(value.double(), mean, rtol=1e-4, atol=1e-6)
         assert any(value.any() for value in state.values())
+
+
+def stored(stack: Stack, digest: str) -> Path:
+    return stack.folder / "hub" / "blobs" / digest[:2] / digest[2:]
 
 
 def code_of(stack: Stack, run: UUID) -> str:
