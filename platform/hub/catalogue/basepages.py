@@ -22,7 +22,7 @@ from hub.accounts.selectors import person_of
 from hub.catalogue import drafts, licences, mirrors, selectors
 from hub.catalogue.baseforms import DraftForm, FilesForm, MirrorForm
 from hub.catalogue.draft_models import BaseModelDraft, DraftState
-from hub.catalogue.quotas import usage_of_federation, usage_of_organisation
+from hub.catalogue.quotas import largest_senders, usage_of_federation, usage_of_organisation
 from hub.catalogue.recipes import base_loading_code, sending_code
 from hub.catalogue.shelves import Shelf
 from hub.common.errors import DomainError
@@ -35,6 +35,7 @@ from hub.organisations.models import Organisation
 from hub.organisations.selectors import organisations_visible_to
 
 BASES_SHOWN = 50
+SENDERS_SHOWN = 100
 
 
 @require_safe
@@ -211,6 +212,19 @@ def storage(request: HttpRequest, slug: str) -> HttpResponse:
         "bases": found.base_models.all()[:BASES_SHOWN],
     }
     return render(request, "catalogue/storage.html", context)
+
+
+@require_safe
+@login_required
+def storages(request: HttpRequest) -> HttpResponse:
+    """Which organisations have sent most; for operators."""
+    if not person_of(request).is_staff:
+        raise PermissionDenied
+    context = {
+        "senders": largest_senders(SENDERS_SHOWN),
+        "limit": settings.ORGANISATION_QUOTA_BYTES,
+    }
+    return render(request, "catalogue/storages.html", context)
 
 
 @require_safe

@@ -51,6 +51,24 @@ def usage_of_federation(federation_id: UUID) -> Usage:
     return Usage(used, settings.FEDERATION_QUOTA_BYTES)
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What the agents of an organisation have sent; what was sent twice counts twice here."""
+
+    name: str
+    slug: str
+    sent_bytes: int
+
+
+def largest_senders(limit: int) -> list[Sender]:
+    """The organisations that have sent most, in one query."""
+    sent = Upload.objects.filter(state=UploadState.COMPLETE).values_list(
+        "agent__organisation__name", "agent__organisation__slug"
+    )
+    rows = sent.annotate(total=Sum("size_bytes")).order_by("-total")[:limit]
+    return [Sender(name, slug, total) for name, slug, total in rows]
+
+
 def require_room(
     *, size_bytes: int, organisation_id: UUID | None, federation_id: UUID | None = None
 ) -> None:

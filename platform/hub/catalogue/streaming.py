@@ -62,6 +62,7 @@ def _response(request: HttpRequest, artifact: Artifact, filename: str) -> HttpRe
 def _elsewhere(request: HttpRequest, artifact: Artifact, filename: str) -> HttpResponse | None:
     """Send the reader to the bucket, or let the proxy send the file; it sees to ranges then."""
     if prefix := settings.BLOB_ACCEL_PREFIX:
+        store().local_path(artifact.sha256)  # nginx would say of what is gone that it never was
         address = f"{prefix.rstrip('/')}/{key_of(artifact.sha256)}"
         return HttpResponse(headers={"X-Accel-Redirect": address, "Content-Type": BYTES})
     if not _follows(request):

@@ -45,6 +45,7 @@ urlpatterns = [
     path("base-models/drafts/<uuid:pk>/close", basepages.close, name="close"),
     path("base-models/<slug:slug>", basepages.base, name="base"),
     path("base-models/<slug:slug>/accept/<slug:organisation>", basepages.accept, name="accept"),
+    path("storage", basepages.storages, name="storages"),
     path("organisations/<slug:slug>/storage", basepages.storage, name="storage"),
     path("federations/<slug:slug>/storage", basepages.shared_storage, name="shared_storage"),
 ]

@@ -51,6 +51,8 @@ def _wrong() -> Iterator[tuple[str, str]]:
             yield "E004", f"{name} must have a password and TLS (rediss://), or be on this machine."
     if any("*" in host for host in settings.ALLOWED_HOSTS):
         yield "E005", "ALLOWED_HOSTS must name the hosts; `*` is every host."
+    if settings.BLOB_ACCEL_PREFIX and settings.BLOB_BUCKET:
+        yield "E008", "BLOB_ACCEL_PREFIX is for a folder: nginx cannot send what BLOB_BUCKET holds."
     yield from _wrong_outside(urlsplit(settings.PUBLIC_URL))
 
 
@@ -59,6 +61,8 @@ def _wrong_outside(public: Any) -> Iterator[tuple[str, str]]:
         return
     if settings.DEBUG:
         yield "E006", "DEBUG shows the inside to everybody; it is for this machine only."
+    if settings.BLOB_LINK_ENDPOINT and urlsplit(settings.BLOB_LINK_ENDPOINT).scheme != "https":
+        yield "E009", "BLOB_LINK_ENDPOINT must be https: models travel there."
     if public.scheme != "https":
         yield "E007", "PUBLIC_URL must be https: outside this machine everything travels by TLS."
 

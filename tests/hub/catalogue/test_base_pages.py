@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
@@ -9,11 +11,12 @@ from django.urls import reverse
 from hub.catalogue import drafts
 from hub.catalogue.draft_models import BaseModelDraft, DraftFile
 from hub.catalogue.mirrors import mirror_failed
-from hub.catalogue.models import BaseModel
+from hub.catalogue.models import BaseModel, Upload
+from hub.catalogue.quotas import largest_senders
 from hub.catalogue.recipes import sending_code
 from tests.api.live import live_hub
 from tests.factories.catalogue import BaseModelFactory, safetensors_bytes
-from tests.factories.organisations import MembershipFactory
+from tests.factories.organisations import AgentFactory, MembershipFactory
 from tests.pages import browser, once, words
 
 pytestmark = pytest.mark.django_db
@@ -172,6 +175,22 @@ def test_storage_is_shown_to_those_whom_it_concerns(ada, blaise, carol, federati
     shared = reverse("catalogue:shared_storage", args=[federation.slug])
     assert "Allowed" in words(browser(blaise.user).get(shared))
     assert browser(carol.user).get(shared).status_code == 404
+
+
+def test_operators_see_who_has_sent_most(operator, ada, django_assert_num_queries):
+    for size in (10, 30, 20):
+        Upload.objects.create(
+            agent=AgentFactory(),
+            task_id=uuid4(),
+            sha256="a" * 64,
+            size_bytes=size,
+            state="complete",
+        )
+    with django_assert_num_queries(1):
+        assert [sender.sent_bytes for sender in largest_senders(2)] == [30, 20]
+    page = reverse("catalogue:storages")
+    assert browser(ada.user).get(page).status_code == 403
+    assert "30 B" in words(browser(operator.user).get(page))
 
 
 def test_pages_take_few_queries(ada, base, federation, django_assert_max_num_queries):

@@ -50,9 +50,12 @@ def test_good_settings_pass():
         ("ALLOWED_HOSTS", ["*"], "E005"),
         ("DEBUG", True, "E006"),
         ("PUBLIC_URL", "http://hub.example", "E007"),
+        ("BLOB_ACCEL_PREFIX", "/_blobs", "E008"),
+        ("BLOB_LINK_ENDPOINT", "http://bucket.example", "E009"),
     ],
 )
 def test_what_is_unsafe_stops_the_start(settings, name, value, code):
+    settings.BLOB_BUCKET = "blobs"
     setattr(settings, name, value)
     assert codes() == [code]
     with pytest.raises(ImproperlyConfigured, match=name):
