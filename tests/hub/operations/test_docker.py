@@ -140,6 +140,7 @@ ELSEWHERE = (  # what runs on a machine with everything
     "platform/hub/demo/",
     "platform/hub/operations/bench/",
     "platform/hub/operations/management/commands/bench.py",
+    "platform/hub/runs/management/commands/export_metrics.py",  # with its extras
 )
 
 
