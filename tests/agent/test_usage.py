@@ -20,7 +20,7 @@ from agent.journal import Entry, Journal, Outcome
 from agent.policy import Policy, Use
 from agent.policy.standing import Standing
 from federation.protocol import FailureIn, TaskOffer
-from tests.agent.conftest import Spec, common
+from tests.agent.conftest import Spec, common, training
 from tests.agent.fake_hub import FakeHub
 from tests.agent.place import Place
 from tests.agent.tiny import plan
@@ -205,6 +205,13 @@ def test_evaluations_fetch_each_candidate_once(home: Home, quiet_hub: FakeHub) -
     entry = Journal(home.tasks).open(quiet_hub.offer(spec).offer)
     usage.begin(home, entry, DAY)
     assert usage.read(home).total() == Use(0.0, 0, 7)
+
+
+def test_a_control_variate_is_fetched_too(home: Home, quiet_hub: FakeHub) -> None:
+    control = {"sha256": quiet_hub.put(b"control"), "size_bytes": 7}
+    task = quiet_hub.offer(training(quiet_hub, b"start", plan(), control=control))
+    usage.begin(home, Journal(home.tasks).open(task.offer), DAY)
+    assert usage.read(home).tasks[task.offer.id].fetches_bytes == len(b"start") + 7
 
 
 def test_a_running_agent_writes_down_what_its_tasks_use(

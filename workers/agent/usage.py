@@ -22,7 +22,7 @@ from agent.files import write_whole
 from agent.home import Home
 from agent.journal import Entry
 from agent.policy import PolicyFault, Use
-from federation.protocol import ArtifactRef, BaseModelRef, TrainSpec
+from federation.protocol import ArtifactRef, BaseModelRef, Spec, TrainSpec
 
 logger = logging.getLogger(__name__)
 
@@ -89,16 +89,21 @@ def begin(home: Home, entry: Entry, day: date) -> None:
     book, offer = read(home), entry.offer
     if offer.id in book.tasks:
         return
-    spec = offer.spec
-    wanted = [spec.start] if isinstance(spec, TrainSpec) else [c.adapter for c in spec.candidates]
     book.fold(day, is_open=lambda task: (home.tasks / str(task)).exists())
     book.tasks[offer.id] = Record(
         federation=offer.federation,
-        fetches_bytes=sum(ref.size_bytes for ref in set(wanted) if not _is_here(home, ref)),
-        fetches_base=not base_bytes(home, spec.base),
+        fetches_bytes=sum(ref.size_bytes for ref in _wanted(offer.spec) if not _is_here(home, ref)),
+        fetches_base=not base_bytes(home, offer.spec.base),
     )
     _keep(home, book)
     count(home, entry, day)
+
+
+def _wanted(spec: Spec) -> set[ArtifactRef]:
+    """What a task fetches beside its base model."""
+    if isinstance(spec, TrainSpec):
+        return {ref for ref in (spec.start, spec.control) if ref}
+    return {candidate.adapter for candidate in spec.candidates}
 
 
 def count(home: Home, entry: Entry, day: date, *, device_seconds: float = 0.0) -> None:
