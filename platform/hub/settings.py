@@ -357,6 +357,7 @@ SPECTACULAR_SETTINGS = {
             "organisations.models": ("Organisation", "Agent"),
             "federations.models": ("Federation", "Participation"),
             "catalogue.models": ("Version",),
+            "catalogue.draft_models": ("Draft",),
             "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
         }.items()
         for name in names
