@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 from safetensors.numpy import load_file
 
@@ -27,6 +28,7 @@ from hub.dispatch import Job
 from jobs.compute import merge_model
 from tests.agent import tiny
 from tests.factories.catalogue import VersionFactory
+from tests.pages import browser, words
 
 LORA = {"version": 1, "task": {"type": "causal_lm"}, "adapter": {"type": "lora"}}
 pytestmark = pytest.mark.django_db
@@ -214,3 +216,37 @@ def test_what_has_gone_comes_again_as_the_same_bytes(version):
         require_merged(version)
     work()
     assert dict(require_merged(version).files.values_list("path", "artifact")) == before
+
+
+def test_the_page_of_the_card_shows_how_far_it_is_and_has_it_made(version, ada, carol):
+    page = reverse("catalogue:card", args=[version.pk])
+    client, merge = browser(ada.user), reverse("catalogue:merge", args=[version.pk])
+    assert "Make it now" in words(client.get(page))
+    for _ in range(2):
+        assert client.post(merge).url == f"{page}#merged"
+    assert "being made" in words(client.get(page))
+    assert len(jobs()) == 1
+    work()
+    assert "coast/adapter-merged" in words(client.get(page)).replace(
+        version.federation.slug, "coast"
+    )
+    assert browser(carol.user).post(merge).status_code == 404
+
+
+def test_the_page_says_why_there_is_none(federation, ada):
+    plan = {**LORA, "adapter": {"type": "prompt_tuning"}}
+    version = VersionFactory(federation=federation, plan=plan)
+    page = browser(ada.user).get(reverse("catalogue:card", args=[version.pk]))
+    assert "stands before the text" in words(page)
+    assert "Make it now" not in words(page)
+
+
+def test_the_api_says_how_far_it_is_and_has_it_made(version, ada, carol):
+    path = f"/api/v1/versions/{version.pk}"
+    assert ada.api.get(f"{path}/merged").json()["state"] == "absent"
+    for _ in range(2):
+        told = ada.api.post(f"{path}/merge")
+        assert (told.status_code, told.json()["state"]) == (202, "queued")
+    assert told.json()["repo"] == f"{version.federation.slug}/adapter-merged"
+    assert len(jobs()) == 1
+    assert carol.api.get(f"{path}/merged").status_code == 404

@@ -58,18 +58,19 @@ def measure(
     (folder / "given").symlink_to(file)
     with (
         _server(supervisor, "bare", folder, folder) as asgi,
-        _server(supervisor, "sending", file, folder) as sendfile,
+        _server(supervisor, "sending", file, folder) as sending,
     ):
         asked: list[Asked] = [
             (url, f"/hf/base/{NAME}/resolve/main/{WEIGHTS}", token),
             (asgi, "/given", {}),
-            (sendfile, "/", {}),
+            (sending, "/", {}),
         ]
         before = meter.rss_by_process()["web"]
         with meter.measuring() as usage:
-            best = [size / MIB / seconds for seconds in asyncio.run(_best(asked, size))]
+            seconds = asyncio.run(_best(asked, size))
+    own, asgi, sent = (size / MIB / each for each in seconds)
     growth = (usage.web_rss_bytes - before) / MIB
-    return Fetched(round(size / MIB), *best, growth)
+    return Fetched(round(size / MIB), own, asgi, sent, growth)
 
 
 def _base_of(megabytes: int, folder: Path) -> Path:
