@@ -134,7 +134,7 @@ class Training(Part):
 class Rounds(Part):
     """How many rounds, and what happens when not everybody is in time."""
 
-    later = frozenset({"buffer", "quarantine"})
+    later = frozenset({"buffer", "quarantine", "quarantine_grace_seconds"})
 
     count: Annotated[int, Field(ge=1, le=10_000, title="Rounds")] = 5
     quorum: Annotated[
@@ -181,6 +181,16 @@ class Rounds(Part):
             "closes without them; leave_out: it closes without them as soon as it has its quorum.",
         ),
     ] = "wait"
+    quarantine_grace_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=7 * 86400,
+            title="Time for a decision",
+            description="So long at least a person has to look at an update that was set aside, "
+            "in s; the deadline moves if need be.",
+        ),
+    ] = 300
 
 
 class Evaluation(Part):

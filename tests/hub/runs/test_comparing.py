@@ -216,6 +216,38 @@ def test_without_a_decision_it_waits_until_the_deadline_and_is_then_left_out(
     assert (first.state, len(first.frozen)) == ("aggregating", 3)
 
 
+def test_a_flag_at_the_deadline_leaves_a_person_time_to_decide(crooked: Crooked) -> None:
+    """The deadline passes, the updates are compared, and only then it shows that one is odd."""
+    crooked.liars = {2: -1.0}
+    run = collected(crooked)
+    Round.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
+    compare(crooked, run)
+    first = compare(crooked, run)
+    assert first.state == "collecting"
+    left = (first.deadline_at - timezone.now()).total_seconds()
+    assert 280 < left <= 300
+    odd = held_of(crooked)
+    services.judge_update(user=crooked.lead, update_id=odd.pk, accept=True, reason="it is right")
+    services.advance_run(run_id=run.pk)
+    assert len(compare(crooked, run).frozen) == 4
+
+
+def test_a_plan_may_give_no_time(crooked: Crooked) -> None:
+    crooked.liars = {2: -1.0}
+    run = collected(crooked, quarantine_grace_seconds=0)
+    Round.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
+    compare(crooked, run)
+    first = compare(crooked, run)
+    assert (first.state, len(first.frozen)) == ("aggregating", 3)
+
+
+def test_a_flag_long_before_the_deadline_leaves_it_where_it_is(crooked: Crooked) -> None:
+    crooked.liars = {2: -1.0}
+    run = collected(crooked)
+    deadline = run.rounds.get().deadline_at
+    assert compare(crooked, run).deadline_at == deadline
+
+
 def test_where_the_plan_leaves_out_nobody_is_waited_for(crooked: Crooked) -> None:
     crooked.liars = {2: -1.0}
     run = collected(crooked, quarantine="leave_out")

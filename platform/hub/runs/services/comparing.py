@@ -16,6 +16,7 @@ from hub.runs.errors import StaleClaim
 from hub.runs.models import Comparison, Round, RoundState, RunState, Update, UpdateState
 from hub.runs.services.claims import Claim, take_hold
 from hub.runs.services.locks import lock_round
+from hub.runs.services.patience import grant_time
 from hub.runs.services.probing import Probed, losses_of
 from hub.runs.services.rounds import advance, is_compared, settled
 
@@ -105,8 +106,9 @@ def _told(one: Bearing, nearest: Update) -> dict[str, Any]:
 
 
 def set_aside(current: Round, update: Update, *, code: str, evidence: Mapping[str, Any]) -> None:
-    """Hold an accepted update until a person has decided."""
+    """Hold an accepted update until a person has decided, who gets the time for it."""
     update.round.run = current.run
+    grant_time(current)
     update.move_to(
         UpdateState.QUARANTINED,
         reason=code,

@@ -49,6 +49,7 @@ from hub.runs.services.evaluating import record_results
 from hub.runs.services.leases import require_lease
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_round, lock_task, lock_task_and_round
+from hub.runs.services.patience import grant_time
 
 STATEMENT_LABEL = "fl-update-v1"
 RECEIPT_LABEL = "fl-receipt-v1"
@@ -274,6 +275,8 @@ def record_verdict(
         evidence=dict(evidence or {}),
         data={**_names(update), "code": code},
     )
+    if verdict == UpdateState.QUARANTINED:
+        grant_time(update.round)
     enqueue(Job.ADVANCE_RUN, str(update.round.run_id))
     transaction.on_commit(lambda: failpoint("W10", "after"))
     wake(f"run:{update.round.run_id}")
