@@ -14,17 +14,18 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from hub.catalogue.aliases import aliases_of
 from hub.catalogue.line_models import Proposal, ProposalKind, ProposalState
+from hub.catalogue.models import ModelVersion
 from hub.catalogue.selectors import line_of
 from hub.federations.models import Federation
 
 CHAINS_SHOWN = 12
 DECISIONS_SHOWN = 40  # the latest releases and rollbacks stand out, no more
 
-Chain: TypeAlias = dict[str, Any]  # round__run_id, first, last, count
+Chain: TypeAlias = dict[str, Any]  # pk of the run, and the numbers of its first and last version
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +82,31 @@ class Lineage:
     rollbacks: Sequence[Rollback]
 
 
-def chains_of(federation: Federation) -> QuerySet[Any, Chain]:
-    """A row for each run that has made versions of the line, the newest first."""
-    made: QuerySet[Any, Any] = line_of(federation).filter(round__isnull=False).order_by()
-    of_runs = made.values("round__run_id")
-    counted = of_runs.annotate(first=Min("number"), last=Max("number"), count=Count("pk"))
-    return counted.order_by("-last")
+def runs_of(federation: Federation) -> QuerySet[Any, Any]:
+    """The ids of runs that have made versions of the line, the newest first."""
+    made = ModelVersion.objects.filter(round__run_id=OuterRef("pk"), is_baseline=False)
+    runs: QuerySet[Any, Any] = federation.runs.filter(Exists(made)).order_by("-number")
+    return runs.values("pk")
+
+
+def chains_of(federation: Federation, runs: QuerySet[Any, Any]) -> QuerySet[Any, Chain]:
+    """A row for each of some runs, with the numbers of its first and its last version."""
+    made = ModelVersion.objects.filter(round__run_id=OuterRef("pk"), is_baseline=False)
+    numbers = made.order_by("number").values("number")
+    chosen: QuerySet[Any, Any] = federation.runs.filter(pk__in=runs)
+    ends = chosen.annotate(first=Subquery(numbers[:1]), last=Subquery(numbers.reverse()[:1]))
+    return ends.order_by("-number").values("pk", "first", "last")
 
 
 def page_with(federation: Federation, number: int) -> int:
-    """On which page of chains a version is, from 1; two queries."""
-    of_run = line_of(federation).filter(number=number).values("round__run_id")
-    last = line_of(federation).filter(round__run_id__in=of_run).aggregate(last=Max("number"))
-    return chains_of(federation).filter(last__gt=last["last"] or 0).count() // CHAINS_SHOWN + 1
+    """On which page of runs a version is, from 1; one query."""
+    run = line_of(federation).filter(number=number).values("round__run__number")[:1]
+    later = runs_of(federation).filter(number__gt=Subquery(run)).count()
+    return later // CHAINS_SHOWN + 1
 
 
 def lineage_of(federation: Federation, chains: Sequence[Chain]) -> Lineage:
-    """What is shown of these chains, and of where they come from; three queries."""
+    """What is shown of these chains, and of where they come from; four queries."""
     decided = list(_decisions(federation))
     names = _names(federation)
     marked = {*names, *(one.version_id for one in decided)}
@@ -126,17 +135,23 @@ def _nodes(
     names: Mapping[UUID, list[str]],
 ) -> list[Node]:
     """Ends, forks and what is marked of these chains, and where each of them began."""
-    firsts = [chain["first"] for chain in chains]
-    ends = Q(number__in=[*firsts, *(chain["last"] for chain in chains)])
-    within = Q(round__run_id__in=[chain["round__run_id"] for chain in chains])
-    standing_out = ends | Q(pk__in=[*marked]) | Q(runs_from_here__isnull=False)
-    begun = line_of(federation).filter(number__in=firsts).order_by().values("parent")
-    shown = line_of(federation).filter((within & standing_out) | Q(pk__in=begun))
-    rows = shown.filter(round__isnull=False).distinct()
-    columns = ("pk", "number", "state", "parent_id", "parent__number")
-    of_round = ("round__run_id", "round__run__name", "round__number")
-    found: Iterable[Any] = rows.values_list(*columns, *of_round)
-    return [Node(*row, names.get(row[0], ())) for row in found]
+    runs = [chain["pk"] for chain in chains]
+    ends = {number for chain in chains for number in (chain["first"], chain["last"])}
+    forked = federation.runs.filter(parent_version__isnull=False).values("parent_version")
+    standing_out = Q(number__in=ends) | Q(pk__in=[*marked]) | Q(pk__in=forked)
+    own = list(_rows(line_of(federation).filter(standing_out, round__run_id__in=runs)))
+    known = {row[0] for row in own}
+    firsts = {chain["first"] for chain in chains}
+    begun_at = {row[3] for row in own if row[1] in firsts and row[3]} - known
+    others = _rows(line_of(federation).filter(pk__in=begun_at, round__isnull=False))
+    rows = sorted([*own, *others], key=lambda row: -int(row[1]))
+    return [Node(*row, names.get(row[0], ())) for row in rows]
+
+
+def _rows(versions: QuerySet[ModelVersion]) -> Iterable[Any]:
+    """As `Node` has it, but for the names."""
+    own = ("pk", "number", "state", "parent_id", "parent__number")
+    return versions.values_list(*own, "round__run_id", "round__run__name", "round__number")
 
 
 def _strands(nodes: Sequence[Node], by_id: Mapping[UUID, Node]) -> list[Strand]:

@@ -20,7 +20,7 @@ from hub.catalogue.decisions import (
     VersionDecisions,
 )
 from hub.catalogue.line_models import Proposal
-from hub.catalogue.lineage import CHAINS_SHOWN, chains_of, lineage_of, page_with
+from hub.catalogue.lineage import CHAINS_SHOWN, chains_of, lineage_of, page_with, runs_of
 from hub.catalogue.lineage_drawing import drawn
 from hub.catalogue.lines import with_origin
 from hub.catalogue.models import ModelVersion
@@ -131,11 +131,11 @@ def remove_name(request: HttpRequest, slug: str) -> HttpResponse:
 def lineage(request: HttpRequest, slug: str) -> HttpResponse:
     """Which version came from which; `?at=7` opens the page that has version 7."""
     federation = _federation(request, slug)
-    pages = Paginator(chains_of(federation), CHAINS_SHOWN)
+    pages = Paginator(runs_of(federation), CHAINS_SHOWN)
     at = request.GET.get("at", "")
     wanted = page_with(federation, int(at[:9])) if at.isdecimal() else request.GET.get("page")
     page = pages.get_page(wanted)
-    found = lineage_of(federation, list(page.object_list))
+    found = lineage_of(federation, list(chains_of(federation, page.object_list)))
     context = {"federation": federation, "page": page, "lineage": found, "at": at}
     return render(request, "catalogue/lineage.html", {**context, "drawing": drawn(found)})
 

@@ -8,18 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Max, OuterRef, Prefetch, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Ceil, Greatest, Mod
+from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
 
 from hub.accounts.models import User
 from hub.catalogue.line_models import Alias, AliasState, ProposalState
 from hub.catalogue.measures import Measure, Score, Scores, measure_for, measure_of, scores
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion, VersionState
-from hub.catalogue.selectors import pooled
+from hub.catalogue.selectors import Measured
 from hub.federations.models import Federation
 from hub.federations.selectors import federations_of
 
 CHART_MOST = 60
+LONG = (
+    "federation__charter",
+    "base_model__licence_text",
+    "parent__plan",
+    "parent__contributors",
+    "parent__report",
+    "round__frozen",
+    "round__run__plan",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,12 @@ class VersionRow:
 
 
 def with_origin(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
-    """Select the round that points at each version; rounds are rows of a higher app."""
-    return versions.select_related("federation", "base_model", "parent", "round__run")
+    """Select the round that points at each version; rounds are rows of a higher app.
+
+    What is long and is of others than the version itself is left in the database.
+    """
+    found = versions.select_related("federation", "base_model", "parent", "round__run")
+    return found.defer(*LONG)
 
 
 def with_names(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
@@ -116,14 +129,14 @@ class Shelf:
 
 def shelves_of(user: User) -> list[Shelf]:
     """The person's federations with their models; four queries, however many there are."""
-    in_line = Q(versions__is_baseline=False)
-    newest = ModelVersion.objects.filter(federation=OuterRef("pk"), is_baseline=False)
+    own = ModelVersion.objects.filter(federation=OuterRef("pk"), is_baseline=False).order_by()
+    counted = own.values("federation").annotate(count=Count("pk")).values("count")
     federations = list(
         federations_of(user)
         .select_related("base_model")
         .annotate(
-            count=Count("versions", filter=in_line),
-            latest=Subquery(newest.order_by("-number").values("pk")[:1]),
+            count=Coalesce(Subquery(counted), 0),
+            latest=Subquery(own.order_by("-number").values("pk")[:1]),
         )
         .order_by("name")
     )
@@ -144,12 +157,10 @@ def _shelf(federation: Any, rows: Sequence[VersionRow]) -> Shelf:
 
 
 def base_rows(user: User) -> QuerySet[BaseModel]:
-    """All base models, with how many of the person's federations start from each, and its size."""
+    """All base models, with how many of the person's federations start from each."""
     own = federations_of(user).values("pk")
-    return BaseModel.objects.annotate(
-        used=Count("federations", filter=Q(federations__in=own), distinct=True),
-        latest=Max("versions__created_at", filter=Q(versions__federation__in=own)),
-    ).order_by("name")
+    used = Count("federations", filter=Q(federations__in=own))
+    return BaseModel.objects.annotate(used=used).order_by("name")
 
 
 def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | None:
@@ -162,11 +173,11 @@ def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | No
         return None
     measure = measure_for(known[-1][2])
     shown = [one for one in known if measure_for(one[2]) is measure]
-    found = _by_version([pk for pk, *_ in shown])
+    found = {one["version"]: one for one in _sums([pk for pk, *_ in shown])}
     points = [
-        (f"v{number}", measure.of(pooled(found[pk])))
+        (f"v{number}", measure.of(_measured(found[pk])))
         for pk, number, _, asked in shown
-        if pk in found and len(found[pk]) >= len(asked or ())
+        if pk in found and found[pk]["places"] >= len(asked or ())
     ]
     if not points:
         return None
@@ -175,14 +186,35 @@ def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | No
     return measure, {"labels": labels, "series": [series]}
 
 
+def _sums(versions: Sequence[UUID]) -> QuerySet[Evaluation, dict[str, Any]]:
+    """The evaluations of each version added up, by the database: a chart has many."""
+    given: QuerySet[Evaluation, Any] = Evaluation.objects.filter(version__in=versions).order_by()
+    return given.values("version").annotate(
+        places=Count("pk"),
+        judged=Count("correct"),
+        all_examples=Sum("examples"),
+        all_correct=Sum("correct"),
+        all_tokens=Sum("tokens"),
+        loss=Sum("loss_sum"),
+    )
+
+
+def _measured(sums: Mapping[str, Any]) -> Measured:
+    examples = sums["all_examples"]
+    is_classification = sums["judged"] == sums["places"]
+    units = examples if is_classification else sums["all_tokens"] or examples
+    accuracy = sums["all_correct"] / examples if is_classification else None
+    return Measured(examples, accuracy, sums["loss"] / units)
+
+
 def _sample(federation: Federation) -> list[tuple[UUID, int, str, list[UUID] | None]]:
     """Of each so many versions of the line one, up to the latest: what a chart has room for.
 
     Id, number, type of task, and who was asked to measure it; the oldest first.
     """
     line = federation.versions.filter(is_baseline=False)
-    newest = line.order_by("-number").values("number")[:1]
-    step = Greatest(Ceil(Subquery(newest) / Value(float(CHART_MOST))), Value(1.0))
-    chosen = line.alias(off=Mod(Subquery(newest) - F("number"), step)).filter(off=0)
+    newest = Subquery(line.order_by("-number").values("number")[:1])
+    step = (newest + CHART_MOST - 1) / CHART_MOST  # whole, as the database divides
+    chosen = line.alias(off=(newest - F("number")) % step).filter(off=0)
     columns = ("pk", "number", "plan__task__type", "round__run__evaluators")
     return list(chosen.order_by("number").values_list(*columns))

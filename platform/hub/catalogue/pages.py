@@ -32,7 +32,7 @@ from hub.common.refusals import told
 from hub.federations.selectors import federations_of
 from hub.organisations.selectors import organisations_owned_by
 
-VERSIONS_SHOWN = 25
+VERSIONS_SHOWN = 20
 
 
 @require_safe
@@ -56,14 +56,15 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
     own = with_open_proposals(federations_of(person_of(request)))
     federation = get_object_or_404(own, slug=slug)
     apart = "baselines" in request.GET
-    found = with_names(with_origin(federation.versions.filter(is_baseline=apart)))
-    page = Paginator(found.order_by("-number"), VERSIONS_SHOWN).get_page(request.GET.get("page"))
+    line = federation.versions.filter(is_baseline=apart).order_by("-number")
+    page = Paginator(line.values("pk"), VERSIONS_SHOWN).get_page(request.GET.get("page"))
+    found = with_names(with_origin(federation.versions.filter(pk__in=page.object_list)))
     context = {
         "federation": federation,
         "apart": apart,
         "tab": "baselines" if apart else "line",
         "page": page,
-        "rows": version_rows(page.object_list),
+        "rows": version_rows(found.order_by("-number")),
         "chart": None if apart else chart_of_line(federation),
     }
     return render(request, "catalogue/versions.html", context)

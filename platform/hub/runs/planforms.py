@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 from django import forms
@@ -166,7 +167,9 @@ class ListField(forms.CharField):
         return [part.strip() for part in parts if part.strip()]
 
 
+@cache
 def plan_schema() -> Schema:
+    """Drawn once: it takes as long as a page."""
     return Plan.model_json_schema()
 
 

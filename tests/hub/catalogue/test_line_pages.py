@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from hub.catalogue.aliases import give_alias
 from hub.catalogue.line_models import Alias, Proposal
-from hub.catalogue.lineage import chains_of, lineage_of, page_with
+from hub.catalogue.lineage import chains_of, lineage_of, page_with, runs_of
 from hub.catalogue.lineage_drawing import ROW, drawn
 from hub.catalogue.models import ModelVersion, VersionState
 from hub.catalogue.releases import propose_release, release_version
@@ -144,7 +144,7 @@ def test_the_lineage_shows_runs_forks_and_rollbacks(federation, ada, settings, t
     release_version(user=ada.user, version_id=first[4].pk)
     release_version(user=ada.user, version_id=left[1].pk)
     release_version(user=ada.user, version_id=first[4].pk, reason="worse for the smallest")
-    found = lineage_of(federation, list(chains_of(federation)))
+    found = lineage_of(federation, list(chains_of(federation, runs_of(federation))))
     assert [node.number for node in found.nodes] == [10, 9, 8, 7, 6, 5, 3, 1]
     begun = {strand.nodes[0].number: strand.begins_at for strand in found.strands}
     assert begun[9] == begun[7]
@@ -173,7 +173,7 @@ def test_runs_one_after_the_other_share_a_lane(federation, settings, tmp_path) -
     parent = None
     for _ in range(4):
         parent = chain(federation, rounds=2, parent=parent)[-1]
-    drawing = drawn(lineage_of(federation, list(chains_of(federation))))
+    drawing = drawn(lineage_of(federation, list(chains_of(federation, runs_of(federation)))))
     assert len({dot.x for dot in drawing.dots}) <= 2
     assert all("NaN" not in edge.path for edge in drawing.edges)
 
