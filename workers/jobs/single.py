@@ -16,7 +16,7 @@ from federation.layout import LayoutRefused
 from federation.plan import Server
 from hub.catalogue.probes import content_of
 from hub.catalogue.storage import store
-from hub.runs.services.probing import Probed, basis_of, known_losses
+from hub.runs.services.probing import Probed, basis_of, held_updates, known_losses
 from jobs.aggregation import weighted
 from jobs.folders import scratch
 from jobs.probing import Unmeasured, achieved, within
@@ -36,6 +36,7 @@ LAST_ATTEMPT = 2  # a comparison that has died twice goes on without
 def probe_updates(claim: Claim) -> Probed | None:
     """Measure every update alone, as the plan's strategy would publish it; None without a set.
 
+    Also what is held already, for who decides on it.
     The round goes on without what takes too long or cannot be measured, and says why. Measured
     again, the losses are the same.
     """
@@ -54,9 +55,10 @@ def probe_updates(claim: Claim) -> Probed | None:
 
 
 def _measured(claim: Claim, basis: str) -> tuple[float, dict[str, float]]:
-    known = known_losses(claim.updates, basis)
+    updates = [*claim.updates, *held_updates(claim.round_id)]
+    known = known_losses(updates, basis)
     losses = {digest: found["start"] + found["change"] for digest, found in known.items()}
-    missing = [update for update in claim.updates if update.artifact_id not in losses]
+    missing = [update for update in updates if update.artifact_id not in losses]
     starts = [found["start"] for found in known.values()]
     if not missing:
         return starts[0], losses
@@ -65,7 +67,8 @@ def _measured(claim: Claim, basis: str) -> tuple[float, dict[str, float]]:
     with scratch() as folder:
         for update in missing:
             alone = _alone(update, claim, folder / "alone.safetensors")
-            losses[update.artifact_id] = min(loss_of(alone), HIGHEST_LOSS)
+            found = loss_of(alone) if alone else HIGHEST_LOSS
+            losses[update.artifact_id] = min(found, HIGHEST_LOSS)
     return start, losses
 
 
@@ -95,8 +98,11 @@ def _measuring(claim: Claim) -> Callable[[Path], float]:
     return loss_of
 
 
-def _alone(update: Update, claim: Claim, target: Path) -> Path:
-    """The adapter that the round would publish if this were its only update."""
+def _alone(update: Update, claim: Claim, target: Path) -> Path | None:
+    """The adapter that the round would publish if this were its only update.
+
+    None where its values would not fit: nobody spoils the evidence by an update out of all bounds.
+    """
     from federation.engine import AggregationRefused, Method, aggregate
 
     try:
@@ -107,6 +113,8 @@ def _alone(update: Update, claim: Claim, target: Path) -> Path:
             target=target,
         )
     except (AggregationRefused, LayoutRefused) as refused:
+        if refused.code == "non_finite":
+            return None
         raise Unmeasured(refused.code, refused.detail) from refused
     return target
 

@@ -81,7 +81,7 @@ def version_on_probe(version: ModelVersion, *, name: str = "This version") -> Se
     of_run = Q(probe__runs__rounds__version=version)
     wanted = Q(adapter=version.adapter_id) | Q(adapter=F("probe__runs__start")) | Q(is_base=True)
     found = ProbeScore.objects.filter(of_run, wanted, plan__task=version.plan["task"])
-    rows = found.select_related("probe").annotate(run_start=F("probe__runs__start"))
+    rows = found.select_related("probe__federation").annotate(run_start=F("probe__runs__start"))
     return _lines(list(rows.distinct()), version, name)
 
 
@@ -114,7 +114,7 @@ def scores_of_run(
     scores: QuerySet[ProbeScore] = ProbeScore.objects.filter(
         Q(adapter=start) | of_round, probe=probe_id, measured_as=measured_as(plan)
     )
-    numbered = scores.annotate(
+    numbered = scores.select_related("probe__federation").annotate(
         number=F("adapter__versions__round__number"), run=F("adapter__versions__round__run")
     )
     found: dict[int, ProbeScore] = {}

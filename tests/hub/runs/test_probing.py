@@ -169,6 +169,21 @@ def test_honest_updates_are_measured_and_stay(probed: ProbedWorld) -> None:
     assert Comparison.objects.get().probe_failure == ""
 
 
+def test_what_is_held_already_is_measured_for_who_decides(probed: ProbedWorld) -> None:
+    probed.add_probe()
+    probed.liars = {2: "labels"}
+    run = probed.start_run(plan_of())
+    for site in probed.sites:
+        probed.train(site)
+    odd = Update.objects.get(participation__organisation=probed.sites[2].agent.organisation)
+    services.record_verdict(update_id=odd.pk, verdict="quarantined", code="norm_outlier", norm=9.0)
+    probed.freeze(run)
+    odd.refresh_from_db()
+    assert (odd.state, odd.verdict_code) == ("quarantined", "norm_outlier")
+    assert odd.evidence["probe"]["change"] > 0
+    assert Update.objects.filter(state="accepted").count() == 3
+
+
 def test_what_takes_too_long_is_left_out_and_the_round_goes_on(
     probed: ProbedWorld, settings
 ) -> None:

@@ -108,6 +108,7 @@ class RunOut(serializers.ModelSerializer[Run]):
             "trainers",
             "evaluators",
             "parent_version",
+            "probe",
             "failure_code",
             "created_at",
             "started_at",

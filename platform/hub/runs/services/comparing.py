@@ -17,7 +17,7 @@ from hub.runs.models import Comparison, Round, RoundState, RunState, Update, Upd
 from hub.runs.services.claims import Claim, take_hold
 from hub.runs.services.locks import lock_round
 from hub.runs.services.patience import grant_time
-from hub.runs.services.probing import Probed, losses_of
+from hub.runs.services.probing import Probed, held_updates, losses_of
 from hub.runs.services.rounds import advance, is_compared, settled
 
 
@@ -52,7 +52,8 @@ def record_comparison(
     accepted = settled(current) or []
     if [update.artifact_id for update in accepted] == list(evidence.digests):
         _keep(current, evidence, probed)
-        losses = losses_of(accepted, probed) if probed else None
+        held = held_updates(current.pk) if probed else []
+        losses = losses_of(accepted, probed, held=held) if probed else None
         for update, code, found in suspects(accepted, evidence, losses):
             set_aside(current, update, code=code, evidence=found)
     current.claimed_until = None

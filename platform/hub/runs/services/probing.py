@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from federation.suspicion import Losses
 from hub.catalogue.models import ModelVersion, Probe
 from hub.catalogue.scoring import ask_score
 from hub.common.wakeups import wake
-from hub.runs.models import Run, RunState, Update
+from hub.runs.models import Run, RunState, Update, UpdateState
 
 KEPT = "probe"  # in an update's evidence
 
@@ -43,18 +44,32 @@ def known_losses(updates: Sequence[Update], basis: str) -> dict[str, Mapping[str
     return {digest: found for digest, found in kept.items() if found.get("basis") == basis}
 
 
-def losses_of(updates: Sequence[Update], probed: Probed) -> Losses | None:
-    """Write what was measured into the updates' evidence; nothing where that failed."""
-    if probed.failure or {update.artifact_id for update in updates} != probed.losses.keys():
+def losses_of(
+    updates: Sequence[Update], probed: Probed, *, held: Sequence[Update] = ()
+) -> Losses | None:
+    """Write what was measured into the updates' evidence; nothing where that failed.
+
+    What is `held` already is told to who decides on it, and is nobody's peer.
+    """
+    if probed.failure or {update.artifact_id for update in updates} - probed.losses.keys():
         return None
-    changes = []
-    for update in updates:
-        change = probed.losses[update.artifact_id] - probed.start
-        told = {"basis": probed.basis, "start": probed.start, "change": change}
-        update.evidence = {**update.evidence, KEPT: told}
-        update.save(update_fields=["evidence"])
-        changes.append(change)
-    return Losses(probed.start, tuple(changes))
+    for update in (*updates, *held):
+        if update.artifact_id in probed.losses:
+            told = {"basis": probed.basis, "start": probed.start, "change": _change(update, probed)}
+            update.evidence = {**update.evidence, KEPT: told}
+            update.save(update_fields=["evidence"])
+    return Losses(probed.start, tuple(_change(update, probed) for update in updates))
+
+
+def _change(update: Update, probed: Probed) -> float:
+    return probed.losses[update.artifact_id] - probed.start
+
+
+def held_updates(round_id: UUID) -> list[Update]:
+    """What waits for a person, in the order of the digests."""
+    held = Update.objects.filter(round=round_id, is_late=False, state=UpdateState.QUARANTINED)
+    related = held.select_related("participation__organisation", "round", "counted_in")
+    return list(related.order_by("artifact_id"))
 
 
 def measure_start(run: Run) -> None:
