@@ -68,9 +68,9 @@ def measure(
         before = meter.rss_by_process()["web"]
         with meter.measuring() as usage:
             seconds = asyncio.run(_best(asked, size))
-    own, asgi, sent = (size / MIB / each for each in seconds)
+    own, bare, sent = (size / MIB / each for each in seconds)
     growth = (usage.web_rss_bytes - before) / MIB
-    return Fetched(round(size / MIB), own, asgi, sent, growth)
+    return Fetched(round(size / MIB), own, bare, sent, growth)
 
 
 def _base_of(megabytes: int, folder: Path) -> Path:
