@@ -32,7 +32,7 @@ from hub.common.pages import refusals_on
 
 CARD = "README.md"
 LARGEST_CARD = 1 << 20  # bytes
-FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+BEFORE = re.compile(r"\A---\n.*?\n---\n(\n# [^\n]*\n)?", re.DOTALL)  # metadata and title
 PUSHES_SHOWN = 10
 
 
@@ -107,7 +107,7 @@ def _page(request: HttpRequest, version: ModelVersion, form: PushForm) -> HttpRe
 
 
 def as_html(file: VersionFile | None) -> SafeString:
-    """The card without its metadata.
+    """The card without its metadata and its title, which the page has.
 
     What people typed was escaped when it was written; to this parser markup is text as well.
     """
@@ -116,5 +116,5 @@ def as_html(file: VersionFile | None) -> SafeString:
     with closing(store().open(file.artifact_id)) as source:
         text = source.read(LARGEST_CARD).decode(errors="replace")
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    html: str = parser.render(FRONT_MATTER.sub("", text, count=1))
+    html: str = parser.render(BEFORE.sub("", text, count=1))
     return SafeString(html)

@@ -35,7 +35,9 @@ CARD = b"""---
 license: mit
 ---
 
-# Card <script>alert(1)</script>
+# Card
+
+## On <script>alert(1)</script>
 
 \\[x\\](javascript:alert(1)) ![i](http://elsewhere.example/p.png) [go](javascript:alert(2))
 """
@@ -118,7 +120,8 @@ def test_a_version_is_laid_down_as_a_folder(version, federation, tmp_path, capsy
 def test_the_card_is_shown_without_anything_that_acts(version, ada, carol):
     page = browser(ada.user).get(f"/versions/{version.pk}/card")
     html = page.content.decode()
-    assert "<h1>Card &lt;script&gt;" in html
+    assert "<h2>On &lt;script&gt;" in html
+    assert html.count("<h1") == 1
     assert "license: mit" not in html
     assert 'href="javascript' not in html
     assert "elsewhere.example/p.png" not in html.partition("<img")[2]
