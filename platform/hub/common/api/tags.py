@@ -14,6 +14,8 @@ _SECTIONS = {
     "federations": "Who trains together, under which charter.",
     "participations": "One organisation's place in a federation.",
     "base models": "What federations start from.",
+    "base model drafts": "Base models on their way in.",
+    "base model files": "The files of those, in parts.",
     "runs": "From a plan to a version, in rounds.",
     "rounds": "One cycle: tasks, updates, a version.",
     "recomputations": "What closed rounds come to when they are computed again.",
