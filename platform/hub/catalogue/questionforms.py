@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 
 from federation.modelling.questions import (
     GENERATING,
@@ -58,10 +57,10 @@ class QuestionForm(forms.Form):
             self.fields["text"].help_text = HELP.get(kind, "")
 
     def clean_image(self) -> bytes:
-        file: UploadedFile = self.cleaned_data["image"]
-        if (file.size or 0) > MOST_IMAGE_BYTES:
+        content: bytes = self.cleaned_data["image"].read()
+        if len(content) > MOST_IMAGE_BYTES:
             raise forms.ValidationError("The picture is larger than that.", code="too_large")
-        return file.read()
+        return content
 
     def question(self) -> Question:
         """What a valid form asks."""

@@ -8,6 +8,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from federation.plan import Plan
 from hub.accounts.models import User
 from hub.catalogue.artifacts import adopt_copy
 from hub.catalogue.models import ModelVersion
@@ -22,11 +23,13 @@ PROMPT = "wave salt harbour canary-5f1c0e77"
 
 def tried(base: Path, adapter: Path) -> ModelVersion:
     """A version of the tiny model that names the sea, the sky or a stone."""
+    return version_of(base, adapter, tiny.plan())
+
+
+def version_of(base: Path, adapter: Path, plan: Plan) -> ModelVersion:
     files = {file.name: file.read_bytes() for file in base.iterdir()}
-    federation = FederationFactory(base_model=BaseModelFactory(files=files))
-    plan = tiny.plan()
     return VersionFactory(
-        federation=federation,
+        federation=FederationFactory(base_model=BaseModelFactory(files=files)),
         adapter=adopt_copy(path=adapter),
         plan=plan.model_dump(mode="json"),
         plan_digest=plan.digest(),

@@ -6,14 +6,17 @@ import io
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
 import redis
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from kombu import Queue
+from PIL import Image
 
 from federation.modelling.questions import Question
 from hub.catalogue import playground, questions
@@ -34,6 +37,7 @@ from jobs.interactive import answer_question
 from tests.agent import tiny
 from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
+from tests.federation.modelling.kindworlds import COLOURS, looking
 from tests.hub.catalogue.asking import (
     PROMPT,
     everything_stored,
@@ -41,6 +45,7 @@ from tests.hub.catalogue.asking import (
     lead_of,
     messages,
     tried,
+    version_of,
     work,
 )
 from tests.pages import browser, words
@@ -338,6 +343,28 @@ def test_htmx_gets_the_part_and_refusals_in_words(version: ModelVersion) -> None
     assert "This field is required" in words(empty)
     gone = client.get(reverse("catalogue:answer", args=[version.pk, uuid4()]), headers=htmx)
     assert "Nothing of it was kept." in words(gone)
+
+
+def test_a_picture_is_sent_looked_at_and_kept_nowhere(
+    version: ModelVersion, tmp_path: Path
+) -> None:
+    world = looking(tmp_path, tmp_path / "looking").world
+    seeing = version_of(world.base, world.start, world.plan)
+    picture = BytesIO()
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(picture, "PNG")
+    sent = SimpleUploadedFile("canary-5f1c0e77.png", picture.getvalue())
+    client = browser(lead_of(seeing))
+    page = client.post(page_of(seeing), {"image": sent})
+    assert "Your question waits." in words(page)
+    assert "canary" not in everything_stored()
+    (arguments,) = messages()
+    answer_question(*arguments)
+    told = words(client.get(reverse("catalogue:answer", args=[seeing.pk, arguments[0]])))
+    assert all(label in told for label in COLOURS)
+    large = SimpleUploadedFile("large.png", b"x" * 700_001)
+    assert "The picture is larger than that." in words(
+        client.post(page_of(seeing), {"image": large}, headers={"HX-Request": "true"})
+    )
 
 
 def test_strangers_find_nothing_to_try(version: ModelVersion) -> None:
