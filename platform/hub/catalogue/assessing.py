@@ -15,18 +15,18 @@ from uuid import UUID
 
 from federation.figures import (
     Dispersion,
-    OfLabel,
     accuracy,
     area_under_curve,
     dispersion,
     macro_f1,
     mean_loss,
-    tail,
-    top_confusions,
 )
+from federation.gates.base import terms_of
+from federation.intervals import Interval, paired_interval
 from federation.protocol import EvaluationResult
 from federation.tallies import pool
 from hub.accounts.models import User
+from hub.catalogue.confusions import ByLabel, seen
 from hub.catalogue.gatewords import finding, title_of
 from hub.catalogue.gating import measured_of, result_of
 from hub.catalogue.measures import Measure, measure_of
@@ -36,66 +36,6 @@ from hub.catalogue.tally_models import GateResult
 from hub.federations.places import Place, places_in
 
 FEWEST_PLACES = 3  # whose counts may be shown added up
-FEW = 5  # counts below are not told to others
-TAIL, TOP = 5, 10
-MOST_HEAT = 12  # labels of a table that is read cell by cell
-LEVELS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How often; «fewer than 5» where it is not told."""
-
-    value: int
-    is_told: bool = True
-
-    @property
-    def told(self) -> int | None:
-        return self.value if self.is_told else None
-
-    def __str__(self) -> str:
-        return f"{self.value:,}" if self.is_told else f"fewer than {FEW}"
-
-
-@dataclass(frozen=True, slots=True)
-class LabelFigures:
-    label: str
-    examples: Count
-    recall: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """One label taken for another."""
-
-    true: str
-    said: str
-    count: Count
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of a confusion; `level`: how much of its row it holds, from 0 to LEVELS."""
-
-    count: Count
-    level: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeatRow:
-    label: str
-    cells: Sequence[Cell]
-
-
-@dataclass(frozen=True, slots=True)
-class ByLabel:
-    """What a confusion shows: of all together, or of one organisation to itself."""
-
-    whose: str
-    tail: Sequence[LabelFigures]
-    mistakes: Sequence[Mistake]
-    labels: Sequence[str]  # of the table; empty where there are too many to read it
-    rows: Sequence[HeatRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +52,7 @@ class OrganisationFigures:
     @property
     def change_words(self) -> str:
         """«+4.0 points», «−0.120»; empty where nobody knows."""
-        if self.change is None:
-            return ""
-        told = f"{100 * self.change:+.1f} points" if self.is_share else f"{self.change:+,.3f}"
-        return told.replace("-", "−")
+        return "" if self.change is None else change_in_words(self.change, is_share=self.is_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +120,22 @@ class Assessment:
     @property
     def area_under_curve(self) -> float | None:
         return area_under_curve(self.whole.scores) if self.whole and self.whole.scores else None
+
+    @cached_property
+    def gain(self) -> Interval | None:
+        """How much better than the reference over all test data; None where not all compared."""
+        if self.whole is None or self.whole.paired is None:
+            return None
+        seed = int(self.version.adapter_id[:8], 16)
+        return paired_interval(self.whole.paired, terms_of(self.whole), seed=seed)
+
+    @property
+    def gain_words(self) -> Sequence[str]:
+        """The figure, and between what it lies: «+4.0 points», «+1.2 points», «+6.8 points»."""
+        gain = self.gain
+        is_share = self.accuracy is not None
+        known = (gain.value, gain.lower, gain.upper) if gain else ()
+        return [change_in_words(one, is_share=is_share) for one in known]
 
     @cached_property
     def asked(self) -> Sequence[UUID]:
@@ -253,34 +206,16 @@ class Assessment:
         """All together where enough have counted, then the reader's own organisations."""
         found = []
         if self.whole and self.whole.confusion and self.is_shown_together:
-            found.append(self._seen("All organisations together", self.whole, is_own=False))
+            found.append(seen("All organisations together", self.whole, self._labels, is_own=False))
         for place in self.places.values():
             result = self.results.get(place.id)
             if place.is_own and result and result.confusion:
-                found.append(self._seen(f"{place.name} by itself", result, is_own=True))
+                found.append(seen(f"{place.name} by itself", result, self._labels, is_own=True))
         return found
 
     @property
     def is_shown_together(self) -> bool:
         return len(self.results) >= FEWEST_PLACES
-
-    def _seen(self, whose: str, result: EvaluationResult, *, is_own: bool) -> ByLabel:
-        cells = result.confusion or ()
-        labels = self._labels if len(self._labels) <= MOST_HEAT else ()
-        return ByLabel(
-            whose=whose,
-            tail=[self._of_label(one, is_own=is_own) for one in tail(cells, TAIL)],
-            mistakes=[
-                Mistake(self._labels[true], self._labels[said], _count(count, is_own=is_own))
-                for true, said, count in top_confusions(cells, TOP)
-            ],
-            labels=labels,
-            rows=_heat({cell[:2]: cell[2] for cell in cells}, labels, is_own=is_own),
-        )
-
-    def _of_label(self, one: OfLabel, *, is_own: bool) -> LabelFigures:
-        examples = _count(one.examples, is_own=is_own)
-        return LabelFigures(self._labels[one.label], examples, one.recall)
 
     # ---------------------------------------------------------------- what is asked
 
@@ -328,6 +263,11 @@ class Assessment:
         }
 
 
+def change_in_words(change: float, *, is_share: bool) -> str:
+    told = f"{100 * change:+.1f} points" if is_share else f"{change:+,.3f}"
+    return told.replace("-", "−")
+
+
 def lines_of(gates: Iterable[GateResult]) -> list[GateLine]:
     return [
         GateLine(
@@ -353,30 +293,3 @@ def _change(result: EvaluationResult) -> float | None:
     if pairs.gained is not None and pairs.lost is not None:
         return (pairs.gained - pairs.lost) / result.examples
     return -pairs.loss_sum / (result.tokens or result.examples)
-
-
-def _count(value: int, *, is_own: bool) -> Count:
-    return Count(value, is_told=is_own or value == 0 or value >= FEW)
-
-
-def _heat(
-    cells: Mapping[tuple[int, ...], int], labels: Sequence[str], *, is_own: bool
-) -> Sequence[HeatRow]:
-    """The whole table, as long as people can read it."""
-    places = range(len(labels))
-    return [
-        HeatRow(
-            labels[true],
-            [_cell(cells, true, said, len(labels), is_own=is_own) for said in places],
-        )
-        for true in places
-    ]
-
-
-def _cell(
-    cells: Mapping[tuple[int, ...], int], true: int, said: int, labels: int, *, is_own: bool
-) -> Cell:
-    count = _count(cells.get((true, said), 0), is_own=is_own)
-    row = sum(cells.get((true, other), 0) for other in range(labels))
-    is_blank = not count.value or not count.is_told
-    return Cell(count, 0 if is_blank else max(1, round(LEVELS * count.value / row)))

@@ -46,6 +46,7 @@ def test_the_page_says_what_was_found_in_few_queries(
     assert f"Served least 10.0% {world.sites[2].agent.organisation.name}" in page
     assert "Best less worst 80.0 points" in page
     assert "Macro F1" in page
+    assert "Against the start of the run +28.2 points 95 % sure: +" in page
     assert "+40.0 points" in page
     assert re.search(r"Any organisation below the release at most .*−40\.0 points .* Failed", page)
     assert "All organisations together" in page
@@ -85,6 +86,8 @@ def test_the_api_sums_it_up(world: World, django_assert_max_num_queries) -> None
     assert found["accuracy"] == pytest.approx(172 / 220)
     assert found["worst"] == world.sites[2].agent.organisation.slug
     assert [one["examples"] for one in found["organisations"]] == [100, 100, 20]
+    assert found["gain"]["value"] == pytest.approx(62 / 220)
+    assert found["gain"]["lower"] < found["gain"]["value"] < found["gain"]["upper"]
     assert [one["verdict"] for one in found["gates"]] == ["pass", "fail"]
     assert found["dispersion"]["width"] == pytest.approx(0.8)
     assert (found["missing"], found["area_under_curve"]) == ([], 0.5)

@@ -27,6 +27,12 @@ class DispersionOut(serializers.Serializer[Any]):
     deviation = serializers.FloatField(help_text="Standard deviation over organisations.")
 
 
+class IntervalOut(serializers.Serializer[Any]):
+    value = serializers.FloatField()
+    lower = serializers.FloatField(help_text="It lies between these with 95 % confidence.")
+    upper = serializers.FloatField()
+
+
 class OrganisationFiguresOut(serializers.Serializer[Any]):
     organisation = serializers.CharField(source="place.slug")
     name = serializers.CharField(source="place.name")
@@ -98,6 +104,11 @@ class EvaluationSummaryOut(serializers.Serializer[Assessment]):
         allow_null=True, help_text="Of one label against the rest, all pooled, from 256 bins."
     )
     reference = serializers.CharField(help_text="What changes are against.")
+    gain = IntervalOut(
+        allow_null=True,
+        help_text="How much better than the reference, on the same examples: in accuracy, else in "
+        "mean loss. null: not all have compared.",
+    )
     organisations = OrganisationFiguresOut(many=True)
     worst = serializers.CharField(source="worst.place.slug", default=None, allow_null=True)
     missing = serializers.SerializerMethodField(help_text="Who was asked and has not answered.")
