@@ -163,6 +163,20 @@ def test_what_loads_as_the_handbook_says_answers_as_it_did_at_the_sites(
             assert sum(loss for *_, loss in own) == pytest.approx(measured["loss_sum"], abs=1e-4)
 
 
+def test_every_version_is_signed_once_its_evaluation_has_ended(
+    stack: Stack, versions: dict[int, str]
+) -> None:
+    def signed(version: str) -> bool:
+        found = stack.ada.get(f"/versions/{version}")
+        return {"README.md", "lineage.json", "model.sig"} <= {f["path"] for f in found["files"]}
+
+    for version in versions.values():
+        wait_until(lambda version=version: signed(version), what="nobody signs it")
+        commits = stack.ada.get(f"/versions/{version}")["commits"]
+        assert [commit["reason"] for commit in commits] == ["published", "evaluated"]
+    assert len(stack.ada.all("/model-keys")) == 1
+
+
 def test_a_stranger_s_token_gets_what_the_real_hub_gives(
     stack: Stack, versions: dict[int, str], tmp_path: Path
 ) -> None:
