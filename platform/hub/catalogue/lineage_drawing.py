@@ -14,7 +14,7 @@ from hub.catalogue.lineage import Lineage, Node, Rollback, Strand
 
 ROW, LANE, MARGIN = 40, 24, 20
 BEND = 18  # room beside the lanes for the arcs of rollbacks
-LABEL = 300
+LABEL = 240
 HUES = 8
 
 
@@ -85,7 +85,7 @@ def drawn(lineage: Lineage) -> Drawing:
             Edge(strand, _path(strand, places), place % HUES)
             for place, strand in enumerate(lineage.strands)
         ],
-        arcs=[Arc(one, _arc(one, places, right + BEND)) for one in lineage.rollbacks],
+        arcs=[Arc(one, _arc(one, places, right + 2 * BEND)) for one in lineage.rollbacks],
     )
 
 

@@ -5,20 +5,16 @@ Everything here was fixed when the version was published, but for what was measu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from federation.plan import Plan
 from hub.catalogue.lines import origin_of
 from hub.catalogue.models import Evaluation, ModelVersion, VersionFile
-
-# The hub adds no noise and sees every update, whatever the plan. To claim more would be untrue.
-PRIVACY = (
-    "No training example left the organisation that holds it. The hub received every update as it "
-    "was: no noise was added and nothing was hidden from the hub, so that this version carries no "
-    "differential privacy guarantee."
-)
+from hub.catalogue.privacy import privacy_statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +49,14 @@ class CountedUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Aggregator:
-    """How updates became weights; None: the plan or the report does not say."""
+    """How updates became weights; an error is None where the report does not say."""
 
-    strategy: str | None
-    rule: str | None
-    combination: str | None
+    strategy: str
+    rule: str
+    combination: str
     relative_error: float | None
     discarded_energy: float | None
-    optimiser: str | None
+    optimiser: str
     optimiser_state: str | None  # SHA-256 of what the server's optimiser remembers
 
 
@@ -94,7 +90,7 @@ class Provenance:
     updates: Sequence[CountedUpdate]  # the heaviest first
     aggregator: Aggregator
     evaluations: Sequence[Measurement]
-    privacy: str
+    privacy: Sequence[str]  # sentences
     adapter: str
     revision: str
     files: Sequence[StoredFile]
@@ -102,7 +98,7 @@ class Provenance:
 
 def provenance_of(version: ModelVersion) -> Provenance:
     """The record of a version of `with_origin`; two queries."""
-    parent = version.parent
+    parent, plan = version.parent, Plan.model_validate_json(json.dumps(version.plan))
     return Provenance(
         parent=Ancestor(parent.pk, parent.number) if parent else None,
         making=_making(version),
@@ -110,9 +106,9 @@ def provenance_of(version: ModelVersion) -> Provenance:
         base_model=version.base_model.repo,
         base_revision=version.base_model.revision,
         updates=sorted(map(_counted, version.contributors), key=lambda one: -one.weight),
-        aggregator=_aggregator(version),
+        aggregator=_aggregator(version, plan),
         evaluations=_measurements(version),
-        privacy=PRIVACY,
+        privacy=privacy_statement(plan),
         adapter=version.adapter_id,
         revision=version.revision,
         files=[_file(file) for file in version.files.select_related("artifact")],
@@ -138,16 +134,14 @@ def _counted(one: Mapping[str, Any]) -> CountedUpdate:
     )
 
 
-def _aggregator(version: ModelVersion) -> Aggregator:
-    plan: Mapping[str, Any] = version.plan
-    chosen = plan.get("aggregation", {})
+def _aggregator(version: ModelVersion, plan: Plan) -> Aggregator:
     return Aggregator(
-        strategy=chosen.get("strategy"),
-        rule=chosen.get("rule"),
-        combination=chosen.get("combination"),
+        strategy=plan.aggregation.strategy,
+        rule=plan.aggregation.rule,
+        combination=plan.aggregation.combination,
         relative_error=version.report.get("relative_error"),
         discarded_energy=version.report.get("discarded_energy"),
-        optimiser=plan.get("server", {}).get("optimiser"),
+        optimiser=plan.server.optimiser,
         optimiser_state=version.optimiser_state_id,
     )
 

@@ -91,7 +91,7 @@ def test_a_version_says_everything_it_was_made_of(world: World) -> None:
     for digest in said:
         assert digest in page
     assert "stack_svd" in page
-    assert "no differential privacy guarantee" in page
+    assert "Differential privacy was not used" in page
     assert len({one["statement"] for one in version.contributors}) == 3
 
 

@@ -21,6 +21,7 @@ from hub.common.errors import NotFound
 from hub.common.models import OutboxMessage
 from hub.runs.compared import Compared
 from jobs.compute import measure_distance
+from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
 from tests.factories.catalogue import VersionFactory
 from tests.hub.catalogue.test_pages import INLINE, MOST_QUERIES
@@ -177,3 +178,22 @@ def test_what_versions_confuse_is_set_side_by_side(world: World) -> None:
         ("ham taken for spam", pytest.approx([0.6, 0.1]))
     ]
     assert "ham taken for spam 60.0% 10.0%" in words(browser(world.lead).get(address(world, 1, 2)))
+
+
+def test_the_api_says_the_same(world: World) -> None:
+    client, path = client_of(world.lead), "/api/v1/version-comparison"
+    ids = [str(one.pk) for one in versions(world)]
+    query = "&".join(f"version={pk}" for pk in ids)
+    found = client.get(f"{path}?{query}").json()
+    assert found["all_together"]["values"] == pytest.approx([0.5, 0.8])
+    assert [one["number"] for one in found["versions"]] == [1, 2]
+    assert found["plan_differences"][0]["texts"] == ["0.002", "0.5"]
+    assert found["distances"][0]["state"] is None
+    asked = client.post(path, {"versions": ids}, format="json")
+    assert (asked.status_code, asked.json()["distances"][0]["state"]) == (202, "queued")
+    measure_distance(str(Distance.objects.get().pk))
+    (pair,) = client.get(f"{path}?{query}").json()["distances"]
+    assert pair["change"] == {"relative": 0.0, "cosine": pytest.approx(1.0)}
+    for wrong, status in ((f"version={ids[0]}", 422), ("version=x", 400), ("", 422)):
+        assert client.get(f"{path}?{wrong}").status_code == status
+    assert client_of(UserFactory()).get(f"{path}?{query}").status_code == 404

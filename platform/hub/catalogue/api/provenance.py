@@ -31,12 +31,12 @@ class CountedUpdateOut(serializers.Serializer[Any]):
 
 
 class AggregatorOut(serializers.Serializer[Any]):
-    strategy = serializers.CharField(allow_null=True)
-    rule = serializers.CharField(allow_null=True)
-    combination = serializers.CharField(allow_null=True)
+    strategy = serializers.CharField()
+    rule = serializers.CharField()
+    combination = serializers.CharField()
     relative_error = serializers.FloatField(allow_null=True)
     discarded_energy = serializers.FloatField(allow_null=True)
-    optimiser = serializers.CharField(allow_null=True)
+    optimiser = serializers.CharField()
     optimiser_state = serializers.CharField(allow_null=True)
 
 
@@ -67,7 +67,7 @@ class ProvenanceOut(serializers.Serializer[Any]):
     updates = CountedUpdateOut(many=True)
     aggregator = AggregatorOut()
     evaluations = MeasurementOut(many=True)
-    privacy = serializers.CharField()
+    privacy = serializers.ListField(child=serializers.CharField())
     adapter = serializers.CharField()
     revision = serializers.CharField()
     files = StoredFileOut(many=True)

@@ -42,7 +42,11 @@ MEANINGS = {
     "429": "Too many tries; `Retry-After` says when again.",
     "503": "A service that this needs is away; `Retry-After` says when to try again.",
 }
-RENAMED = {"agent": "agent protocol", "plan schema": "start"}
+RENAMED = {
+    "agent": "agent protocol",
+    "plan schema": "start",
+    "version comparison": "versions",
+}
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from hub.runs.api import agent, views
+from hub.runs.api import agent, comparing, views
 from hub.runs.api.alone import AloneView
 
 router = SimpleRouter(trailing_slash=False)
@@ -24,5 +24,6 @@ urlpatterns = [
     path("agent/tasks/<uuid:task_id>/failures", agent.FailuresView.as_view()),
     path("agent/tasks/<uuid:task_id>/release", agent.ReleaseView.as_view()),
     path("runs/<uuid:pk>/alone", AloneView.as_view()),
+    path("version-comparison", comparing.ComparisonView.as_view()),
     *router.urls,
 ]
