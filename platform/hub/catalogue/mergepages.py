@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +13,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from federation.plan import Plan
 from hub.accounts.selectors import person_of
 from hub.catalogue import selectors
-from hub.catalogue.merged_models import MergedModel
+from hub.catalogue.merged_models import MergedModel, MergedState
 from hub.catalogue.merging import changes_weights, want_merged
 from hub.catalogue.models import ModelVersion
 from hub.common.refusals import told
@@ -34,10 +36,19 @@ def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def merged_context(version: ModelVersion) -> dict[str, Any]:
     """What catalogue/parts/merged.html needs."""
-    repo, revision = f"{version.repo}-merged", f'revision="v{version.number}"'
+    merged = MergedModel.objects.filter(version=version).first()
+    is_ready = merged is not None and merged.state == MergedState.READY
     return {
         "is_mergeable": changes_weights(version),
-        "merged": MergedModel.objects.filter(version=version).first(),
-        "merging_code": f"from transformers import AutoModel\n\n"
-        f'model = AutoModel.from_pretrained("{repo}", {revision})',
+        "merged": merged,
+        "merging_code": _loading(version) if is_ready else "",
     }
+
+
+def _loading(version: ModelVersion) -> str:
+    model_class = Plan.model_validate_json(json.dumps(version.plan)).task.model_class
+    return (
+        f"from transformers import {model_class}\n\n"
+        f"model = {model_class}.from_pretrained(\n"
+        f'    "{version.repo}-merged", revision="v{version.number}"\n)'
+    )
