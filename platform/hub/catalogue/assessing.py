@@ -26,7 +26,7 @@ from federation.intervals import Interval, paired_interval
 from federation.protocol import EvaluationResult
 from federation.tallies import pool
 from hub.accounts.models import User
-from hub.catalogue.confusions import ByLabel, seen
+from hub.catalogue.confusions import FEWEST_PLACES, ByLabel, seen
 from hub.catalogue.gatewords import finding, title_of
 from hub.catalogue.gating import measured_of, result_of
 from hub.catalogue.measures import Measure, measure_of
@@ -34,8 +34,6 @@ from hub.catalogue.models import Evaluation, ModelVersion
 from hub.catalogue.selectors import pooled
 from hub.catalogue.tally_models import GateResult
 from hub.federations.places import Place, places_in
-
-FEWEST_PLACES = 3  # whose counts may be shown added up
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from federation.figures import tail, top_confusions
 from federation.protocol import EvaluationResult
 
+FEWEST_PLACES = 3  # organisations whose counts may be shown added up
 FEW = 5  # counts below are not told to others
 TAIL, TOP = 5, 10
 MOST_HEAT = 12  # labels of a table that is read cell by cell

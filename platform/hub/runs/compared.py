@@ -16,6 +16,7 @@ from federation.plan_tasks import Labelled
 from federation.protocol import Cell, EvaluationResult
 from federation.tallies import pool
 from hub.accounts.models import User
+from hub.catalogue.confusions import FEWEST_PLACES
 from hub.catalogue.distances import Apart, apart, distances_between
 from hub.catalogue.line_models import Distance, DistanceState
 from hub.catalogue.lines import VersionRow, version_rows
@@ -237,8 +238,9 @@ class Compared:
 
 
 def _told_by(plan: Plan, results: Iterable[EvaluationResult]) -> _Told | None:
+    """Nothing of two organisations: each could take off its own counts and have the other's."""
     given = list(results)
-    if not given or not isinstance(plan.task, Labelled):
+    if len(given) < FEWEST_PLACES or not isinstance(plan.task, Labelled):
         return None
     confusion = pool(given).confusion
     if confusion is None:
