@@ -61,15 +61,15 @@ PATTERNS: Mapping[str, str] = {
     "merged.ready": "[Version {version}|A version] was merged into its base model",
     "merged.failed": "[Version {version}|A version] could not be merged[: {reason}]",
     "merged.absent": "The merged model[ of version {version}] was given up for room",
-    "distance.queued from failed": "The distance of two adapters is measured again",
+    "distance.queued": "The distance of two adapters is measured again",
     "distance.computed": "The distance of two adapters was measured",
     "distance.failed": "The distance of two adapters could not be measured[: {reason}]",
     "alias.given": "{actor} named [version {version}|a version][ '{alias}']",
     "alias.moved": "{actor} moved the name[ '{alias}'] to [version {version}|another version]"
     "[, from version {before}]",
     "alias.removed": "{actor} removed the name[ '{alias}'][ from version {version}]",
-    "proposal.made": "[{organisation}|{actor}] proposed to {what} [version {version}|a version]"
-    "[: {reason}]",
+    "proposal.made": "[{organisation}|{actor}] proposed to [{what} version {version}|release a"
+    " version][: {reason}]",
     "proposal.accepted": "{actor} accepted the proposal[ to {what} version {version}]",
     "proposal.refused": "{actor} refused the proposal[ to {what} version {version}][: {reason}]",
     "proposal.withdrawn": "The proposal[ of {organisation}][ to {what} version {version}] was"

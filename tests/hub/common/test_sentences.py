@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from hub.catalogue.draft_models import BaseModelDraft
+from hub.catalogue.line_models import Alias, Distance, Proposal
 from hub.catalogue.models import ModelVersion, ProbeScore, Upload
 from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
@@ -14,7 +15,7 @@ from hub.organisations.models import Agent, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
-MODELS += (BaseModelDraft,)
+MODELS += (Alias, BaseModelDraft, Distance, Proposal)
 MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore)
 
 
