@@ -86,15 +86,16 @@ def probes_visible_to(user: User) -> QuerySet[Probe]:
     )
 
 
-def probe_for(federation: Federation, plan: Plan) -> Probe | None:
-    """What a run of this plan is measured on: the set in use, if the plan's model can read it."""
+def probe_for(federation: Federation, plan: Plan) -> tuple[Probe | None, str]:
+    """What a run of this plan is measured on: the set in use, if the plan's model can read it.
+
+    Else none, and why, in words; without a set there is nothing to say.
+    """
     found = current_probe(federation)
-    return found if found is not None and not misfit_of(found, plan) else None
-
-
-def misfit_of(probe: Probe, plan: Plan) -> str:
-    """Why a run of this plan is not measured on the set; empty where it is."""
-    return misfit(probe.form, list(probe.labels), plan)
+    if found is None:
+        return None, ""
+    why = misfit(found.form, list(found.labels), plan)
+    return (None, f"not measured on {found}, since {why}") if why else (found, "")
 
 
 def content_of(probe: Probe) -> ProbeSet:

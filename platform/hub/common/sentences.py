@@ -82,7 +82,7 @@ PATTERNS: Mapping[str, str] = {
     "upload.closed": "An upload[ of {organisation}] was closed[: {reason}]",
     # runs
     "run.drafted": "{actor} drafted [the run '{run}'|a run]",
-    "run.queued": "{actor} started [the run '{run}'|the run]",
+    "run.queued": "{actor} started [the run '{run}'|the run][: {reason}]",
     "run.running": "[The run '{run}'|The run] is under way",
     "run.running from paused": "{actor} resumed [the run '{run}'|the run]",
     "run.paused": "{actor} paused [the run '{run}'|the run][: {reason}]",

@@ -137,7 +137,7 @@ def test_sent_again_it_stays_and_another_takes_its_place(
     third = added(ada, federation)
     assert [second.number, third.number] == [2, 3]
     assert third.artifact == first.artifact
-    assert probe_for(federation, PLAN) == third
+    assert probe_for(federation, PLAN) == (third, "")
     assert Grant.objects.filter(federation=federation).count() == 2
 
 

@@ -102,6 +102,8 @@ def test_a_set_that_the_plan_s_model_cannot_read_measures_nothing(probed: Probed
     run = probed.start_run(plan_of())
     assert run.probe is None
     assert not ProbeScore.objects.exists()
+    page = words(browser(probed.lead).get(address(run)))
+    assert "not measured on probe 1, since the plan does not list the label 'fire'" in page
 
 
 def test_what_cannot_be_measured_says_why_and_can_be_tried_again(

@@ -95,10 +95,12 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     if run.state != RunState.DRAFT:
         return run
     _check_licence(run)
+    probe, why_not = probe_for(run.federation, run.typed_plan)
     run.move_to(
         RunState.QUEUED,
         actor=user.actor,
-        probe=probe_for(run.federation, run.typed_plan),
+        reason=why_not,
+        probe=probe,
         data={"run": run.name},
     )
     enqueue(Job.PREPARE_RUN, str(run.pk))
