@@ -7,6 +7,7 @@ import pytest
 
 from hub.catalogue.draft_models import BaseModelDraft
 from hub.catalogue.line_models import Alias, Distance, Proposal
+from hub.catalogue.merged_models import MergedModel
 from hub.catalogue.models import ModelVersion, ProbeScore, Upload
 from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
@@ -15,7 +16,7 @@ from hub.organisations.models import Agent, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
-MODELS += (Alias, BaseModelDraft, Distance, Proposal)
+MODELS += (Alias, BaseModelDraft, Distance, MergedModel, Proposal)
 MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore)
 
 
