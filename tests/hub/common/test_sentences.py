@@ -14,10 +14,11 @@ from hub.common.sentences import PATTERNS, sentence
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
+from hub.runs.stacked_models import Stacking
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
 MODELS += (Alias, BaseModelDraft, Distance, MergedModel, Proposal)
-MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore)
+MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore, Stacking)
 
 
 def event(kind: str, *, came_from: str = "", reason: str = "", **data: object) -> Event:

@@ -52,7 +52,13 @@ def test_every_process_has_a_program() -> None:
 
 def test_each_queue_has_one_kind_of_worker() -> None:
     queues = [c[c.index("-Q") + 1] for c in commands().values() if "-Q" in c]
-    assert queues == ["default,periodic", "compute"]
+    assert queues == ["default,periodic", "compute,interactive"]
+
+
+def test_a_second_compute_worker_may_be_for_the_playground(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPUTE_QUEUES", "interactive")
+    command = commands()["compute"]
+    assert command[command.index("-Q") + 1] == "interactive"
 
 
 def test_sources_come_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
