@@ -234,10 +234,7 @@ class Task(Stateful):
 
     def event_scope(self) -> dict[str, UUID | None]:
         """Needs `round.run` and `participation`."""
-        return {
-            **self.round.event_scope(),
-            "organisation_id": self.participation.organisation_id,
-        }
+        return {**self.round.event_scope(), "organisation_id": self.participation.organisation_id}
 
 
 class TrainingPoint(models.Model):
@@ -329,10 +326,7 @@ class Update(Stateful):
 
     def event_scope(self) -> dict[str, UUID | None]:
         """Needs `round.run` and `participation`."""
-        return {
-            **self.round.event_scope(),
-            "organisation_id": self.participation.organisation_id,
-        }
+        return {**self.round.event_scope(), "organisation_id": self.participation.organisation_id}
 
 
 class Comparison(models.Model):
