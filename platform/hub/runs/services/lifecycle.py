@@ -106,6 +106,8 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     enqueue(Job.PREPARE_RUN, str(run.pk))
     _announce(run)
     return run
+
+
 def _check_licence(run: Run) -> None:
     base = run.federation.base_model
     places = Participation.objects.filter(pk__in=[*run.trainers, *run.evaluators])
