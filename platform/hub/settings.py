@@ -10,7 +10,9 @@ import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 
+from hub.common.api.enums import ENUMS
 from hub.common.api.tags import TAGS
+from hub.common.loggers import LOGGERS
 
 django_stubs_ext.monkeypatch()
 
@@ -51,9 +53,7 @@ BROKER_URL = env.str("BROKER_URL")  # Celery
 # Blobs: a folder, or an S3-compatible bucket
 HOME = Path(env.str("FOEDUS_HOME", default=str(ROOT / ".foedus" / "data")))
 BLOB_FOLDER = Path(env.str("BLOB_FOLDER", default=str(HOME / "blobs")))
-MODEL_SIGNING_KEY_FILE = Path(  # read by the worker that signs, and by nobody else
-    env.str("MODEL_SIGNING_KEY_FILE", default=str(HOME / "model_signing_key"))
-)
+MODEL_SIGNING_KEY_FILE = env.str("MODEL_SIGNING_KEY_FILE", default=f"{HOME}/model_signing_key")
 UPLOAD_FOLDER = Path(env.str("UPLOAD_FOLDER", default=str(HOME / "uploads")))
 BLOB_BUCKET = env.str("BLOB_BUCKET", default="")
 BLOB_ENDPOINT = env.str("BLOB_ENDPOINT", default="")
@@ -346,22 +346,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": {
-        "CommitReason": "hub.catalogue.models.CommitReason",
-        "PushState": "hub.catalogue.card_models.PushState",
-        "MergedState": "hub.catalogue.merged_models.MergedState",
-    }
-    | {
-        f"{name}State": f"hub.{module}.{name}State"
-        for module, names in {
-            "organisations.models": ("Organisation", "Agent"),
-            "federations.models": ("Federation", "Participation"),
-            "catalogue.models": ("Version",),
-            "catalogue.draft_models": ("Draft",),
-            "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
-        }.items()
-        for name in names
-    },
+    "ENUM_NAME_OVERRIDES": ENUMS,
     "SORT_OPERATIONS": True,
     "TAGS": TAGS,
 }
@@ -385,15 +370,7 @@ LOGGING: dict[str, Any] = {
     "formatters": {"json": {"()": "hub.common.logs.formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        "celery.app.trace": {"level": "CRITICAL"},  # django_structlog tells what failed
-        "celery.beat": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "django.request": {"level": "CRITICAL"},  # django_structlog tells, with the request's id
-        "django_structlog": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-        "uvicorn.access": {"level": "WARNING"},
-    },
+    "loggers": LOGGERS,
 }
 DJANGO_STRUCTLOG_CELERY_ENABLED = True  # a job knows the request that asked for it
 DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.WARNING  # expected ones: `throws`

@@ -159,7 +159,7 @@ def test_the_library_of_the_format_verifies_what_the_hub_signed(version, setting
     folder = downloaded(version, tmp_path / "model")
     key = tmp_path / "hub.pem"
     key.write_text(ModelKey.objects.get().pem)
-    assert key.read_text() == public_pem(settings.MODEL_SIGNING_KEY_FILE)
+    assert key.read_text() == public_pem(Path(settings.MODEL_SIGNING_KEY_FILE))
     checks = verifying.Config().use_elliptic_key_verifier(public_key=key)
     checks.verify(folder, folder / "model.sig")
     (folder / "adapter_config.json").write_text("{ }")

@@ -24,6 +24,8 @@ _SECTIONS = {
     "versions": "What federations have trained.",
     "proposals": "Releases and rollbacks, and what became of them.",
     "aliases": "What federations call their versions.",
+    "pushes": "Copies of versions on other hubs.",
+    "model keys": "What versions are signed with.",
     "evaluations": "What versions achieve, by organisation.",
     "contributions": "What each organisation gave.",
     "events": "What happened, in order.",

@@ -1,0 +1,21 @@
+"""Names of choices in the API's schema, where one field's name would not tell them apart.
+
+Read by the settings, so nothing is imported here.
+"""
+
+from __future__ import annotations
+
+_STATES = {
+    "organisations.models": ("Organisation", "Agent"),
+    "federations.models": ("Federation", "Participation"),
+    "catalogue.models": ("Version",),
+    "catalogue.card_models": ("Push",),
+    "catalogue.draft_models": ("Draft",),
+    "catalogue.merged_models": ("Merged",),
+    "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
+}
+ENUMS = {"CommitReason": "hub.catalogue.models.CommitReason"} | {
+    f"{name}State": f"hub.{module}.{name}State"
+    for module, names in _STATES.items()
+    for name in names
+}
