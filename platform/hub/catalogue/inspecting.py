@@ -12,10 +12,9 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from math import prod
 from pathlib import PurePosixPath
-from types import MappingProxyType
 from typing import Any
 
-from federation.layout import ITEM_BYTES, LayoutRefused, header_end, parse_header
+from federation.layout import BASE_ITEM_BYTES, LayoutRefused, header_end, parse_header
 from hub.catalogue.errors import BaseModelRefused
 from hub.catalogue.storage import BLOCK_BYTES, Readable
 
@@ -35,11 +34,6 @@ MODULES = "modules.json"  # of sentence-transformers: a list of classes by name
 KNOWN_MODULES = "sentence_transformers."
 HEADER_START = 9  # bytes of a safetensors file that tell how long its header is
 DISGUISED = (b"\x80", b"PK\x03\x04", b"\x1f\x8b", b"GGUF", b"\x7fELF", b"#!")
-# Base models have tables of indices and quantised weights; adapters may not.
-BASE_ITEM_BYTES = MappingProxyType(
-    {**ITEM_BYTES, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2}
-    | {"I8": 1, "U8": 1, "BOOL": 1}
-)
 
 
 def check_path(path: str) -> None:
