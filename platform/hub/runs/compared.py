@@ -16,7 +16,7 @@ from federation.plan_tasks import Labelled
 from federation.protocol import Cell, EvaluationResult
 from federation.tallies import pool
 from hub.accounts.models import User
-from hub.catalogue.confusions import FEWEST_PLACES
+from hub.catalogue.confusions import FEW, FEWEST_PLACES
 from hub.catalogue.distances import Apart, apart, distances_between
 from hub.catalogue.line_models import Distance, DistanceState
 from hub.catalogue.lines import VersionRow, version_rows
@@ -184,7 +184,10 @@ class Compared:
 
     @property
     def confusions(self) -> list[Shares]:
-        """What is taken for what, of all examples of the first; the largest differences first."""
+        """What is taken for what, of all examples of the first; the largest differences first.
+
+        Shares of what happened only a few times are not told.
+        """
         told = self._comparable
         if told is None:
             return []
@@ -195,7 +198,7 @@ class Compared:
             Shares(
                 f"{labels[true]} taken for {labels[said]}",
                 [
-                    found.get((true, said), 0) / one.sizes[true] if one.sizes.get(true) else None
+                    _share(found.get((true, said), 0), one.sizes.get(true, 0))
                     for found, one in zip(counts, told, strict=True)
                 ],
             )
@@ -247,6 +250,10 @@ def _told_by(plan: Plan, results: Iterable[EvaluationResult]) -> _Told | None:
         return None
     sizes = {one.label: one.examples for one in by_label(confusion)}
     return _Told(plan.task.labels, confusion, sizes)
+
+
+def _share(count: int, of: int) -> float | None:
+    return None if not of or 0 < count < FEW else count / of
 
 
 def _widest(rows: Iterable[Shares]) -> list[Shares]:

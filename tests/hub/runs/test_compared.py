@@ -160,24 +160,37 @@ def test_only_versions_of_ones_own_over_one_base_are_compared(world: World) -> N
     assert not Distance.objects.exists()
 
 
-def test_what_versions_confuse_is_set_side_by_side(world: World) -> None:
-    cells = ([[0, 0, 4], [0, 1, 6], [1, 1, 10]], [[0, 0, 9], [0, 1, 1], [1, 1, 10]])
-    for version, confusion in zip(versions(world), cells, strict=True):
+def told_of(world: World, *confusions: list[list[int]]) -> None:
+    """Give every organisation's evaluation of each version this confusion."""
+    for version, confusion in zip(versions(world), confusions, strict=True):
+        statistics = {
+            "name": "candidate",
+            "examples": sum(count for *_, count in confusion),
+            "correct": sum(count for true, said, count in confusion if true == said),
+            "loss_sum": 1.0,
+            "confusion": confusion,
+        }
         for one in Evaluation.objects.filter(version=version):
-            statistics = {
-                "name": "candidate",
-                "examples": 20,
-                "correct": confusion[0][2] + 10,
-                "loss_sum": 1.0,
-                "confusion": confusion,
-            }
             Tally.objects.update_or_create(evaluation=one, defaults={"statistics": statistics})
+
+
+def test_what_versions_confuse_is_set_side_by_side(world: World) -> None:
+    told_of(world, [[0, 0, 4], [0, 1, 6], [1, 1, 10]], [[0, 0, 8], [0, 1, 2], [1, 1, 10]])
     board = Compared(versions(world), world.lead)
-    assert [(row.words, row.shares) for row in board.recalls] == [("ham", [0.4, 0.9])]
+    assert [(row.words, row.shares) for row in board.recalls] == [("ham", [0.4, 0.8])]
     assert [(row.words, row.shares) for row in board.confusions] == [
-        ("ham taken for spam", pytest.approx([0.6, 0.1]))
+        ("ham taken for spam", pytest.approx([0.6, 0.2]))
     ]
-    assert "ham taken for spam 60.0% 10.0%" in words(browser(world.lead).get(address(world, 1, 2)))
+    assert "ham taken for spam 60.0% 20.0%" in words(browser(world.lead).get(address(world, 1, 2)))
+
+
+def test_what_few_organisations_or_examples_confuse_is_not_told(world: World) -> None:
+    told_of(world, [[0, 0, 4], [0, 1, 6], [1, 1, 10]], [[0, 0, 9], [0, 1, 1], [1, 1, 10]])
+    assert Compared(versions(world), world.lead).confusions == []  # three of thirty
+    last = world.federation.participations.order_by("created_at").last()
+    Evaluation.objects.filter(participation=last).delete()
+    board = Compared(versions(world), world.lead)
+    assert (board.recalls, board.confusions) == ([], [])
 
 
 def test_the_api_says_the_same(world: World) -> None:
