@@ -13,7 +13,10 @@ from hub.federations.services import leave
 from hub.organisations.services import make_enrolment_code
 
 # What an agent at an organisation does not have either.
-HUB_ONLY = ("DATABASE_URL", "REDIS_URL", "BROKER_URL", "SECRET_KEY", "HUB_SIGNING_KEY")
+HUB_ONLY = (
+    *("DATABASE_URL", "REDIS_URL", "BROKER_URL"),
+    *("SECRET_KEY", "HUB_SIGNING_KEY", "MODEL_SIGNING_KEY_FILE"),
+)
 
 
 def start_agents(supervisor: Supervisor, world: World, *, url: str, folder: Path) -> None:
