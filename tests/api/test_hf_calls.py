@@ -22,7 +22,12 @@ from hub.catalogue.releases import release_version
 from tests.api.dialect import api_of, get, near_hub, token_of
 from tests.factories.catalogue import ArtifactFactory, BaseModelFactory, VersionFactory, sha256_hex
 
-FILES = {"config.json": b"{}", "model.safetensors": b"weights", "1_Pooling/config.json": b"{1}"}
+FILES = {
+    "config.json": b"{}",
+    "LICENSE.txt": b"Be kind.",
+    "model.safetensors": b"weights",
+    "1_Pooling/config.json": b"{1}",
+}
 PLAN = {
     "version": 1,
     "task": {"type": "sequence_classification", "labels": ["a", "b"], "pooling": "mean"},
@@ -219,6 +224,7 @@ def test_a_licence_that_nobody_accepted_is_a_gate(line, ada, hub):
             with pytest.raises(GatedRepoError, match="An owner accepts it") as refused:
                 ask(repo) if ask == api.auth_check else ask()
             assert refused.value.response.status_code == 403
+    assert api.file_exists(base.repo, "LICENSE.txt")
     api.auth_check(first.repo)
     accept_licence(
         user=ada.user,

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
 from hub.accounts.models import User
+from hub.catalogue.inspecting import LICENCES
 from hub.catalogue.repositories import Repository, find_repository
 from hub.catalogue.selectors import Reader, require_accepted
 from hub.catalogue.snapshots import HeldFile, RepoNotFound, Snapshot
@@ -15,7 +16,7 @@ from hub.catalogue.tokens import PREFIX, TokenRefused, read_download_token
 from hub.common.api.authentication import BearerAuthentication
 
 SCHEME = "Bearer "
-UNGATED = frozenset({"README.md", "LICENSE", "LICENCE", "NOTICE"})
+UNGATED = frozenset({"README.md", "NOTICE", *LICENCES})  # to be read before they are accepted
 
 
 class BadCredentials(Exception):
