@@ -26,7 +26,7 @@ WHICH = OpenApiParameter(
 )
 
 
-class ComparisonIn(In):
+class SideBySideIn(In):
     """The versions whose distances are to be measured."""
 
     versions = serializers.ListField(child=serializers.UUIDField(), max_length=100)
@@ -64,7 +64,7 @@ class PairOut(serializers.Serializer[Any]):
     other_weights = ApartOut(allow_null=True)
 
 
-class ComparisonOut(serializers.Serializer[Any]):
+class SideBySideOut(serializers.Serializer[Any]):
     """Lists of values are in the order of the versions, the oldest first."""
 
     measure = serializers.CharField()
@@ -82,17 +82,17 @@ class ComparisonView(ApiView):
 
     permission_classes = (IsPerson,)
 
-    @extend_schema(parameters=[WHICH], responses=ComparisonOut)
+    @extend_schema(parameters=[WHICH], responses=SideBySideOut)
     def get(self, request: Request) -> Response:
         """Set versions side by side: figures, plans, and how far apart they are."""
         asked = serializers.ListField(child=serializers.UUIDField(), max_length=100)
         ids = asked.run_validation(request.query_params.getlist("version"))
         return Response(_compared(Compared(self._versions(ids), self.person)))
 
-    @extend_schema(request=ComparisonIn, responses={202: ComparisonOut})
+    @extend_schema(request=SideBySideIn, responses={202: SideBySideOut})
     def post(self, request: Request) -> Response:
         """Have the distances between versions measured; what is known stays."""
-        ids = self.validated(ComparisonIn)["versions"]
+        ids = self.validated(SideBySideIn)["versions"]
         versions = self._versions(ids)
         ask_distances(user=self.person, version_ids=ids)
         return Response(_compared(Compared(versions, self.person)), status=202)
