@@ -35,6 +35,8 @@ def push_version(push_id: str) -> None:
 def retire_agent(agent_id: str) -> None:
     """Take from an agent that is gone what it held; delivered twice, it holds nothing."""
     services.retire_agent(agent_id=identifier(agent_id))
+
+
 @app.task(name=Job.MIRROR_BASE_MODEL.value, **PATIENT)
 def mirror_base_model(draft_id: str) -> None:
     """Fetch a base model from another hub; delivered twice, the second finds it registered."""

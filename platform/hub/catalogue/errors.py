@@ -90,6 +90,39 @@ class BaseModelChanged(DomainError):
     title = "A base model of this name has other files."
 
 
+class NoPlayground(Invalid):
+    code = "no_playground"
+    title = "This version cannot be tried here."
+
+
+class PlaygroundBusy(DomainError):
+    status = 429
+    code = "playground_busy"
+    title = "The playground is busy."
+
+
+class TooManyQuestions(DomainError):
+    status = 429
+    code = "too_many_questions"
+    title = "Your earlier questions are still being answered."
+
+
+class AnswerGone(DomainError):
+    status = 410
+    code = "answer_gone"
+    title = "The question and its answer are gone."
+
+
+class NotAnswered(Invalid):
+    """The worker refused; `code` is that of `federation.modelling.ModellingRefused`."""
+
+    title = "The question was not answered."
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        super().__init__(detail)
+        self.code = code  # type: ignore[misc]
+
+
 class BaseModelIncomplete(DomainError):
     code = "base_model_incomplete"
     title = "Some files of this base model have not arrived."
@@ -132,39 +165,6 @@ class BeingMerged(DomainError):
     title = "The merged model is being made."
 
 
-class NoPlayground(Invalid):
-    code = "no_playground"
-    title = "This version cannot be tried here."
-
-
-class PlaygroundBusy(DomainError):
-    status = 429
-    code = "playground_busy"
-    title = "The playground is busy."
-
-
-class TooManyQuestions(DomainError):
-    status = 429
-    code = "too_many_questions"
-    title = "Your earlier questions are still being answered."
-
-
-class AnswerGone(DomainError):
-    status = 410
-    code = "answer_gone"
-    title = "The question and its answer are gone."
-
-
-class NotAnswered(Invalid):
-    """The worker refused; `code` is that of `federation.modelling.ModellingRefused`."""
-
-    title = "The question was not answered."
-
-    def __init__(self, detail: str, *, code: str) -> None:
-        super().__init__(detail)
-        self.code = code  # type: ignore[misc]
-
-
 class EndpointNotAllowed(Invalid):
     code = "endpoint_not_allowed"
     title = "This hub copies nothing to that address."
@@ -186,14 +186,6 @@ class NotReleasable(DomainError):
     title = "This version is not part of the federation's line."
 
 
-class ProbeSetRefused(Invalid):
-    """The examples are no probe set; `code` is that of `federation.probes.ProbeRefused`."""
-
-    title = "These examples are no probe set."
-
-    def __init__(self, detail: str, *, code: str) -> None:
-        super().__init__(detail)
-        self.code = code  # type: ignore[misc]
 class AliasRefused(Invalid):
     code = "alias_refused"
     title = "A version cannot have this name."
@@ -207,6 +199,16 @@ class VersionsNotComparable(Invalid):
 class ProposalClosed(DomainError):
     code = "proposal_closed"
     title = "This proposal has been decided otherwise."
+
+
+class ProbeSetRefused(Invalid):
+    """The examples are no probe set; `code` is that of `federation.probes.ProbeRefused`."""
+
+    title = "These examples are no probe set."
+
+    def __init__(self, detail: str, *, code: str) -> None:
+        super().__init__(detail)
+        self.code = code  # type: ignore[misc]
 
 
 class EvaluationInconsistent(Invalid):

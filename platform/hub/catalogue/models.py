@@ -14,8 +14,8 @@ from hub.catalogue.card_models import ModelKey, Push  # noqa: F401  (Django look
 from hub.catalogue.draft_models import DraftFile, LicenceAcceptance  # noqa: F401  (likewise)
 from hub.catalogue.line_models import Alias, Distance, Proposal  # noqa: F401  (likewise)
 from hub.catalogue.merged_models import MergedFile, MergedModel  # noqa: F401  (likewise)
-from hub.common.models import Identified, Stateful, Transitions
 from hub.catalogue.tally_models import GateResult, Tally  # noqa: F401  (likewise)
+from hub.common.models import Identified, Stateful, Transitions
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent, Organisation
 

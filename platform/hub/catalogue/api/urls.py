@@ -30,13 +30,11 @@ catalogue.register("probe-scores", probes.ProbeScoreViewSet, basename="probe-sco
 urlpatterns = [
     path("agent/uploads/<uuid:upload_id>", uploads.UploadView.as_view(), name="upload"),
     path("agent/download-tokens", blobs.DownloadTokenView.as_view()),
-    path("base-model-files/<uuid:file_id>", drafts.DraftFileView.as_view(), name="base-file"),
     path("versions/<uuid:pk>/evaluation", EvaluationSummaryView.as_view()),
     path("versions/<uuid:pk>/archive", moving.ArchiveView.as_view(), name="version-archive"),
     path("versions/<uuid:pk>/try", TryView.as_view(), name="version-try"),
-    path(
-        "versions/<uuid:pk>/try/<uuid:question_id>", AnswerView.as_view(), name="version-answer"
-    ),
+    path("versions/<uuid:pk>/try/<uuid:question_id>", AnswerView.as_view(), name="version-answer"),
+    path("base-model-files/<uuid:file_id>", drafts.DraftFileView.as_view(), name="base-file"),
     path("blobs/<sha256:sha256>", blobs.BlobView.as_view(), name="blob"),
     *catalogue.urls,
 ]

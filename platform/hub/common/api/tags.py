@@ -27,10 +27,10 @@ _SECTIONS = {
     "pushes": "Copies of versions on other hubs.",
     "model keys": "What versions are signed with.",
     "evaluations": "What versions achieve, by organisation.",
-    "contributions": "What each organisation gave.",
-    "events": "What happened, in order.",
     "probes": "Examples that all members may read.",
     "probe scores": "What versions achieve on them.",
+    "contributions": "What each organisation gave.",
+    "events": "What happened, in order.",
     "blobs": "Bytes, by their SHA-256.",
     "agent protocol": "What agents say; every request is signed.",
 }

@@ -14,8 +14,8 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from federation.protocol import TaskType
-from hub.catalogue.merging import unmerged
 from hub.catalogue.card_models import Push, PushState
+from hub.catalogue.merging import unmerged
 from hub.catalogue.models import CommitReason, ProbeScore, ProbeScoreState, VersionCommit
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
@@ -151,9 +151,7 @@ def _unstacked(now: datetime) -> list[str]:
 def _unmeasured(now: datetime) -> list[str]:
     """Likewise what is to be measured on a probe set."""
     long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
-    queued = ProbeScore.objects.filter(
-        state=ProbeScoreState.QUEUED, state_changed_at__lt=long_ago
-    )
+    queued = ProbeScore.objects.filter(state=ProbeScoreState.QUEUED, state_changed_at__lt=long_ago)
     return _ids(queued.values_list("pk", flat=True)[:BATCH])
 
 
