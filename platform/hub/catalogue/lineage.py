@@ -95,7 +95,8 @@ def chains_of(federation: Federation, runs: QuerySet[Any, Any]) -> QuerySet[Any,
     numbers = made.order_by("number").values("number")
     chosen: QuerySet[Any, Any] = federation.runs.filter(pk__in=runs)
     ends = chosen.annotate(first=Subquery(numbers[:1]), last=Subquery(numbers.reverse()[:1]))
-    return ends.order_by("-number").values("pk", "first", "last")
+    found: QuerySet[Any, Chain] = ends.order_by("-number").values("pk", "first", "last")
+    return found
 
 
 def page_with(federation: Federation, number: int) -> int:
@@ -145,7 +146,7 @@ def _nodes(
     begun_at = {row[3] for row in own if row[1] in firsts and row[3]} - known
     others = _rows(line_of(federation).filter(pk__in=begun_at, round__isnull=False))
     rows = sorted([*own, *others], key=lambda row: -int(row[1]))
-    return [Node(*row, names.get(row[0], ())) for row in rows]
+    return [Node(*[*row, names.get(row[0], ())]) for row in rows]
 
 
 def _rows(versions: QuerySet[ModelVersion]) -> Iterable[Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -135,7 +137,8 @@ def lineage(request: HttpRequest, slug: str) -> HttpResponse:
     at = request.GET.get("at", "")
     wanted = page_with(federation, int(at[:9])) if at.isdecimal() else request.GET.get("page")
     page = pages.get_page(wanted)
-    found = lineage_of(federation, list(chains_of(federation, page.object_list)))
+    shown = cast("QuerySet[Any, Any]", page.object_list)
+    found = lineage_of(federation, list(chains_of(federation, shown)))
     context = {"federation": federation, "page": page, "lineage": found, "at": at}
     return render(request, "catalogue/lineage.html", {**context, "drawing": drawn(found)})
 

@@ -186,10 +186,10 @@ def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | No
     return measure, {"labels": labels, "series": [series]}
 
 
-def _sums(versions: Sequence[UUID]) -> QuerySet[Evaluation, dict[str, Any]]:
+def _sums(versions: Sequence[UUID]) -> Iterable[Mapping[str, Any]]:
     """The evaluations of each version added up, by the database: a chart has many."""
-    given: QuerySet[Evaluation, Any] = Evaluation.objects.filter(version__in=versions).order_by()
-    return given.values("version").annotate(
+    given = Evaluation.objects.filter(version__in=versions).order_by()
+    found: QuerySet[Any, Any] = given.values("version").annotate(
         places=Count("pk"),
         judged=Count("correct"),
         all_examples=Sum("examples"),
@@ -197,6 +197,7 @@ def _sums(versions: Sequence[UUID]) -> QuerySet[Evaluation, dict[str, Any]]:
         all_tokens=Sum("tokens"),
         loss=Sum("loss_sum"),
     )
+    return found
 
 
 def _measured(sums: Mapping[str, Any]) -> Measured:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -58,7 +60,8 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
     apart = "baselines" in request.GET
     line = federation.versions.filter(is_baseline=apart).order_by("-number")
     page = Paginator(line.values("pk"), VERSIONS_SHOWN).get_page(request.GET.get("page"))
-    found = with_names(with_origin(federation.versions.filter(pk__in=page.object_list)))
+    shown = cast("QuerySet[ModelVersion]", page.object_list)
+    found = with_names(with_origin(federation.versions.filter(pk__in=shown)))
     context = {
         "federation": federation,
         "apart": apart,

@@ -47,7 +47,7 @@ class FiguresOut(serializers.Serializer[Any]):
 
 class DifferenceOut(serializers.Serializer[Any]):
     section = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of the answer
     texts = serializers.ListField(child=serializers.CharField())
 
 
