@@ -75,9 +75,8 @@ def achieved(
     on_step: Callable[[Step], None],
 ) -> EvaluationResult:
     """The sufficient statistics of an adapter. Raises Unmeasured."""
-    from torch import OutOfMemoryError
-
     from federation.modelling import ModellingRefused, evaluate
+    from federation.modelling.evaluation import OutOfMemoryError
 
     try:
         found = evaluate(

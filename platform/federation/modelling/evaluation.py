@@ -20,6 +20,8 @@ from federation.plan import Plan
 from federation.protocol import Scores
 from federation.tallies import Rows
 
+OutOfMemoryError = torch.OutOfMemoryError  # for callers that do not know torch
+
 
 def evaluate(
     *,

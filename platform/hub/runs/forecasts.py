@@ -121,8 +121,8 @@ def _downloads(plan: Plan, members: int) -> float:
     """How many adapters' worth an organisation fetches in all rounds.
 
     A residual grows in every round by the ranks of all updates but one, up to its bound; a module
-    that is smaller than that stops it sooner. A control variate comes from the second round on, and is
-    at most as large.
+    that is smaller than that stops it sooner. A control variate comes from the second round on, and
+    is at most as large.
     """
     rounds, rank = plan.rounds.count, plan.adapter.rank
     if TERMS[plan.aggregation.strategy].has_residual:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from hub.catalogue.card_models import Push
 from hub.catalogue.draft_models import BaseModelDraft
 from hub.catalogue.line_models import Alias, Distance, Proposal
 from hub.catalogue.merged_models import MergedModel
@@ -17,7 +18,7 @@ from hub.runs.models import Recomputation, Round, Run, Task, Update
 from hub.runs.stacked_models import Stacking
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
-MODELS += (Alias, BaseModelDraft, Distance, MergedModel, Proposal)
+MODELS += (Alias, BaseModelDraft, Distance, MergedModel, Proposal, Push)
 MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore, Stacking)
 
 
