@@ -11,9 +11,8 @@ import pytest
 from django.test import Client
 from huggingface_hub import close_session
 
-from hub.catalogue.draft_models import BaseModelDraft
-from hub.catalogue.mirrors import sweep_mirrors
-from hub.catalogue.models import BaseModel
+from hub.catalogue.bases.mirrors import sweep_mirrors
+from hub.catalogue.models import BaseModel, BaseModelDraft
 from hub.common.errors import DependencyDown
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job

@@ -13,11 +13,11 @@ from django.test import AsyncClient, RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.catalogue.artifacts import grant
+from hub.catalogue.blobs.artifacts import grant
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.blobs.streaming import wanted_span
 from hub.catalogue.errors import RangeUnsatisfiable
 from hub.catalogue.models import Artifact
-from hub.catalogue.storage import store
-from hub.catalogue.streaming import wanted_span
 from tests.api.live import live_hub, wait_for
 from tests.factories.catalogue import ArtifactFactory, BaseModelFactory, begin, send, sha256_hex
 from tests.factories.organisations import AgentFactory

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from hub.catalogue.registry import release_version
+from hub.catalogue.versions.registry import release_version
 from tests.api.test_blobs import fetch
 from tests.factories.catalogue import (
     BaseModelFactory,

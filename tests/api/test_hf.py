@@ -20,10 +20,15 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from hub.catalogue import tokens
-from hub.catalogue.bases import register_base_model
-from hub.catalogue.registry import adopt_file, publish_version, release_version, version_files
-from hub.catalogue.tokens import issue_download_token
+from hub.catalogue.bases.registering import register_base_model
+from hub.catalogue.blobs import tokens
+from hub.catalogue.blobs.tokens import issue_download_token
+from hub.catalogue.versions.registry import (
+    adopt_file,
+    publish_version,
+    release_version,
+    version_files,
+)
 from tests.api.dialect import api_of, get, token_of
 from tests.factories.catalogue import BaseModelFactory, VersionFactory, sha256_hex
 from tests.factories.federations import FederationFactory

@@ -9,9 +9,9 @@ import pytest
 from django.db import connection
 from huggingface_hub import hf_hub_download, snapshot_download
 
-from hub.catalogue import merging
-from hub.catalogue.aliases import give_alias
-from hub.catalogue.merged_models import MergedModel
+from hub.catalogue.models import MergedModel
+from hub.catalogue.versions import merging
+from hub.catalogue.versions.aliases import give_alias
 from tests.api.dialect import token_of
 from tests.api.live import wait_for
 from tests.factories.catalogue import ArtifactFactory, VersionFactory

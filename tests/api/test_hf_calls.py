@@ -13,12 +13,12 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from hub.catalogue.aliases import give_alias
-from hub.catalogue.commits import add_commit
-from hub.catalogue.licences import accept_licence
-from hub.catalogue.merging import want_merged
+from hub.catalogue.bases.licences import accept_licence
 from hub.catalogue.models import CommitReason
-from hub.catalogue.releases import release_version
+from hub.catalogue.versions.aliases import give_alias
+from hub.catalogue.versions.commits import add_commit
+from hub.catalogue.versions.merging import want_merged
+from hub.catalogue.versions.releases import release_version
 from tests.api.dialect import api_of, get, near_hub, token_of
 from tests.factories.catalogue import ArtifactFactory, BaseModelFactory, VersionFactory, sha256_hex
 

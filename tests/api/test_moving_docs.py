@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import close_session
 
-from hub.catalogue.attestations import PREDICATE_TYPE
-from hub.catalogue.commits import newest_commit
-from hub.catalogue.lines import with_origin
+from hub.catalogue.cards.attestations import PREDICATE_TYPE
+from hub.catalogue.cards.records import statement_digests
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.records import statement_digests
+from hub.catalogue.versions.commits import newest_commit
+from hub.catalogue.versions.lines import with_origin
 from jobs.describing import describe
 from tests.api.live import live_hub
 from tests.factories.catalogue import VersionFactory
@@ -86,7 +86,7 @@ def test_a_download_is_checked_as_the_handbook_says(version, ada, tmp_path):
 
 
 def test_the_handbook_names_every_field_of_the_lineage(version):
-    from hub.catalogue.attestations import lineage_of
+    from hub.catalogue.cards.attestations import lineage_of
 
     found = with_origin(ModelVersion.objects.filter(pk=version.pk)).get()
     statement = lineage_of(found, statement_digests(found))

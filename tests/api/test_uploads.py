@@ -13,9 +13,9 @@ from django.utils import timezone
 from tusclient.uploader import Uploader
 
 from federation.signatures import new_nonce, sign_request
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.models import Artifact, Upload
-from hub.catalogue.storage import store
-from hub.catalogue.uploads import close_uploads
 from tests.api.live import live_hub
 from tests.factories.catalogue import begin, sha256_hex
 from tests.factories.organisations import AgentFactory

@@ -17,9 +17,9 @@ from django.conf import settings
 from factory.django import DjangoModelFactory
 
 from federation.protocol import UploadIn
-from hub.catalogue import uploads
-from hub.catalogue.artifacts import adopt_bytes
-from hub.catalogue.commits import add_commit, revision_of
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.artifacts import adopt_bytes
+from hub.catalogue.blobs.storage import Readable
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
@@ -29,7 +29,7 @@ from hub.catalogue.models import (
     ModelVersion,
     Upload,
 )
-from hub.catalogue.storage import Readable
+from hub.catalogue.versions.commits import add_commit, revision_of
 from hub.common.bodies import Body
 from hub.organisations.models import Agent
 

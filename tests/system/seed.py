@@ -16,7 +16,7 @@ django.setup()
 
 from hub.accounts.models import User
 from hub.accounts.services import issue_token
-from hub.catalogue.bases import register_base_model
+from hub.catalogue.bases.registering import register_base_model
 from hub.federations.models import Federation
 from hub.federations.services import approve_participation, create_federation, request_to_join
 from hub.organisations.services import (

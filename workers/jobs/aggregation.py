@@ -16,10 +16,10 @@ from federation.compatibility import PLAIN_RULE
 from federation.failpoints import failpoint
 from federation.layout import LayoutRefused, read_layout
 from federation.protocol import CONTROL_LOST
-from hub.catalogue.artifacts import adopt_file
-from hub.catalogue.cards import version_files
+from hub.catalogue.blobs.artifacts import adopt_file
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.cards.files import version_files
 from hub.catalogue.models import Artifact
-from hub.catalogue.storage import store
 from hub.ledger.services import publish_and_meter
 from hub.runs import services
 from hub.runs.services import Claim

@@ -10,9 +10,9 @@ from django.conf import settings
 from federation.modelling.messages import ModellingRefused
 from federation.modelling.questions import Answer
 from federation.plan import Plan
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.questions import BROKEN, Answered, Asked
-from hub.catalogue.storage import store
+from hub.catalogue.playground.questions import BROKEN, Answered, Asked
 from jobs.folders import base_folder
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
 from hub.runs import services
 from hub.runs.services import Claim
 from jobs.aggregation import holding, weighted

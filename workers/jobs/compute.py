@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 
-from hub.catalogue import distances, merging, scoring
+from hub.catalogue.evaluation import scoring
+from hub.catalogue.versions import distances, merging
 from hub.dispatch import Job
 from hub.runs import services
 from hub.runs.errors import StaleClaim

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from hub.catalogue.artifacts import adopt_bytes
-from hub.catalogue.attestations import LINEAGE, SIGNATURE, lineage_of
-from hub.catalogue.cards import CARD, as_json, model_card
-from hub.catalogue.commits import add_commit, digests_of, says_the_same
-from hub.catalogue.lines import with_origin
+from hub.catalogue.blobs.artifacts import adopt_bytes
+from hub.catalogue.cards.attestations import LINEAGE, SIGNATURE, lineage_of
+from hub.catalogue.cards.files import CARD, as_json, model_card
+from hub.catalogue.cards.records import is_evaluated, record_of, statement_digests
 from hub.catalogue.models import Artifact, CommitReason, ModelVersion
-from hub.catalogue.records import is_evaluated, record_of, statement_digests
+from hub.catalogue.versions.commits import add_commit, digests_of, says_the_same
+from hub.catalogue.versions.lines import with_origin
 from jobs.signing import sign
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from federation.layout import LayoutRefused
-from hub.catalogue import distances
-from hub.catalogue.line_models import Distance
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.models import Distance
+from hub.catalogue.versions import distances
 
 
 def measure_claimed(claimed: Distance) -> None:

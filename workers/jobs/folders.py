@@ -10,8 +10,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import BaseModel
-from hub.catalogue.storage import store
 
 
 @contextmanager

@@ -5,7 +5,7 @@ A message names a question and nothing of it. It is asked once: who waits asks a
 
 from __future__ import annotations
 
-from hub.catalogue import questions
+from hub.catalogue.playground import questions
 from hub.common.errors import NotFound
 from hub.dispatch import Job
 from jobs.app import app

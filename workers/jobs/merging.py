@@ -7,13 +7,12 @@ import json
 from federation.layout import LayoutRefused
 from federation.modelling import ModellingRefused
 from federation.plan import Plan
-from hub.catalogue import merging
-from hub.catalogue.artifacts import adopt_bytes, adopt_file
-from hub.catalogue.cards import ADAPTER, CARD, CONFIG, plain
-from hub.catalogue.merged_models import MergedModel
-from hub.catalogue.models import Artifact, BaseModel, ModelVersion
-from hub.catalogue.repositories import MergedRepository
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.artifacts import adopt_bytes, adopt_file
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.cards.files import ADAPTER, CARD, CONFIG, plain
+from hub.catalogue.hf.repositories import MergedRepository
+from hub.catalogue.models import Artifact, BaseModel, MergedModel, ModelVersion
+from hub.catalogue.versions import merging
 from jobs.folders import base_folder, scratch
 
 WEIGHTS = (".safetensors", ".safetensors.index.json")

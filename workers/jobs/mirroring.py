@@ -11,12 +11,12 @@ from uuid import UUID
 
 from django.conf import settings
 
-from hub.catalogue.bases import register_base_model
-from hub.catalogue.draft_models import BaseModelDraft
+from hub.catalogue.bases.inspecting import check_path
+from hub.catalogue.bases.mirrors import fetching, mirror_failed, mirror_fetched
+from hub.catalogue.bases.registering import register_base_model
+from hub.catalogue.blobs.storage import sha256_of
 from hub.catalogue.errors import BaseModelRefused
-from hub.catalogue.inspecting import check_path
-from hub.catalogue.mirrors import fetching, mirror_failed, mirror_fetched
-from hub.catalogue.storage import sha256_of
+from hub.catalogue.models import BaseModelDraft
 from hub.common.errors import DependencyDown, DomainError
 from hub.common.refusals import sentence_of
 from jobs.folders import scratch

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hub.catalogue.drafts import sweep_drafts
-from hub.catalogue.merging import evict_merged
-from hub.catalogue.mirrors import sweep_mirrors
-from hub.catalogue.sweeps import sweep_artifacts, sweep_store
-from hub.catalogue.uploads import sweep_uploads
+from hub.catalogue.bases.drafts import sweep_drafts
+from hub.catalogue.bases.mirrors import sweep_mirrors
+from hub.catalogue.blobs.sweeps import sweep_artifacts, sweep_store
+from hub.catalogue.blobs.uploads import sweep_uploads
+from hub.catalogue.versions.merging import evict_merged
 from hub.common.services import prune
 from hub.dispatch import Job, sweep
 from hub.ledger.services import meter_the_rest

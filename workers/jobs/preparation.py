@@ -5,10 +5,10 @@ from __future__ import annotations
 from federation.layout import lora_factor, ranks_of, read_layout, residual_rank
 from federation.plan import Plan
 from federation.terms import TERMS
-from hub.catalogue.artifacts import adopt_file
-from hub.catalogue.cards import ADAPTER
+from hub.catalogue.blobs.artifacts import adopt_file
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.cards.files import ADAPTER
 from hub.catalogue.models import Artifact, ModelVersion
-from hub.catalogue.storage import store
 from hub.runs.models import Run
 from jobs.folders import base_folder, scratch
 

@@ -12,17 +12,17 @@ from django.conf import settings
 
 from federation.protocol import EvaluationResult
 from federation.tallies import result_of
-from hub.catalogue import scoring
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.evaluation import scoring
+from hub.catalogue.evaluation.probes import content_of
 from hub.catalogue.models import BaseModel
-from hub.catalogue.probes import content_of
-from hub.catalogue.storage import store
 from hub.runs.services.probing import tell_runs
 from jobs.folders import base_folder
 
 if TYPE_CHECKING:
     from federation.modelling import Examples, Step
     from federation.plan import Plan
-    from hub.catalogue.scoring import Measurement
+    from hub.catalogue.evaluation.scoring import Measurement
 
 
 class Unmeasured(Exception):

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from http import HTTPStatus
 from uuid import UUID
 
-from hub.catalogue.card_models import Push, PushState
-from hub.catalogue.pushes import begin_push, push_ended
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.cards.pushes import begin_push, push_ended
+from hub.catalogue.models import Push, PushState
 from hub.common.errors import DependencyDown
 
 logger = logging.getLogger(__name__)

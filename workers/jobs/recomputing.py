@@ -9,8 +9,8 @@ from uuid import UUID
 from django.conf import settings
 
 from federation.layout import LayoutRefused
-from hub.catalogue import scoring
-from hub.catalogue.probes import content_of
+from hub.catalogue.evaluation import scoring
+from hub.catalogue.evaluation.probes import content_of
 from hub.runs import services
 from hub.runs.services import Claim
 from jobs.aggregation import compute

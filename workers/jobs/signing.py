@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.conf import settings
 
-from hub.catalogue.attestations import SIGNATURE
-from hub.catalogue.card_models import ModelKey
+from hub.catalogue.cards.attestations import SIGNATURE
 from hub.catalogue.errors import ModelKeyUnusable
+from hub.catalogue.models import ModelKey
 from jobs.folders import scratch
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from federation.compatibility import PLAIN_COMBINATION, PLAIN_RULE
 from federation.figures import mean_loss
 from federation.layout import LayoutRefused
 from federation.plan import Server
-from hub.catalogue.probes import content_of
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.evaluation.probes import content_of
 from hub.runs.services.probing import Probed, basis_of, held_updates, known_losses
 from jobs.aggregation import weighted
 from jobs.folders import scratch

@@ -6,8 +6,8 @@ from pathlib import Path
 from uuid import UUID
 
 from federation.layout import LayoutRefused
-from hub.catalogue.artifacts import adopt_file
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.artifacts import adopt_file
+from hub.catalogue.blobs.storage import store
 from hub.runs import services
 from hub.runs.models import Round
 from hub.runs.services.rounds import counted_updates

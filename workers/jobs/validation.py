@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from federation.suspicion import FEWEST, is_outlier
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
 from hub.runs.models import Update, UpdateState
 
 

@@ -11,15 +11,17 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from hub.accounts.models import User
-from hub.catalogue.draft_models import BaseModelDraft, DraftFile, LicenceAcceptance
 from hub.catalogue.errors import LicenceNotAccepted
-from hub.catalogue.line_models import Proposal
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
+    BaseModelDraft,
     BaseModelFile,
+    DraftFile,
     Evaluation,
+    LicenceAcceptance,
     ModelVersion,
+    Proposal,
     Upload,
     UploadState,
     VersionState,

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from federation.plan import Plan
 from hub.accounts.services import issue_token
-from hub.catalogue.recipes import loading_code
+from hub.catalogue.cards.recipes import loading_code
 from hub.demo.story import Outcome, Progress
 from hub.demo.world import OPERATOR, World
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from hub.accounts.models import User
-from hub.catalogue.bases import register_packaged_model
+from hub.catalogue.bases.registering import register_packaged_model
 from hub.catalogue.models import BaseModel
 from hub.demo.corpus import Corpus, OrganisationData
 from hub.federations.models import Federation, Participation, ParticipationState

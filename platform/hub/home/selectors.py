@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Count, Exists, F, FilteredRelation, Min, OuterRef, Q, QuerySet
 
 from hub.accounts.models import User
-from hub.catalogue.measures import Score, measure_of, scores
+from hub.catalogue.evaluation.measures import Score, measure_of, scores
 from hub.catalogue.models import Evaluation
 from hub.federations.models import Participation, ParticipationState, Standing
 from hub.federations.selectors import federations_of, places_of

@@ -12,8 +12,8 @@ from uuid import UUID
 from django.db import transaction
 
 from hub.accounts.models import User
+from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.models import Upload
-from hub.catalogue.uploads import close_uploads
 from hub.common.actors import Actor
 from hub.common.errors import NotFound
 from hub.common.models import Event, Stateful

@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from federation.plan import Plan
 from hub.accounts.models import User
-from hub.catalogue.measures import Measure, Score, measure_of, scores
+from hub.catalogue.evaluation.measures import Measure, Score, measure_of, scores
+from hub.catalogue.evaluation.probed import OnProbe, scores_of_run, start_words
 from hub.catalogue.models import BASE_ROUND, Evaluation
-from hub.catalogue.probed import OnProbe, scores_of_run, start_words
 from hub.common.feed import Told
 from hub.common.models import Event
 from hub.federations.places import Place, places_in

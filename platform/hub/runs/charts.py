@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from federation.protocol import TaskType
-from hub.catalogue.measures import Measure
+from hub.catalogue.evaluation.measures import Measure
 from hub.catalogue.models import BASE_ROUND, Evaluation
 from hub.catalogue.selectors import pooled
 from hub.federations.places import Place

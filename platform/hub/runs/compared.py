@@ -16,13 +16,11 @@ from federation.plan_tasks import Labelled
 from federation.protocol import Cell, EvaluationResult
 from federation.tallies import pool
 from hub.accounts.models import User
-from hub.catalogue.confusions import FEW, FEWEST_PLACES
-from hub.catalogue.distances import Apart, apart, distances_between
-from hub.catalogue.line_models import Distance, DistanceState
-from hub.catalogue.lines import VersionRow, version_rows
-from hub.catalogue.measures import Measure, Score
-from hub.catalogue.models import ModelVersion
-from hub.catalogue.tally_models import Tally
+from hub.catalogue.evaluation.confusions import FEW, FEWEST_PLACES
+from hub.catalogue.evaluation.measures import Measure, Score
+from hub.catalogue.models import Distance, DistanceState, ModelVersion, Tally
+from hub.catalogue.versions.distances import Apart, apart, distances_between
+from hub.catalogue.versions.lines import VersionRow, version_rows
 from hub.federations.places import Place, places_in
 from hub.runs.planwords import described
 

@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.accounts.selectors import person_of
-from hub.catalogue.distances import MOST_COMPARED, ask_distances
-from hub.catalogue.lines import with_origin
 from hub.catalogue.models import ModelVersion
+from hub.catalogue.versions.distances import MOST_COMPARED, ask_distances
+from hub.catalogue.versions.lines import with_origin
 from hub.common.refusals import told
 from hub.federations.models import Federation
 from hub.federations.selectors import federations_of

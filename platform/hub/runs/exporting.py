@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hub.catalogue.measures import measure_of
+from hub.catalogue.evaluation.measures import measure_of
 from hub.catalogue.models import Evaluation
 from hub.catalogue.selectors import pooled
 from hub.runs.models import Round, Run, TrainingPoint

@@ -13,7 +13,7 @@ from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from hub.accounts.models import User
-from hub.catalogue.measures import Score, measure_of, scores
+from hub.catalogue.evaluation.measures import Score, measure_of, scores
 from hub.catalogue.models import Evaluation
 from hub.runs.forms import LIVE
 from hub.runs.models import Round, RoundState, Run, RunState

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from hub.accounts.models import User
 from hub.accounts.selectors import person_of
-from hub.catalogue.streaming import artifact_response
+from hub.catalogue.blobs.streaming import artifact_response
 from hub.common.errors import DomainError
 from hub.common.forms import reason_in
 from hub.common.pages import redirect_once, refusals_on

@@ -8,8 +8,8 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-from hub.catalogue.measures import Measure
-from hub.catalogue.probed import Achieved, achieved
+from hub.catalogue.evaluation.measures import Measure
+from hub.catalogue.evaluation.probed import Achieved, achieved
 from hub.runs.methods import Variation, in_words
 from hub.runs.models import Recomputation, RecomputationState, Round
 from hub.runs.selectors import methods_for

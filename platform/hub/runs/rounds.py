@@ -15,7 +15,7 @@ from django.utils import timezone
 from federation.plan import Plan
 from federation.protocol import DECLINED_BY_POLICY, TaskType
 from hub.accounts.models import User
-from hub.catalogue.measures import Scores, measure_of, scores
+from hub.catalogue.evaluation.measures import Scores, measure_of, scores
 from hub.catalogue.models import Evaluation
 from hub.common.models import Event
 from hub.common.templatetags.foedus import duration, human_bytes

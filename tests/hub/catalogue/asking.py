@@ -10,7 +10,7 @@ from django.db import connection
 
 from federation.plan import Plan
 from hub.accounts.models import User
-from hub.catalogue.artifacts import adopt_copy
+from hub.catalogue.blobs.artifacts import adopt_copy
 from hub.catalogue.models import ModelVersion
 from hub.dispatch import producer
 from jobs.interactive import answer_question

@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, transaction
 
-from hub.catalogue import aliases
-from hub.catalogue.aliases import aliases_of, give_alias, history_of, remove_alias, version_at
 from hub.catalogue.errors import AliasRefused
-from hub.catalogue.line_models import Alias
-from hub.catalogue.releases import release_version
-from hub.catalogue.repositories import RevisionNotFound, find_snapshot
+from hub.catalogue.hf.repositories import RevisionNotFound, find_snapshot
+from hub.catalogue.models import Alias
+from hub.catalogue.versions import aliases
+from hub.catalogue.versions.aliases import (
+    aliases_of,
+    give_alias,
+    history_of,
+    remove_alias,
+    version_at,
+)
+from hub.catalogue.versions.releases import release_version
 from hub.common.errors import Forbidden, NotFound
 from hub.common.sentences import sentence
 from tests.factories.catalogue import VersionFactory

@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection, transaction
 
-from hub.catalogue.artifacts import (
+from hub.catalogue.blobs.artifacts import (
     adopt_bytes,
     adopt_copy,
     adopt_file,
     grant,
     name_artifact,
 )
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.blobs.sweeps import sweep_store
 from hub.catalogue.errors import ArtifactUnavailable
 from hub.catalogue.models import Artifact, Grant
-from hub.catalogue.storage import store
-from hub.catalogue.sweeps import sweep_store
 from hub.common.errors import StorageFull
 from tests.factories.catalogue import sha256_hex
 from tests.factories.federations import FederationFactory

@@ -8,12 +8,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from hub.catalogue import drafts
-from hub.catalogue.draft_models import BaseModelDraft, DraftFile
-from hub.catalogue.mirrors import mirror_failed
-from hub.catalogue.models import BaseModel, Upload
-from hub.catalogue.quotas import largest_senders
-from hub.catalogue.recipes import sending_code
+from hub.catalogue.bases import drafts
+from hub.catalogue.bases.mirrors import mirror_failed
+from hub.catalogue.blobs.quotas import largest_senders
+from hub.catalogue.cards.recipes import sending_code
+from hub.catalogue.models import BaseModel, BaseModelDraft, DraftFile, Upload
 from tests.api.live import live_hub
 from tests.factories.catalogue import BaseModelFactory, safetensors_bytes
 from tests.factories.organisations import AgentFactory, MembershipFactory

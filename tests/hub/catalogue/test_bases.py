@@ -11,11 +11,11 @@ from struct import pack
 import pytest
 from django.core.management import CommandError, call_command
 
-from hub.catalogue.bases import register_base_model, register_packaged_model
+from hub.catalogue.bases.registering import register_base_model, register_packaged_model
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.errors import BaseModelChanged, BaseModelRefused
 from hub.catalogue.models import Artifact, BaseModel
-from hub.catalogue.registry import revision_of
-from hub.catalogue.storage import store
+from hub.catalogue.versions.registry import revision_of
 from tests.factories.catalogue import safetensors_bytes, sha256_hex
 
 pytestmark = pytest.mark.django_db

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from hub.catalogue.artifacts import adopt_bytes
-from hub.catalogue.commits import add_commit, newest_commit, revision_of
+from hub.catalogue.blobs.artifacts import adopt_bytes
+from hub.catalogue.hf.repositories import RevisionNotFound, find_snapshot
 from hub.catalogue.models import CommitReason
-from hub.catalogue.repositories import RevisionNotFound, find_snapshot
 from hub.catalogue.selectors import artifacts_visible_to
+from hub.catalogue.versions.commits import add_commit, newest_commit, revision_of
 from tests.factories.catalogue import VersionFactory
 from tests.factories.federations import FederationFactory
 

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connections
 
-from hub.catalogue import uploads
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import Artifact, Upload
-from hub.catalogue.storage import store
 from hub.organisations.models import Agent
 from tests.factories.catalogue import begin, send, sha256_hex
 from tests.factories.organisations import AgentFactory

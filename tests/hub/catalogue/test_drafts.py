@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from hub.catalogue import drafts
-from hub.catalogue.draft_models import BaseModelDraft, DraftFile
+from hub.catalogue.bases import drafts
+from hub.catalogue.blobs.parts import part_path
 from hub.catalogue.errors import (
     BaseModelChanged,
     BaseModelIncomplete,
@@ -22,8 +22,7 @@ from hub.catalogue.errors import (
     UploadFinished,
     UploadTooLarge,
 )
-from hub.catalogue.models import Artifact, BaseModel
-from hub.catalogue.parts import part_path
+from hub.catalogue.models import Artifact, BaseModel, BaseModelDraft, DraftFile
 from hub.catalogue.selectors import has_accepted
 from hub.common.errors import Forbidden, NotFound
 from hub.organisations.errors import NotApproved

@@ -8,8 +8,8 @@ from struct import pack
 
 import pytest
 
+from hub.catalogue.bases.inspecting import CONFIG_BYTES, MOST_FILES, check_names, parameters_in
 from hub.catalogue.errors import BaseModelRefused
-from hub.catalogue.inspecting import CONFIG_BYTES, MOST_FILES, check_names, parameters_in
 from tests.factories.catalogue import safetensors_bytes
 
 NEEDED = ("config.json", "model.safetensors")

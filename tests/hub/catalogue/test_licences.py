@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from hub.catalogue.bases.licences import accept_licence, record_acceptance
 from hub.catalogue.errors import LicenceNotAccepted, LicencesMissing
-from hub.catalogue.licences import accept_licence, record_acceptance
 from hub.catalogue.models import BaseModel
 from hub.catalogue.selectors import has_accepted, require_accepted, require_artifact
 from hub.common.errors import Forbidden, Invalid, NotFound

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 
-from hub.catalogue.aliases import give_alias
-from hub.catalogue.line_models import Alias, Proposal
-from hub.catalogue.lineage import chains_of, lineage_of, page_with, runs_of
-from hub.catalogue.lineage_drawing import ROW, drawn
-from hub.catalogue.models import ModelVersion, VersionState
-from hub.catalogue.releases import propose_release, release_version
+from hub.catalogue.models import Alias, ModelVersion, Proposal, VersionState
+from hub.catalogue.versions.aliases import give_alias
+from hub.catalogue.versions.drawing import ROW, drawn
+from hub.catalogue.versions.lineage import chains_of, lineage_of, page_with, runs_of
+from hub.catalogue.versions.releases import propose_release, release_version
 from hub.runs.models import RunState
 from tests.factories.accounts import UserFactory
 from tests.factories.catalogue import VersionFactory
@@ -180,7 +179,7 @@ def test_runs_one_after_the_other_share_a_lane(federation, settings, tmp_path) -
 
 def test_the_page_of_a_version_is_found(federation, monkeypatch, settings, tmp_path) -> None:
     settings.BLOB_FOLDER = tmp_path / "blobs"
-    monkeypatch.setattr("hub.catalogue.lineage.CHAINS_SHOWN", 2)
+    monkeypatch.setattr("hub.catalogue.versions.lineage.CHAINS_SHOWN", 2)
     for _ in range(5):
         chain(federation, rounds=2)
     assert [page_with(federation, number) for number in range(1, 11)] == [

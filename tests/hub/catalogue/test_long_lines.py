@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from hub.catalogue.releases import release_version
+from hub.catalogue.versions.releases import release_version
 from tests.factories.catalogue import EvaluationFactory, VersionFactory
 from tests.factories.runs import PLAN, RoundFactory, RunFactory
 from tests.hub.catalogue.test_pages import MOST_QUERIES

@@ -11,16 +11,16 @@ from django.utils import timezone
 from safetensors.numpy import load_file
 
 from federation.modelling import create_adapter
-from hub.catalogue import merging
-from hub.catalogue.artifacts import adopt_file
-from hub.catalogue.bases import register_base_model
-from hub.catalogue.commits import add_commit
+from hub.catalogue.bases.registering import register_base_model
+from hub.catalogue.blobs.artifacts import adopt_file
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.errors import BeingMerged, NotMergeable
-from hub.catalogue.merging import evict_merged, require_merged, want_merged
+from hub.catalogue.hf.repositories import find_snapshot
+from hub.catalogue.hf.snapshots import EntryNotFound, RepoNotFound
 from hub.catalogue.models import CommitReason, ModelVersion
-from hub.catalogue.repositories import find_snapshot
-from hub.catalogue.snapshots import EntryNotFound, RepoNotFound
-from hub.catalogue.storage import store
+from hub.catalogue.versions import merging
+from hub.catalogue.versions.commits import add_commit
+from hub.catalogue.versions.merging import evict_merged, require_merged, want_merged
 from hub.common.errors import NotFound
 from hub.common.models import Event, OutboxMessage
 from hub.common.sentences import sentence

@@ -12,10 +12,10 @@ from django.test import Client
 from huggingface_hub import close_session
 
 from hub.catalogue import errors
-from hub.catalogue.archives import packed
-from hub.catalogue.card_models import Push
-from hub.catalogue.commits import newest_commit
-from hub.catalogue.pushes import MOST_ATTEMPTS, push_version
+from hub.catalogue.cards.archives import packed
+from hub.catalogue.cards.pushes import MOST_ATTEMPTS, push_version
+from hub.catalogue.models import Push
+from hub.catalogue.versions.commits import newest_commit
 from hub.common.errors import DependencyDown, Forbidden, NotFound
 from hub.common.models import Event, IdempotentRequest, OutboxMessage
 from hub.dispatch import Job

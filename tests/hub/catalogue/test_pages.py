@@ -11,10 +11,10 @@ from django.test import AsyncClient
 from django.urls import reverse
 
 from federation.plan import CausalLanguageModelling, Plan, SequenceClassification
-from hub.catalogue import registry
-from hub.catalogue.lines import chart_of_line
+from hub.catalogue.cards.recipes import loading_code
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.recipes import loading_code
+from hub.catalogue.versions import registry
+from hub.catalogue.versions.lines import chart_of_line
 from tests.factories.accounts import UserFactory
 from tests.factories.catalogue import BaseModelFactory, VersionFactory
 from tests.factories.organisations import MembershipFactory

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from hub.catalogue import uploads
 from hub.catalogue.api.uploads import continued_upload
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.parts import hashes
 from hub.catalogue.errors import DigestMismatch
 from hub.catalogue.models import Upload
-from hub.catalogue.parts import hashes
 from hub.common.bodies import Body, Continued
 from tests.factories.catalogue import begin, send
 from tests.factories.organisations import AgentFactory

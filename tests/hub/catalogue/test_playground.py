@@ -19,7 +19,6 @@ from kombu import Queue
 from PIL import Image
 
 from federation.modelling.questions import Question
-from hub.catalogue import playground, questions
 from hub.catalogue.errors import (
     AnswerGone,
     NoPlayground,
@@ -28,7 +27,9 @@ from hub.catalogue.errors import (
     TooManyQuestions,
 )
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.questions import Answered, Asked
+from hub.catalogue.playground import asking as playground
+from hub.catalogue.playground import questions
+from hub.catalogue.playground.questions import Answered, Asked
 from hub.catalogue.sealing import BrokenSeal, sealed, unsealed
 from hub.common.errors import DependencyDown, NotFound
 from hub.common.logs import formatter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hub.catalogue.privacy import privacy_statement
+from hub.catalogue.cards.privacy import privacy_statement
 from tests.factories.runs import PLAN
 
 PROMISES = (

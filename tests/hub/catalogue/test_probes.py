@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from federation.plan import Plan
 from federation.probes import MOST_BYTES, MOST_ROWS, ProbeRefused, misfit, read_probe
+from hub.catalogue.evaluation.probes import add_probe, content_of, measured_as, probe_for
 from hub.catalogue.models import Artifact, Grant, Probe
-from hub.catalogue.probes import add_probe, content_of, measured_as, probe_for
 from hub.catalogue.selectors import require_artifact
 from hub.common.errors import Forbidden, Invalid, NotFound
 from hub.common.models import Event

@@ -8,11 +8,11 @@ import pytest
 from django.conf import settings as django_settings
 
 from federation.protocol import UploadIn
-from hub.catalogue import uploads
-from hub.catalogue.artifacts import adopt_bytes, grant
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.artifacts import adopt_bytes, grant
+from hub.catalogue.blobs.quotas import Usage, usage_of_federation, usage_of_organisation
 from hub.catalogue.errors import QuotaReached
 from hub.catalogue.models import Upload
-from hub.catalogue.quotas import Usage, usage_of_federation, usage_of_organisation
 from tests.factories.catalogue import BaseModelFactory, send, sha256_hex
 from tests.factories.federations import FederationFactory
 from tests.factories.organisations import AgentFactory

@@ -13,18 +13,11 @@ from huggingface_hub import ModelCard
 
 from federation.plan import CausalLanguageModelling, Plan, SequenceClassification
 from federation.protocol import EvaluationResult
-from hub.catalogue.artifacts import adopt_bytes
+from hub.catalogue.blobs.artifacts import adopt_bytes
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.errors import NotReleasable
+from hub.catalogue.hf.repositories import RevisionNotFound, find_snapshot
 from hub.catalogue.models import Artifact, Evaluation
-from hub.catalogue.registry import (
-    publish_version,
-    record_evaluation,
-    release_version,
-    retire_version,
-    revision_of,
-    version_files,
-)
-from hub.catalogue.repositories import RevisionNotFound, find_snapshot
 from hub.catalogue.selectors import (
     artifacts_visible_to,
     evaluations_visible_to,
@@ -32,7 +25,14 @@ from hub.catalogue.selectors import (
     released_version,
     versions_visible_to,
 )
-from hub.catalogue.storage import store
+from hub.catalogue.versions.registry import (
+    publish_version,
+    record_evaluation,
+    release_version,
+    retire_version,
+    revision_of,
+    version_files,
+)
 from hub.common.errors import Forbidden, Invalid, NotFound
 from hub.common.models import Event
 from tests.factories.catalogue import EvaluationFactory, VersionFactory, safetensors_bytes

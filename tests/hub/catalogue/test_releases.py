@@ -9,16 +9,15 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from hub.catalogue.errors import NotReleasable, ProposalClosed
-from hub.catalogue.line_models import Proposal
-from hub.catalogue.models import ModelVersion
-from hub.catalogue.releases import (
+from hub.catalogue.models import ModelVersion, Proposal
+from hub.catalogue.selectors import released_version
+from hub.catalogue.versions.releases import (
     decide,
     propose_release,
     release_version,
     retire_version,
     withdraw,
 )
-from hub.catalogue.selectors import released_version
 from hub.common.errors import Forbidden, Invalid, NotFound
 from hub.common.models import Event
 from hub.common.sentences import sentence

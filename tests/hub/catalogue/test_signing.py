@@ -12,13 +12,12 @@ from django.utils import timezone
 from huggingface_hub import ModelCard
 from model_signing import verifying
 
-from hub.catalogue.card_models import ModelKey
-from hub.catalogue.commits import newest_commit
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.cards.records import statement_digests
 from hub.catalogue.errors import ModelKeyUnusable
-from hub.catalogue.lines import with_origin
-from hub.catalogue.models import ModelVersion
-from hub.catalogue.records import statement_digests
-from hub.catalogue.storage import store
+from hub.catalogue.models import ModelKey, ModelVersion
+from hub.catalogue.versions.commits import newest_commit
+from hub.catalogue.versions.lines import with_origin
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job
 from hub.runs.models import Round

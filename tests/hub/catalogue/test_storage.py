@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.catalogue.buckets import S3Store
+from hub.catalogue.blobs.buckets import S3Store
+from hub.catalogue.blobs.storage import FolderStore, Store
 from hub.catalogue.errors import ArtifactUnavailable
-from hub.catalogue.storage import FolderStore, Store
 from hub.common.errors import DependencyDown, StorageFull
 from hub.common.room import refusing_when_full
 from tests.hub.catalogue.faults import full_disk

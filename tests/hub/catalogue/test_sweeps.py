@@ -13,11 +13,11 @@ from django.apps import apps
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from hub.catalogue.artifacts import adopt_bytes, grant, name_artifact
+from hub.catalogue.blobs.artifacts import adopt_bytes, grant, name_artifact
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.blobs.sweeps import holders, sweep_artifacts, sweep_store, unheld
 from hub.catalogue.errors import ArtifactUnavailable
 from hub.catalogue.models import Artifact, BaseModelFile, Upload
-from hub.catalogue.storage import store
-from hub.catalogue.sweeps import holders, sweep_artifacts, sweep_store, unheld
 from tests.factories.catalogue import BaseModelFactory, VersionFactory, begin, send, sha256_hex
 from tests.factories.federations import FederationFactory
 from tests.factories.organisations import AgentFactory

@@ -13,7 +13,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from hub.catalogue import uploads
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.parts import hashes, part_path
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.errors import (
     DigestMismatch,
     OffsetMismatch,
@@ -21,8 +23,6 @@ from hub.catalogue.errors import (
     UploadGone,
 )
 from hub.catalogue.models import Artifact, Upload
-from hub.catalogue.parts import hashes, part_path
-from hub.catalogue.storage import store
 from hub.common import bodies
 from hub.common.models import Event
 from tests.factories.catalogue import begin, received, send

@@ -10,8 +10,11 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import RequestFactory
 
-from hub.catalogue import uploads
-from hub.catalogue.artifacts import grant
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.artifacts import grant
+from hub.catalogue.blobs.parts import part_path
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.blobs.streaming import artifact_response
 from hub.catalogue.errors import (
     DigestMismatch,
     OffsetMismatch,
@@ -22,9 +25,6 @@ from hub.catalogue.errors import (
     UploadTooLarge,
 )
 from hub.catalogue.models import Artifact, Upload
-from hub.catalogue.parts import part_path
-from hub.catalogue.storage import store
-from hub.catalogue.streaming import artifact_response
 from hub.common import bodies
 from hub.common.errors import DependencyDown, Invalid, NotFound, StorageFull
 from hub.common.models import Event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
 from tests.factories.catalogue import sha256_hex
 
 CONTENT = os.urandom(5000)

@@ -5,11 +5,17 @@ from uuid import uuid4
 
 import pytest
 
-from hub.catalogue.card_models import Push
-from hub.catalogue.draft_models import BaseModelDraft
-from hub.catalogue.line_models import Alias, Distance, Proposal
-from hub.catalogue.merged_models import MergedModel
-from hub.catalogue.models import ModelVersion, ProbeScore, Upload
+from hub.catalogue.models import (
+    Alias,
+    BaseModelDraft,
+    Distance,
+    MergedModel,
+    ModelVersion,
+    ProbeScore,
+    Proposal,
+    Push,
+    Upload,
+)
 from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
 from hub.federations.models import Federation, Participation

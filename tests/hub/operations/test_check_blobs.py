@@ -7,9 +7,9 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from hub.catalogue.artifacts import adopt_bytes
-from hub.catalogue.buckets import S3Store
-from hub.catalogue.storage import key_of, store
+from hub.catalogue.blobs.artifacts import adopt_bytes
+from hub.catalogue.blobs.buckets import S3Store
+from hub.catalogue.blobs.storage import key_of, store
 from tests.buckets import bucket, s3  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.django_db

@@ -12,11 +12,11 @@ from federation.modelling import Examples, train
 from federation.plan import Evaluation, Plan, Rounds
 from federation.protocol import TaskOffer
 from federation.tensors import write_adapter
-from hub.catalogue.artifacts import adopt_file
-from hub.catalogue.bases import register_base_model
+from hub.catalogue.bases.registering import register_base_model
+from hub.catalogue.blobs.artifacts import adopt_file
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.evaluation.probes import add_probe
 from hub.catalogue.models import Artifact, Probe
-from hub.catalogue.probes import add_probe
-from hub.catalogue.storage import store
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job
 from jobs.compute import measure_on_probe

@@ -9,9 +9,9 @@ import pytest
 
 from federation.protocol import UploadIn
 from federation.tensors import sha256_of
-from hub.catalogue import uploads
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import Artifact
-from hub.catalogue.storage import store
 from hub.runs import services
 from tests.buckets import bucket, s3  # noqa: F401  (fixtures)
 from tests.hub.runs.world import World, make_world, plan_of

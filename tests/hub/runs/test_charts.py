@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from federation.protocol import HeartbeatIn, Progress
-from hub.catalogue.measures import ACCURACY, PERPLEXITY
+from hub.catalogue.evaluation.measures import ACCURACY, PERPLEXITY
 from hub.catalogue.models import Evaluation
 from hub.common.templatetags import foedus
 from hub.federations.places import Place, places_in

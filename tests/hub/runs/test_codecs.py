@@ -12,7 +12,7 @@ from federation.codings import codecs, encode_update
 from federation.plan import Evaluation, Plan, Transfer
 from federation.protocol import TaskOffer
 from federation.tensors import cut_rank
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
 from hub.runs import services
 from hub.runs.errors import UpdateRefused
 from hub.runs.models import Update

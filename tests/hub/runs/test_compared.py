@@ -9,14 +9,12 @@ import pytest
 from django.urls import reverse
 
 from federation.plan import Training
-from hub.catalogue import distances
-from hub.catalogue.artifacts import adopt_file
-from hub.catalogue.distances import apart, ask_distances
+from hub.catalogue.blobs.artifacts import adopt_file
 from hub.catalogue.errors import VersionsNotComparable
-from hub.catalogue.line_models import Distance
-from hub.catalogue.lines import with_origin
-from hub.catalogue.models import Evaluation, ModelVersion
-from hub.catalogue.tally_models import Tally
+from hub.catalogue.models import Distance, Evaluation, ModelVersion, Tally
+from hub.catalogue.versions import distances
+from hub.catalogue.versions.distances import apart, ask_distances
+from hub.catalogue.versions.lines import with_origin
 from hub.common.errors import NotFound
 from hub.common.models import OutboxMessage
 from hub.runs.compared import Compared

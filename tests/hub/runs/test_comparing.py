@@ -13,7 +13,7 @@ from django.utils import timezone
 from federation.engine import Method, aggregate
 from federation.protocol import TaskOffer
 from federation.tensors import write_adapter
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job
 from hub.runs import services

@@ -19,9 +19,9 @@ from federation.protocol import CONTROL_LOST, TaskOffer
 from federation.rates import Rates
 from federation.tensors import write_adapter
 from federation.terms import TERMS
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import ModelVersion
 from hub.catalogue.selectors import artifacts_visible_to
-from hub.catalogue.storage import store
 from hub.ledger.models import ContributionFact
 from hub.runs import services
 from hub.runs.errors import PlanRefused

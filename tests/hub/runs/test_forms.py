@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.urls import reverse
 
 from federation.plan import Plan
-from hub.catalogue.releases import release_version
+from hub.catalogue.versions.releases import release_version
 from hub.runs import services
 from hub.runs.models import Run
 from hub.runs.planforms import ADAPTERS, PlanForm, parts_of, plan_from, plan_schema

@@ -10,11 +10,10 @@ from federation.plan_gates import Gates
 from federation.protocol import EvaluationIn, EvaluationResult, Scores
 from federation.tallies import Rows, result_of
 from hub.catalogue.errors import EvaluationInconsistent, GatesFailed
-from hub.catalogue.gating import judge_version
-from hub.catalogue.models import BASE_ROUND, Evaluation, ModelVersion, Probe
-from hub.catalogue.registry import release_version, retire_version
-from hub.catalogue.scoring import ask_score, record_score
-from hub.catalogue.tally_models import GateResult, Tally
+from hub.catalogue.evaluation.gating import judge_version
+from hub.catalogue.evaluation.scoring import ask_score, record_score
+from hub.catalogue.models import BASE_ROUND, Evaluation, GateResult, ModelVersion, Probe, Tally
+from hub.catalogue.versions.registry import release_version, retire_version
 from hub.common.models import Event
 from hub.runs import services
 from hub.runs.models import Run

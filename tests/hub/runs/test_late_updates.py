@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from federation.plan import Aggregation, Evaluation, Plan
 from federation.protocol import TaskOffer
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
 from hub.ledger.models import ContributionFact
 from hub.ledger.services import meter_the_rest
 from hub.runs import services

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from federation.plan import Aggregation, Plan, PromptTuning, SequenceClassification
-from hub.catalogue.artifacts import adopt_bytes
+from hub.catalogue.blobs.artifacts import adopt_bytes
 from hub.common.errors import IllegalTransition, NotFound
 from hub.common.models import Event, OutboxMessage
 from hub.dispatch import Job

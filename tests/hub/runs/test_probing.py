@@ -7,7 +7,7 @@ import pytest
 from django.http import HttpResponse
 from django.urls import reverse
 
-from hub.catalogue import scoring
+from hub.catalogue.evaluation import scoring
 from hub.catalogue.models import ProbeScore
 from hub.common.models import Event, OutboxMessage
 from hub.common.templatetags.foedus import signed

@@ -8,8 +8,8 @@ import pytest
 
 from federation.plan import Aggregation, Plan, Server
 from federation.protocol import TaskOffer
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.storage import store
 from hub.runs import services
 from hub.runs.models import Round, Run
 from jobs.aggregation import compute

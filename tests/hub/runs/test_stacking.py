@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from federation.layout import read_layout
 from federation.plan import Plan, Transfer
 from federation.stacked import masked, shares_of
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.selectors import artifacts_visible_to
-from hub.catalogue.storage import store
 from hub.common.errors import NotFound
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job

@@ -14,9 +14,9 @@ from federation.plan import Aggregation, Evaluation, Lora, Plan
 from federation.protocol import TaskOffer
 from federation.stacked import masked, shares_of
 from federation.terms import TERMS
-from hub.catalogue.artifacts import adopt_file
+from hub.catalogue.blobs.artifacts import adopt_file
+from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.storage import store
 from hub.runs import services
 from hub.runs.errors import PlanRefused, UpdateRefused
 from hub.runs.models import Run

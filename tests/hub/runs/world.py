@@ -22,7 +22,7 @@ from federation.protocol import (
 from federation.signatures import sign_bytes
 from federation.tensors import sha256_of, write_adapter
 from hub.accounts.models import User
-from hub.catalogue.artifacts import adopt_copy, adopt_file, grant
+from hub.catalogue.blobs.artifacts import adopt_copy, adopt_file, grant
 from hub.catalogue.models import Artifact
 from hub.federations.models import Federation
 from hub.organisations.models import Agent, Organisation

@@ -13,9 +13,9 @@ from rest_framework.views import APIView
 
 from federation.protocol import DownloadTokenIn, DownloadTokenOut
 from hub.accounts.models import User
+from hub.catalogue.blobs.streaming import artifact_response
+from hub.catalogue.blobs.tokens import issue_download_token
 from hub.catalogue.selectors import Reader, require_artifact
-from hub.catalogue.streaming import artifact_response
-from hub.catalogue.tokens import issue_download_token
 from hub.common.api.authentication import BearerAuthentication, BrowserAuthentication
 from hub.common.api.permissions import IsPersonOrAgent
 from hub.common.api.views import Contract

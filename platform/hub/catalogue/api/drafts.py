@@ -12,7 +12,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.catalogue import drafts, mirrors
 from hub.catalogue.api.serializers import BaseModelOut
 from hub.catalogue.api.uploads import (
     OFFSET_HEADER,
@@ -25,9 +24,10 @@ from hub.catalogue.api.uploads import (
     count_of,
     length_of,
 )
-from hub.catalogue.draft_models import BaseModelDraft, DraftFile
+from hub.catalogue.bases import drafts, mirrors
+from hub.catalogue.bases.facts import LONGEST_LICENCE
 from hub.catalogue.errors import OffsetMismatch, WrongMediaType
-from hub.catalogue.facts import LONGEST_LICENCE
+from hub.catalogue.models import BaseModelDraft, DraftFile
 from hub.catalogue.selectors import drafts_of, require_draft_file
 from hub.common.api.permissions import IsOperator, IsPerson
 from hub.common.api.serializers import DigestField, In, ParagraphsField, TextField

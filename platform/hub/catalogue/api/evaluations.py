@@ -10,11 +10,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.catalogue.assessing import Assessment
-from hub.catalogue.gatewords import finding, title_of
-from hub.catalogue.lines import with_origin
+from hub.catalogue.evaluation.assessing import Assessment
+from hub.catalogue.evaluation.gatewords import finding, title_of
+from hub.catalogue.models import GateResult
 from hub.catalogue.selectors import versions_visible_to
-from hub.catalogue.tally_models import GateResult
+from hub.catalogue.versions.lines import with_origin
 from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiView
 from hub.common.errors import NotFound

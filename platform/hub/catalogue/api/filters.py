@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from django_filters import rest_framework as filters
 
-from hub.catalogue.card_models import Push
-from hub.catalogue.models import BaseModel, Evaluation, ModelVersion
+from hub.catalogue.models import BaseModel, Evaluation, ModelVersion, Push
 
 
 class BaseModelFilter(filters.FilterSet):  # type: ignore[misc]  # has no types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 from rest_framework.mixins import ListModelMixin
 
-from hub.catalogue.card_models import ModelKey
+from hub.catalogue.models import ModelKey
 from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ReadingViewSet
 

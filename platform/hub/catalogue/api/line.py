@@ -13,8 +13,9 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.catalogue import aliases, releases, selectors
-from hub.catalogue.line_models import Alias, Proposal
+from hub.catalogue import selectors
+from hub.catalogue.models import Alias, Proposal
+from hub.catalogue.versions import aliases, releases
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import In, ReasonIn, TextField
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once

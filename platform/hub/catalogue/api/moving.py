@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.catalogue.api.filters import PushFilter
-from hub.catalogue.archives import archive_response
-from hub.catalogue.card_models import Push
-from hub.catalogue.pushes import push_version
+from hub.catalogue.cards.archives import archive_response
+from hub.catalogue.cards.pushes import push_version
+from hub.catalogue.models import Push
 from hub.catalogue.selectors import require_version, versions_visible_to
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import In, TextField

@@ -20,7 +20,8 @@ from federation.modelling.questions import (
     USUAL_NEW_TOKENS,
     Question,
 )
-from hub.catalogue import playground, questions
+from hub.catalogue.playground import asking as playground
+from hub.catalogue.playground import questions
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import In
 from hub.common.api.views import ApiView

@@ -13,7 +13,7 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.catalogue import probes, scoring
+from hub.catalogue.evaluation import probes, scoring
 from hub.catalogue.models import Probe, ProbeScore
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import In, ParagraphsField, TextField

@@ -1,4 +1,4 @@
-"""Where a version comes from, as JSON: the shapes of `hub.catalogue.provenance`."""
+"""Where a version comes from, as JSON: the shapes of `hub.catalogue.versions.provenance`."""
 
 from __future__ import annotations
 

@@ -9,17 +9,17 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from hub.catalogue.api.provenance import ProvenanceOut
-from hub.catalogue.draft_models import LicenceAcceptance
-from hub.catalogue.merged_models import MergedModel
 from hub.catalogue.models import (
     BaseModel,
     BaseModelFile,
     Evaluation,
+    LicenceAcceptance,
+    MergedModel,
     ModelVersion,
     VersionCommit,
     VersionFile,
 )
-from hub.catalogue.provenance import provenance_of
+from hub.catalogue.versions.provenance import provenance_of
 from hub.common.api.serializers import DigestField, In
 
 

@@ -18,7 +18,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation.signatures import SignatureRefused, check_digest
-from hub.catalogue import uploads
+from hub.catalogue.blobs import uploads
+from hub.catalogue.blobs.parts import hashes
 from hub.catalogue.errors import (
     BadUploadHeader,
     DigestMismatch,
@@ -28,7 +29,6 @@ from hub.catalogue.errors import (
     WrongTusVersion,
 )
 from hub.catalogue.models import Upload
-from hub.catalogue.parts import hashes
 from hub.catalogue.selectors import upload_of
 from hub.common.bodies import Continued, Scope, body_of, sha256_of_body
 from hub.organisations.api.base import AgentView

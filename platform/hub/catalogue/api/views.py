@@ -13,12 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from hub.catalogue import licences, merging, registry, selectors
+from hub.catalogue import selectors
 from hub.catalogue.api import filters, serializers
 from hub.catalogue.api.blobs import BYTES, RANGE_HEADER
-from hub.catalogue.lines import with_origin
+from hub.catalogue.bases import licences
+from hub.catalogue.blobs.streaming import artifact_response
 from hub.catalogue.models import BaseModel, Evaluation, ModelVersion
-from hub.catalogue.streaming import artifact_response
+from hub.catalogue.versions import merging, registry
+from hub.catalogue.versions.lines import with_origin
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet, ReadingViewSet

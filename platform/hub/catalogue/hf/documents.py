@@ -9,7 +9,7 @@ from typing import Any
 from django.http import JsonResponse
 from django.http.response import HttpResponseBase
 
-from hub.catalogue.snapshots import Commit, EntryNotFound, HeldFile, Snapshot
+from hub.catalogue.hf.snapshots import Commit, EntryNotFound, HeldFile, Snapshot
 
 COMMIT = "X-Repo-Commit"
 POINTER_BYTES = 134  # of the file that stands for a large one in git

@@ -10,9 +10,9 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from hub.catalogue.hf.documents import answered, commit_of, refs_of, summary_of
+from hub.catalogue.hf.listed import snapshots_for
 from hub.catalogue.hf.refusals import in_dialect
 from hub.catalogue.hf.visitors import Visitor
-from hub.catalogue.listed import snapshots_for
 from hub.organisations.selectors import memberships_of
 
 PAGE, MOST = 50, 1000

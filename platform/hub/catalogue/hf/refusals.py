@@ -9,8 +9,8 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
 from hub.catalogue.errors import LicenceNotAccepted
+from hub.catalogue.hf.snapshots import EntryNotFound, RepoNotFound, RevisionNotFound
 from hub.catalogue.hf.visitors import BadCredentials, Visitor, visitor_of
-from hub.catalogue.snapshots import EntryNotFound, RepoNotFound, RevisionNotFound
 from hub.common.api.problems import problem_of
 from hub.common.errors import DomainError
 

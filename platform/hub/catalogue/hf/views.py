@@ -7,12 +7,12 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.catalogue.aliases import MAIN
+from hub.catalogue.blobs.streaming import artifact_response
 from hub.catalogue.hf.documents import COMMIT, answered, files_in, info_of, paths_of
 from hub.catalogue.hf.refusals import in_dialect
+from hub.catalogue.hf.snapshots import RepoNotFound
 from hub.catalogue.hf.visitors import Visitor
-from hub.catalogue.snapshots import RepoNotFound
-from hub.catalogue.streaming import artifact_response
+from hub.catalogue.versions.aliases import MAIN
 
 BRIEFLY = "private, no-cache"
 TRUE = frozenset({"true", "1"})

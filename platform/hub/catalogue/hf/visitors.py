@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
 from hub.accounts.models import User
-from hub.catalogue.inspecting import LICENCES
-from hub.catalogue.repositories import Repository, find_repository
+from hub.catalogue.bases.inspecting import LICENCES
+from hub.catalogue.blobs.tokens import PREFIX, TokenRefused, read_download_token
+from hub.catalogue.hf.repositories import Repository, find_repository
+from hub.catalogue.hf.snapshots import HeldFile, RepoNotFound, Snapshot
 from hub.catalogue.selectors import Reader, require_accepted
-from hub.catalogue.snapshots import HeldFile, RepoNotFound, Snapshot
-from hub.catalogue.tokens import PREFIX, TokenRefused, read_download_token
 from hub.common.api.authentication import BearerAuthentication
 
 SCHEME = "Bearer "

@@ -8,10 +8,7 @@ from __future__ import annotations
 _STATES = {
     "organisations.models": ("Organisation", "Agent"),
     "federations.models": ("Federation", "Participation"),
-    "catalogue.models": ("Version",),
-    "catalogue.card_models": ("Push",),
-    "catalogue.draft_models": ("Draft",),
-    "catalogue.merged_models": ("Merged",),
+    "catalogue.models": ("Version", "Push", "Draft", "Merged"),
     "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
 }
 ENUMS = {"CommitReason": "hub.catalogue.models.CommitReason"} | {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hub.accounts.models import User
 from hub.accounts.services import issue_token
-from hub.catalogue.bases import register_base_model
+from hub.catalogue.bases.registering import register_base_model
 from hub.embedded.ports import LOOPBACK, listen, port_of
 from hub.embedded.supervisor import Supervisor
 from hub.operations.bench.machine import Meter

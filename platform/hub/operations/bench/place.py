@@ -15,10 +15,10 @@ from federation.keys import public_key_of, sign_bytes
 from federation.plan import Aggregation, Evaluation, Lora, Plan, Rounds, SequenceClassification
 from federation.protocol import EnrolmentIn
 from hub.accounts.models import User
-from hub.catalogue.artifacts import adopt_file
-from hub.catalogue.bases import register_base_model
+from hub.catalogue.bases.registering import register_base_model
+from hub.catalogue.blobs.artifacts import adopt_file
 from hub.catalogue.models import Artifact, BaseModel, ModelVersion
-from hub.catalogue.registry import publish_version
+from hub.catalogue.versions.registry import publish_version
 from hub.federations.models import Federation, Participation
 from hub.federations.services import approve_participation, create_federation, request_to_join
 from hub.operations.bench.wire import Wire

@@ -15,7 +15,7 @@ from typing import Any
 from federation.keys import sign_bytes
 from federation.plan import canonical
 from federation.protocol import UpdateStatement
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.storage import store
 from hub.common.models import Event
 from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import MIB, Place

@@ -11,10 +11,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.catalogue.distances import Apart, ask_distances, check_comparable
-from hub.catalogue.lines import with_origin
 from hub.catalogue.models import ModelVersion
 from hub.catalogue.selectors import versions_visible_to
+from hub.catalogue.versions.distances import Apart, ask_distances, check_comparable
+from hub.catalogue.versions.lines import with_origin
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import In
 from hub.common.api.views import ApiView

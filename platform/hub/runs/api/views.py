@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from hub.catalogue.api.blobs import BYTES, RANGE_HEADER
-from hub.catalogue.streaming import artifact_response
+from hub.catalogue.blobs.streaming import artifact_response
 from hub.common.api.permissions import IsPerson
 from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet

@@ -12,8 +12,8 @@ from federation.protocol import ArtifactRef, Candidate, EvaluationResult
 from federation.tallies import inconsistencies
 from hub.catalogue.errors import EvaluationInconsistent
 from hub.catalogue.models import BASE_ROUND, Artifact, ModelVersion
-from hub.catalogue.registry import record_evaluation
 from hub.catalogue.selectors import released_version
+from hub.catalogue.versions.registry import record_evaluation
 from hub.common.errors import Invalid
 from hub.runs.models import Purpose, Run, Task
 from hub.runs.services.lifecycle import first_evaluated_round

@@ -25,8 +25,8 @@ from federation.protocol import (
     TrainSpec,
     Verdict,
 )
+from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.models import Artifact
-from hub.catalogue.uploads import close_uploads
 from hub.common.actors import HUB, Actor
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue

@@ -13,12 +13,12 @@ from federation.plan import Plan
 from federation.protocol import TaskType
 from federation.terms import TERMS
 from hub.accounts.models import User
-from hub.catalogue.bases import most_tokens
+from hub.catalogue.bases.registering import most_tokens
+from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.errors import LicencesMissing
+from hub.catalogue.evaluation.probes import probe_for
 from hub.catalogue.models import Artifact, BaseModel, ModelVersion
-from hub.catalogue.probes import probe_for
 from hub.catalogue.selectors import unaccepted_by
-from hub.catalogue.uploads import close_uploads
 from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake

@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from federation.suspicion import Losses
+from hub.catalogue.evaluation.scoring import ask_score
 from hub.catalogue.models import ModelVersion, Probe
-from hub.catalogue.scoring import ask_score
 from hub.common.wakeups import wake
 from hub.runs.models import Run, RunState, Update, UpdateState
 

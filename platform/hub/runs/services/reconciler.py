@@ -14,9 +14,15 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from federation.protocol import TaskType
-from hub.catalogue.card_models import Push, PushState
-from hub.catalogue.merging import unmerged
-from hub.catalogue.models import CommitReason, ProbeScore, ProbeScoreState, VersionCommit
+from hub.catalogue.models import (
+    CommitReason,
+    ProbeScore,
+    ProbeScoreState,
+    Push,
+    PushState,
+    VersionCommit,
+)
+from hub.catalogue.versions.merging import unmerged
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
 from hub.runs.models import (

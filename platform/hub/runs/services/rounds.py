@@ -17,10 +17,10 @@ from django.db.models import QuerySet
 
 from federation.failpoints import failpoint
 from federation.protocol import TaskType
-from hub.catalogue.artifacts import grant
-from hub.catalogue.gating import judge_version
+from hub.catalogue.blobs.artifacts import grant
+from hub.catalogue.evaluation.gating import judge_version
 from hub.catalogue.models import Artifact
-from hub.catalogue.registry import publish_version
+from hub.catalogue.versions.registry import publish_version
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.models import Participation, ParticipationState

@@ -24,9 +24,9 @@ from federation.protocol import (
 )
 from federation.signatures import BadSignature, verify_bytes
 from hub.accounts.models import User
+from hub.catalogue.blobs.storage import store
+from hub.catalogue.blobs.uploads import begin_upload
 from hub.catalogue.models import Artifact, Upload, UploadState
-from hub.catalogue.storage import store
-from hub.catalogue.uploads import begin_upload
 from hub.common.errors import Invalid
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from hub.catalogue.aliases import version_at
-from hub.catalogue.archives import write_folder
+from hub.catalogue.cards.archives import write_folder
 from hub.catalogue.models import ModelVersion
+from hub.catalogue.versions.aliases import version_at
 from hub.federations.models import Federation
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from hub.accounts.models import User
-from hub.catalogue.mirrors import begin_mirror
+from hub.catalogue.bases.mirrors import begin_mirror
 from hub.common.errors import DomainError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from hub.catalogue.bases import PACKAGES, register_base_model, register_packaged_model
+from hub.catalogue.bases.registering import PACKAGES, register_base_model, register_packaged_model
 from hub.catalogue.models import BaseModel
 from hub.common.errors import DomainError
 

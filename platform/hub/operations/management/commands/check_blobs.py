@@ -9,9 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from hub.catalogue.blobs.storage import BLOCK_BYTES, store
 from hub.catalogue.errors import ArtifactUnavailable
 from hub.catalogue.models import Artifact
-from hub.catalogue.storage import BLOCK_BYTES, store
 
 Named = tuple[str, int]  # digest and size
 

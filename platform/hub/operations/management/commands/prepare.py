@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from hub.catalogue.buckets import S3Store
-from hub.catalogue.storage import store
+from hub.catalogue.blobs.buckets import S3Store
+from hub.catalogue.blobs.storage import store
 from hub.common.checks import TAG
 
 MISSING = "404"

@@ -1,0 +1,1 @@
+"""Immutable bytes: where they lie, how they come in and go out, and when they are let go."""

@@ -1,0 +1,114 @@
+"""How much an organisation's uploads and a federation's artifacts take, and may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import QuerySet, Sum
+
+from hub.catalogue.errors import QuotaReached
+from hub.catalogue.models import (
+    Artifact,
+    BaseModelFile,
+    DraftFile,
+    DraftState,
+    Grant,
+    Upload,
+    UploadState,
+)
+
+RETRY_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Bytes that are stored or have been announced; content that is there twice counts once."""
+
+    used_bytes: int
+    limit_bytes: int  # 0: no limit
+
+    @property
+    def share(self) -> float:
+        """Of the limit, up to 1; 0 where there is none."""
+        return min(1.0, self.used_bytes / self.limit_bytes) if self.limit_bytes else 0.0
+
+    def has_room_for(self, size_bytes: int) -> bool:
+        return not self.limit_bytes or self.used_bytes + size_bytes <= self.limit_bytes
+
+
+def usage_of_organisation(organisation_id: UUID) -> Usage:
+    """What its agents uploaded, and the base models that it brought."""
+    uploads = Upload.objects.filter(agent__organisation=organisation_id)
+    of_bases = BaseModelFile.objects.filter(base_model__brought_by=organisation_id)
+    drafted = DraftFile.objects.filter(
+        draft__organisation=organisation_id, draft__state=DraftState.OPEN
+    )
+    stored = _complete(uploads).union(of_bases.values_list("artifact_id"))
+    used = _stored(stored) + _announced(uploads) + _sum(drafted)
+    return Usage(used, settings.ORGANISATION_QUOTA_BYTES)
+
+
+def usage_of_federation(federation_id: UUID) -> Usage:
+    """The updates that were sent for it, and what all who take part may read."""
+    uploads = Upload.objects.filter(federation=federation_id)
+    granted = Grant.objects.filter(federation=federation_id).values_list("artifact_id")
+    used = _stored(_complete(uploads).union(granted)) + _announced(uploads)
+    return Usage(used, settings.FEDERATION_QUOTA_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What the agents of an organisation have sent; what was sent twice counts twice here."""
+
+    name: str
+    slug: str
+    sent_bytes: int
+
+
+def largest_senders(limit: int) -> list[Sender]:
+    """The organisations that have sent most, in one query."""
+    sent = Upload.objects.filter(state=UploadState.COMPLETE).values_list(
+        "agent__organisation__name", "agent__organisation__slug"
+    )
+    rows = sent.annotate(total=Sum("size_bytes")).order_by("-total")[:limit]
+    return [Sender(name, slug, total) for name, slug, total in rows]
+
+
+def require_room(
+    *, size_bytes: int, organisation_id: UUID | None, federation_id: UUID | None = None
+) -> None:
+    """Nothing is locked: requests at the same instant may overshoot by a few.
+
+    Raises:
+        QuotaReached: before a byte is taken.
+    """
+    if organisation_id and not usage_of_organisation(organisation_id).has_room_for(size_bytes):
+        _refuse("The organisation", settings.ORGANISATION_QUOTA_BYTES)
+    if federation_id and not usage_of_federation(federation_id).has_room_for(size_bytes):
+        _refuse("The federation", settings.FEDERATION_QUOTA_BYTES)
+
+
+def _refuse(whose: str, limit_bytes: int) -> None:
+    raise QuotaReached(
+        f"{whose} may store {limit_bytes} bytes; an operator can allow more.",
+        retry_after=RETRY_SECONDS,
+    )
+
+
+def _complete(uploads: QuerySet[Upload]) -> QuerySet[Upload, tuple[str]]:
+    return uploads.filter(state=UploadState.COMPLETE).values_list("sha256")
+
+
+def _stored(digests: QuerySet[Upload, tuple[str]]) -> int:
+    found = Artifact.objects.filter(pk__in=digests).aggregate(total=Sum("size_bytes"))
+    return found["total"] or 0
+
+
+def _announced(uploads: QuerySet[Upload]) -> int:
+    return _sum(uploads.filter(state=UploadState.OPEN))
+
+
+def _sum(rows: QuerySet[Upload] | QuerySet[DraftFile]) -> int:
+    return rows.aggregate(total=Sum("size_bytes"))["total"] or 0

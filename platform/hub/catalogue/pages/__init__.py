@@ -1,0 +1,1 @@
+"""The pages of the catalogue, a module for each subject."""

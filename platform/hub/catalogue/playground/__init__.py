@@ -1,0 +1,1 @@
+"""Asking a version and its base something; nothing of it is kept."""

@@ -1,0 +1,1 @@
+"""The line of versions: published, named, released, compared, merged."""

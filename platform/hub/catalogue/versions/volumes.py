@@ -1,0 +1,165 @@
+"""What the page of a version shows; each part is read when the template first asks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from federation.plan import Plan
+from hub.accounts.models import User
+from hub.catalogue.cards.recipes import loading_code
+from hub.catalogue.evaluation.assessing import GateLine, gates_of, lines_of
+from hub.catalogue.evaluation.measures import Score
+from hub.catalogue.evaluation.probed import OnProbe, version_on_probe
+from hub.catalogue.models import ModelVersion, VersionFile, VersionState
+from hub.catalogue.versions.lines import Origin, VersionRow, origin_of, version_rows, with_origin
+from hub.federations.places import Place, places_in
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    place: Place
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Contributor:
+    name: str
+    hue: int | None
+    examples: int
+    weight: float
+    digest: str
+
+
+class Volume:
+    def __init__(self, version: ModelVersion, user: User) -> None:
+        """`version` comes from `with_origin`."""
+        self.version = version
+        self.user = user
+
+    @cached_property
+    def plan(self) -> Plan:
+        return Plan.model_validate_json(json.dumps(self.version.plan))
+
+    @cached_property
+    def places(self) -> Mapping[UUID, Place]:
+        return places_in(self.version.federation_id, self.user)
+
+    @property
+    def origin(self) -> Origin | None:
+        return origin_of(self.version)
+
+    @property
+    def is_lead(self) -> bool:
+        """The reader acts for the lead organisation."""
+        return any(p.is_lead and p.is_own and p.is_active for p in self.places.values())
+
+    @property
+    def may_release(self) -> bool:
+        is_released = self.version.state == VersionState.RELEASED
+        return self.is_lead and not is_released and not self.version.is_baseline
+
+    @property
+    def may_propose(self) -> bool:
+        """Somebody who does not decide may propose what others decide."""
+        is_fit = self.version.state != VersionState.RELEASED and not self.version.is_baseline
+        return is_fit and not self.is_lead
+
+    @property
+    def is_rollback(self) -> bool:
+        return self.version.state == VersionState.RETIRED
+
+    @cached_property
+    def _other(self) -> ModelVersion | None:
+        """The released version, where it is another one."""
+        others = ModelVersion.objects.filter(federation=self.version.federation_id)
+        released = others.filter(state=VersionState.RELEASED).exclude(pk=self.version.pk)
+        return with_origin(released).first()
+
+    @property
+    def now_released(self) -> VersionRow | None:
+        """What the federation uses at present, where it is another version."""
+        return self._rows[1] if self._other else None
+
+    @property
+    def is_worse(self) -> bool:
+        """By the same measure, than what is released now."""
+        own, other = self.score, self.now_released.score if self.now_released else None
+        if other is None or own.measure != other.measure or None in (own.value, other.value):
+            return False
+        change = (own.value or 0.0) - (other.value or 0.0)
+        return change < 0 if own.measure.is_better_higher else change > 0
+
+    @property
+    def may_retire(self) -> bool:
+        return self.is_lead and self.version.state != VersionState.RETIRED
+
+    @cached_property
+    def _rows(self) -> list[VersionRow]:
+        """This version's, and that of the released one."""
+        return version_rows([self.version, *([self._other] if self._other else [])])
+
+    @property
+    def _row(self) -> VersionRow:
+        return self._rows[0]
+
+    @property
+    def score(self) -> Score:
+        return self._row.score
+
+    @property
+    def measured(self) -> list[Measured]:
+        """By organisation, in the order in which they came."""
+        each = self._row.scores.by_participation
+        return [
+            Measured(place, each[place.id]) for place in self.places.values() if place.id in each
+        ]
+
+    @property
+    def worst(self) -> Measured | None:
+        """The organisation that it serves least."""
+        known = [one for one in self.measured if one.score.value is not None]
+        sign = 1 if self.score.measure.is_better_higher else -1
+        return min(known, key=lambda one: sign * (one.score.value or 0.0), default=None)
+
+    @cached_property
+    def gates(self) -> list[GateLine]:
+        """What the gates of its plan say."""
+        return lines_of(gates_of(self.version))
+
+    @property
+    def contributors(self) -> list[Contributor]:
+        """The heaviest first."""
+        hues = {place.name: place.hue for place in self.places.values()}
+        given: Sequence[Mapping[str, Any]] = self.version.contributors
+        return [
+            Contributor(
+                name=one["organisation"],
+                hue=hues.get(one["organisation"]),
+                examples=one["examples"],
+                weight=one["weight"],
+                digest=one["digest"],
+            )
+            for one in sorted(given, key=lambda one: -float(one["weight"]))
+        ]
+
+    @cached_property
+    def files(self) -> list[VersionFile]:
+        return list(self.version.files.select_related("artifact"))
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.artifact.size_bytes for file in self.files)
+
+    @cached_property
+    def on_probe(self) -> Sequence[OnProbe]:
+        """What the hub measured on the public probe set of the version's run, if it has one."""
+        return version_on_probe(self.version)
+
+    @property
+    def code(self) -> str:
+        return loading_code(self.version, self.plan)
