@@ -13,6 +13,7 @@ static_files = get_asgi_application()
 from django.conf import settings  # noqa: E402 (needs the applications)
 
 from hub.catalogue.api.uploads import continued_upload  # noqa: E402
+from hub.common.api.parsers import JSON_LIMIT_BYTES  # noqa: E402
 from hub.common.bodies import Bounded, Receive, Scope, Send  # noqa: E402
 from hub.common.checks import refuse_unsafe_start  # noqa: E402
 from hub.common.handler import Handler  # noqa: E402
@@ -28,4 +29,6 @@ async def django_application(scope: Scope, receive: Receive, send: Send) -> None
     await (static_files if is_static else pages_and_api)(scope, receive, send)
 
 
-application = Bounded(django_application, most=settings.UPLOAD_CHUNK_BYTES)
+# Parts of uploads may be set to be smaller than the longest message.
+LONGEST_BODY = max(settings.UPLOAD_CHUNK_BYTES, JSON_LIMIT_BYTES)
+application = Bounded(django_application, most=LONGEST_BODY)

@@ -122,7 +122,7 @@ class Invariants:
         measured = self.sql("SELECT * FROM catalogue_evaluation WHERE run_id = %s", run_id)
         places = {(m["round_number"], m["participation_id"]) for m in measured}
         assert len(places) == len(measured)
-        assert len([m for m in measured if m["round_number"]]) == evaluations
+        assert len([m for m in measured if m["round_number"] > 0]) == evaluations
         assert not self.sql(OPEN_UPLOADS)
         assert not self.sql(UNSENT)
 

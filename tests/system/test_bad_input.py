@@ -245,7 +245,7 @@ def test_parts_that_are_not_what_was_announced_do_not_count(stack: Stack, held: 
     content = os.urandom(9000)
     session = held.announce(content).json()["id"]
     with nothing_stored(stack):
-        refused(held.part(session, content[:5000], 0), 413, "too_large")
+        refused(held.part(session, content[:5000], 0), 413, "part_too_large")
         refused(held.part(session, content[:4096], 1), 409, "offset_mismatch")
         refused(held.part(session, content[:9], 0, Upload_Offset="-1"), 400, "bad_upload_header")
         refused(
@@ -279,7 +279,7 @@ BROKEN = {
     "text_for_a_number": (b'{"fence": "1", "code": "no_data"}', 422, "invalid"),
     "unknown_field": (b'{"fence": 1, "code": "no_data", "role": "owner"}', 422, "invalid"),
     "negative": (b'{"fence": -1, "code": "no_data"}', 422, "invalid"),
-    "huge": (b" " * 5000, 413, "too_large"),
+    "huge": (b" " * (2**20 + 1), 413, "too_large"),
 }
 
 

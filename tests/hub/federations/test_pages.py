@@ -280,7 +280,7 @@ def test_what_the_cards_say_is_written_here(ada: Person, blaise: Person, carol: 
     told = words(lead.post(page, said, follow=True))
     assert "Sorting <b>bills</b>" in told
     assert "Old bills." in told
-    assert [browser(p.user).get(page).status_code for p in (blaise, carol)] == [403, 403]
+    assert [browser(p.user).get(page).status_code for p in (blaise, carol)] == [403, 404]
 
 
 def test_an_owner_leaves_and_the_lead_stays(ada: Person, blaise: Person, federation: Federation):
