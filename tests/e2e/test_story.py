@@ -35,6 +35,8 @@ def test_two_organisations_register_federate_train_and_download(
     expect(ada.get_by_text("completed").first).to_be_visible(timeout=150_000)
     without_violations(ada)
     download(ada, tmp_path)
+    look_through_the_registry(ada, slug)
+    ask(ada)
     expect_same_record(blaise, stack, slug)
     follow_the_readme(stack)
 
@@ -111,6 +113,48 @@ def download(page: Page, folder: Path) -> None:
     target = folder / "adapter_config.json"
     started.value.save_as(target)
     assert json.loads(target.read_text())["base_model_name_or_path"] == "base/tiny"
+
+
+def look_through_the_registry(page: Page, slug: str) -> None:
+    """Each page of a version and of its line: accessible, and no wider than a phone."""
+    version = page.url
+    addresses = [version, *(f"{version}/{name}" for name in ("card", "evaluation", "origins"))]
+    addresses += ["/models/", f"/federations/{slug}/lineage", f"/federations/{slug}/decisions"]
+    for address in addresses:
+        answer = page.goto(address)
+        assert answer
+        assert answer.ok, address
+        fits_a_phone(page)
+        without_violations(page)
+    page.goto(f"/federations/{slug}/versions")
+    for box in page.get_by_label(re.compile("Compare version")).all():
+        box.check()
+    page.get_by_role("button", name=re.compile("Compare")).click()
+    expect(page).to_have_url(re.compile(r"/versions/compare\?v="))
+    fits_a_phone(page)
+    without_violations(page)
+    page.goto(version)
+
+
+def fits_a_phone(page: Page) -> None:
+    wide = page.viewport_size
+    assert wide
+    page.set_viewport_size({"width": 390, "height": 844})
+    beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(beyond) <= 0, page.url
+    page.set_viewport_size(wide)
+
+
+def ask(page: Page) -> None:
+    """A question to the version, answered by a worker beside the base."""
+    page.get_by_role("link", name="Try it").click()
+    page.locator("main form textarea").first.fill("The sun burns.")
+    page.get_by_role("button", name="Ask both").click()
+    answer = page.locator("#answer")
+    expect(answer).to_contain_text("hot", timeout=60_000)
+    expect(answer).to_contain_text("cold")
+    fits_a_phone(page)
+    without_violations(page)
 
 
 def expect_same_record(page: Page, stack: Stack, slug: str) -> None:

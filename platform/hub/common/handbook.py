@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 
 from django.conf import settings
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.text import slugify
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from hub.common.text import readable
 
 FOLDER = settings.ROOT / "docs"
 
@@ -46,8 +48,7 @@ def read(name: str) -> Document:
     tokens = parser.parse((FOLDER / name).read_text(encoding="utf-8"))
     title, rest = tokens[1].content, tokens[3:]
     parts = [_anchored(rest, place) for place, token in enumerate(rest) if _is_heading(token)]
-    html = parser.renderer.render(rest, parser.options, {})
-    return Document(title, parts, mark_safe(html))  # noqa: S308 (markup in it was escaped)
+    return Document(title, parts, readable(parser.renderer.render(rest, parser.options, {})))
 
 
 def _is_heading(token: Token) -> bool:

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from django.utils.safestring import SafeString, mark_safe
+
 from hub.common.errors import Invalid
 
 LONGEST = 50_000
@@ -65,3 +67,8 @@ def _alphabets(word: str) -> Iterator[str]:
     for letter in word:
         name = unicodedata.name(letter, "")
         yield from (alphabet for alphabet in ALPHABETS if name.startswith(alphabet))
+
+
+def readable(html: str) -> SafeString:
+    """Rendered Markdown, whose boxes of code scroll: so that the keyboard reaches them."""
+    return mark_safe(html.replace("<pre>", '<pre tabindex="0">'))  # noqa: S308 (it was escaped)

@@ -29,6 +29,7 @@ from hub.catalogue.models import ModelVersion, VersionFile
 from hub.catalogue.pages.merging import merged_context
 from hub.common.forms import LineField
 from hub.common.pages import refusals_on
+from hub.common.text import readable
 
 CARD = "README.md"
 LARGEST_CARD = 1 << 20  # bytes
@@ -116,5 +117,4 @@ def as_html(file: VersionFile | None) -> SafeString:
     with closing(store().open(file.artifact_id)) as source:
         text = source.read(LARGEST_CARD).decode(errors="replace")
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    html: str = parser.render(BEFORE.sub("", text, count=1))
-    return SafeString(html)
+    return readable(parser.render(BEFORE.sub("", text, count=1)))
