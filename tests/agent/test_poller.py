@@ -106,6 +106,6 @@ def submission(home: Home, entry: Entry) -> dict[str, object]:
 
     work = Work(home, entry, "cpu")
     trained = Trained(examples=1, tokens=1, steps=1, loss=0.5, device_seconds=0.1)
-    message = _signed(work, _statement(work, entry.offer.spec, trained))
+    message = _signed(work, _statement(work, entry.offer.spec, trained, {}))
     assert message.statement.update_sha256 == sha256_of(entry.update_file)
     return message.model_dump(mode="json")
