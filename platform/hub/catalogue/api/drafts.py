@@ -16,9 +16,9 @@ from hub.catalogue.api.serializers import BaseModelOut
 from hub.catalogue.api.uploads import (
     OFFSET_HEADER,
     PART_TYPE,
-    TUS,
     TUS_HEADER,
     PartParser,
+    Tus,
     check_part,
     check_version,
     count_of,
@@ -26,7 +26,7 @@ from hub.catalogue.api.uploads import (
 )
 from hub.catalogue.bases import drafts, mirrors
 from hub.catalogue.bases.facts import LONGEST_LICENCE
-from hub.catalogue.errors import OffsetMismatch, WrongMediaType
+from hub.catalogue.errors import WrongMediaType
 from hub.catalogue.models import BaseModelDraft, DraftFile
 from hub.catalogue.selectors import drafts_of, require_draft_file
 from hub.common.api.permissions import IsOperator, IsPerson
@@ -165,7 +165,7 @@ class DraftViewSet(ApiViewSet[BaseModelDraft]):
         return Response(DraftOut(drafts.close_draft(user=self.person, draft_id=pk)).data)
 
 
-class DraftFileView(ApiView):
+class DraftFileView(Tus, ApiView):
     """One file of a base model on its way in, by the core of the tus protocol."""
 
     permission_classes = (IsPerson,)
@@ -201,18 +201,3 @@ class DraftFileView(ApiView):
             user=self.person, file_id=file_id, offset=offset, length=length, body=body
         )
         return self._at(file, status=204)
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        always = {"Tus-Resumable": TUS, "Cache-Control": "no-store"}
-        return {**super().default_response_headers, **always}
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """A part at the wrong offset is told the right one, in a header too."""
-        if isinstance(exc, OffsetMismatch):
-            self.headers["Upload-Offset"] = str(exc.extra["offset"])
-        return super().handle_exception(exc)
-
-    def _at(self, file: DraftFile, *, status: int) -> Response:
-        place = {"Upload-Offset": str(file.offset), "Upload-Length": str(file.size_bytes)}
-        return Response(status=status, headers=place)

@@ -16,6 +16,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from federation.signatures import SignatureRefused, check_digest
 from hub.catalogue.blobs import uploads
@@ -28,7 +29,7 @@ from hub.catalogue.errors import (
     WrongMediaType,
     WrongTusVersion,
 )
-from hub.catalogue.models import Upload
+from hub.catalogue.models import DraftFile, Upload
 from hub.catalogue.selectors import upload_of
 from hub.common.bodies import Continued, Scope, body_of, sha256_of_body
 from hub.organisations.api.base import AgentView
@@ -67,7 +68,26 @@ class PartParser(BaseParser):
     media_type = PART_TYPE
 
 
-class UploadView(AgentView):
+class Tus(APIView):
+    """What every answer of the protocol says, to whoever sends the bytes."""
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        always = {"Tus-Resumable": TUS, "Cache-Control": "no-store"}
+        return {**super().default_response_headers, **always}
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """A part at the wrong offset is told the right one, in a header too."""
+        if isinstance(exc, OffsetMismatch):
+            self.headers["Upload-Offset"] = str(exc.extra["offset"])
+        return super().handle_exception(exc)
+
+    def _at(self, file: Upload | DraftFile, *, status: int) -> Response:
+        place = {"Upload-Offset": str(file.offset), "Upload-Length": str(file.size_bytes)}
+        return Response(status=status, headers=place)
+
+
+class UploadView(Tus, AgentView):
     """One upload of the agent's own."""
 
     parser_classes = (PartParser,)
@@ -111,21 +131,6 @@ class UploadView(AgentView):
     def options(self, request: Request, *_: Any, **__: Any) -> Response:  # type: ignore[override]
         limits = {"Tus-Version": TUS, "Tus-Max-Size": str(settings.UPLOAD_LIMIT_BYTES)}
         return Response(status=204, headers=limits)
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        always = {"Tus-Resumable": TUS, "Cache-Control": "no-store"}
-        return {**super().default_response_headers, **always}
-
-    def handle_exception(self, exc: Exception) -> Response:
-        """A part at the wrong offset is told the right one, in a header too."""
-        if isinstance(exc, OffsetMismatch):
-            self.headers["Upload-Offset"] = str(exc.extra["offset"])
-        return super().handle_exception(exc)
-
-    def _at(self, upload: Upload, *, status: int) -> Response:
-        place = {"Upload-Offset": str(upload.offset), "Upload-Length": str(upload.size_bytes)}
-        return Response(status=status, headers=place)
 
 
 def check_part(request: HttpRequest) -> None:
