@@ -16,7 +16,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("hub.accounts.api.urls")),
     path("", include("hub.organisations.api.urls")),
     path("", include("hub.federations.api.urls")),
-    path("", include("hub.ledger.api.urls")),
+    path("", include("hub.contributions.api.urls")),
 ]
 
 urlpatterns = [
@@ -27,7 +27,7 @@ urlpatterns = [
     path("", include("hub.federations.urls")),
     path("", include("hub.catalogue.urls")),
     path("", include("hub.runs.urls")),
-    path("", include("hub.ledger.urls")),
+    path("", include("hub.contributions.urls")),
     path("", include("hub.home.urls")),
     path("", include("hub.operations.urls")),
     path("accounts/", include("allauth.urls")),

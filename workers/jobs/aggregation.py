@@ -20,7 +20,7 @@ from hub.catalogue.blobs.artifacts import adopt_file
 from hub.catalogue.blobs.storage import store
 from hub.catalogue.cards.files import version_files
 from hub.catalogue.models import Artifact
-from hub.ledger.services import publish_and_meter
+from hub.contributions.services import publish_and_meter
 from hub.runs import services
 from hub.runs.services import Claim
 from hub.runs.services.updates import statement_digest

@@ -8,8 +8,8 @@ from hub.catalogue.blobs.sweeps import sweep_artifacts, sweep_store
 from hub.catalogue.blobs.uploads import sweep_uploads
 from hub.catalogue.versions.merging import evict_merged
 from hub.common.services import prune
+from hub.contributions.services import meter_the_rest
 from hub.dispatch import Job, sweep
-from hub.ledger.services import meter_the_rest
 from hub.organisations.services import prune_nonces
 from hub.runs import services
 from jobs.app import app

@@ -48,7 +48,7 @@ PAGES: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = (
     (
         "Records",
         (
-            ("ledger_contributionfact", "Contribution facts", "receipt_long"),
+            ("contributions_contributionfact", "Contribution facts", "receipt_long"),
             ("common_event", "Events", "history"),
             ("common_outboxmessage", "Outbox", "outbox"),
         ),

@@ -22,7 +22,7 @@ from federation.terms import TERMS
 from hub.catalogue.blobs.storage import store
 from hub.catalogue.models import ModelVersion
 from hub.catalogue.selectors import artifacts_visible_to
-from hub.ledger.models import ContributionFact
+from hub.contributions.models import ContributionFact
 from hub.runs import services
 from hub.runs.errors import PlanRefused
 from hub.runs.models import Round, Run, Update

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from federation.plan import Aggregation, Evaluation, Plan
 from federation.protocol import TaskOffer
 from hub.catalogue.blobs.storage import store
-from hub.ledger.models import ContributionFact
-from hub.ledger.services import meter_the_rest
+from hub.contributions.models import ContributionFact
+from hub.contributions.services import meter_the_rest
 from hub.runs import services
 from hub.runs.errors import DuplicateContent, TaskOver
 from hub.runs.models import Round, Run, Task, Update

@@ -6,8 +6,8 @@ from federation.plan import Aggregation, Plan, PromptTuning, SequenceClassificat
 from hub.catalogue.blobs.artifacts import adopt_bytes
 from hub.common.errors import IllegalTransition, NotFound
 from hub.common.models import Event, OutboxMessage
+from hub.contributions.models import ContributionFact
 from hub.dispatch import Job
-from hub.ledger.models import ContributionFact
 from hub.runs import services
 from hub.runs.errors import PlanRefused, RoundFrozen
 from hub.runs.models import Round, Run, Task, Update

@@ -11,7 +11,7 @@ from federation.plan import Aggregation
 from federation.protocol import FailureIn
 from hub.catalogue.models import ModelVersion
 from hub.common.models import Event
-from hub.ledger.models import ContributionFact
+from hub.contributions.models import ContributionFact
 from hub.runs import services
 from hub.runs.errors import PlanRefused
 from hub.runs.models import Run, Update

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from hub.catalogue.models import Evaluation, ModelVersion
 from hub.common.models import OutboxMessage
+from hub.contributions.models import ContributionFact
+from hub.contributions.services import meter_the_rest
 from hub.dispatch import Job
-from hub.ledger.models import ContributionFact
-from hub.ledger.services import meter_the_rest
 from hub.runs import services
 from hub.runs.errors import StaleClaim
 from hub.runs.models import Round, Run, Task, Update

@@ -12,8 +12,8 @@ from django.db.models import Q
 from federation.failpoints import failpoint
 from federation.protocol import TaskType
 from hub.catalogue.models import Artifact
-from hub.ledger.models import ContributionFact, Outcome
-from hub.ledger.selectors import unmetered_late_updates, unmetered_rounds
+from hub.contributions.models import ContributionFact, Outcome
+from hub.contributions.selectors import unmetered_late_updates, unmetered_rounds
 from hub.runs.models import Round, RoundState, Task, Update, UpdateState
 from hub.runs.services import brought_bytes, publish_round
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rest_framework.routers import SimpleRouter
 
-from hub.ledger.api import views
+from hub.contributions.api import views
 
 router = SimpleRouter(trailing_slash=False)
 router.register("contributions", views.FactViewSet, basename="contribution")

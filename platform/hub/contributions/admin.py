@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from hub.common.console import ReadOnlyAdmin, linked, moment
-from hub.ledger.models import ContributionFact
+from hub.contributions.models import ContributionFact
 
 
 @admin.register(ContributionFact)

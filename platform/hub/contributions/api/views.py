@@ -6,10 +6,10 @@ from django.db.models import QuerySet
 
 from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiViewSet
-from hub.ledger import selectors
-from hub.ledger.api.filters import FactFilter
-from hub.ledger.api.serializers import FactOut
-from hub.ledger.models import ContributionFact
+from hub.contributions import selectors
+from hub.contributions.api.filters import FactFilter
+from hub.contributions.api.serializers import FactOut
+from hub.contributions.models import ContributionFact
 
 
 class FactViewSet(ApiViewSet[ContributionFact]):

@@ -10,8 +10,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from hub.ledger.models import ContributionFact
-from hub.ledger.sheets import COLUMNS, Sheet, plain
+from hub.contributions.models import ContributionFact
+from hub.contributions.sheets import COLUMNS, Sheet, plain
 from hub.runs.models import Purpose, Round, Run
 from tests.factories.accounts import UserFactory
 from tests.hub.runs.world import World, make_world, plan_of
@@ -39,11 +39,11 @@ def world(db: None, tmp_path: Path) -> World:
 
 
 def page_of(world: World) -> str:
-    return reverse("ledger:contributions", args=[world.federation.slug])
+    return reverse("contributions:facts", args=[world.federation.slug])
 
 
 def csv_of(world: World) -> str:
-    return reverse("ledger:csv", args=[world.federation.slug])
+    return reverse("contributions:csv", args=[world.federation.slug])
 
 
 def test_facts_are_summed_up_for_each_organisation(world: World) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django_filters import rest_framework as filters
 
-from hub.ledger.models import ContributionFact
+from hub.contributions.models import ContributionFact
 
 
 class FactFilter(filters.FilterSet):  # type: ignore[misc]

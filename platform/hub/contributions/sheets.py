@@ -12,10 +12,10 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from hub.accounts.models import User
+from hub.contributions.models import ContributionFact
+from hub.contributions.selectors import totals_by_participation
 from hub.federations.models import Federation, Participation
 from hub.federations.places import Place, places_in
-from hub.ledger.models import ContributionFact
-from hub.ledger.selectors import totals_by_participation
 
 # The columns of the table for spreadsheets, and where each is found.
 COLUMNS: Mapping[str, str] = {

@@ -7,9 +7,9 @@ from uuid import UUID
 from django.db.models import Avg, Count, Exists, OuterRef, Q, QuerySet, Sum
 
 from hub.accounts.models import User
+from hub.contributions.models import ContributionFact, Outcome
 from hub.federations.models import Participation
 from hub.federations.selectors import federations_of
-from hub.ledger.models import ContributionFact, Outcome
 from hub.runs.models import Purpose, Round, RoundState, Update
 
 

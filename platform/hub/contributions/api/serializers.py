@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from hub.ledger.models import ContributionFact
+from hub.contributions.models import ContributionFact
 
 
 class FactOut(serializers.ModelSerializer[ContributionFact]):

@@ -11,16 +11,16 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from hub.accounts.selectors import person_of
+from hub.contributions.selectors import of_purpose
+from hub.contributions.sheets import COLUMNS, Sheet, facts_of, rows_of
 from hub.federations.selectors import federations_of
-from hub.ledger.selectors import of_purpose
-from hub.ledger.sheets import COLUMNS, Sheet, facts_of, rows_of
 
 FACTS_SHOWN = 25
 
 
 @require_safe
 @login_required
-def contributions(request: HttpRequest, slug: str) -> HttpResponse:
+def facts(request: HttpRequest, slug: str) -> HttpResponse:
     user = person_of(request)
     federation = get_object_or_404(federations_of(user), slug=slug)
     apart = "baselines" in request.GET
@@ -37,7 +37,7 @@ def contributions(request: HttpRequest, slug: str) -> HttpResponse:
         "page": page,
         "facts": [(fact, sheet.places[fact.participation_id]) for fact in page],
     }
-    return render(request, "ledger/contributions.html", context)
+    return render(request, "contributions/facts.html", context)
 
 
 @require_safe
