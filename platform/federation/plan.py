@@ -29,6 +29,7 @@ from federation.plan_tasks import (
     SequenceClassification,
     TaskPart,
 )
+from federation.plan_valuation import ValuationSpec
 from federation.terms import TERMS
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "TaskPart",
     "Training",
     "Transfer",
+    "ValuationSpec",
     "canonical",
 ]
 
@@ -228,7 +230,7 @@ class Transfer(Part):
 class Plan(Part):
     """A complete, typed and versioned description of a run."""
 
-    later = frozenset({"gates", "server", "transfer"})
+    later = frozenset({"gates", "server", "transfer", "valuation"})
 
     version: Literal[1] = PLAN_VERSION
     task: TaskPart
@@ -239,6 +241,7 @@ class Plan(Part):
     rounds: Rounds = Rounds()
     evaluation: Evaluation = Evaluation()
     gates: Gates = Gates()
+    valuation: ValuationSpec = ValuationSpec()
     transfer: Transfer = Transfer()
     seed: Annotated[
         int,
@@ -290,6 +293,9 @@ class Plan(Part):
             )
         yield from self._conflicts_of_rounds()
         yield from self._conflicts_of_gates()
+        yield from self.valuation.conflicts(
+            quorum=self.rounds.quorum, is_attributable=self.transfer.attributable
+        )
 
     def _conflicts_of_gates(self) -> Iterator[str]:
         if self.gates.are_set and self.evaluation.every == "never":

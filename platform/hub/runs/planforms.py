@@ -43,6 +43,7 @@ SECTIONS: Mapping[str, str] = {
     "server": "The step of the server",
     "evaluation": "Evaluation",
     "gates": "Gates before a release",
+    "valuation": "Value of contributions",
     "transfer": "On the way to the hub",
     "seed": "Repeatability",
 }
@@ -110,6 +111,17 @@ CHOICES_OF: Mapping[str, Mapping[str, str]] = {
         "record": "record without counting",
         "count": "count in a later round",
     },
+    "game": {"fixed_weight": "fixed weights"},
+    "method": {
+        "none": "not measured",
+        "shapley": "Shapley value",
+        "exact": "Shapley value, exact",
+        "guided_permutations": "Shapley value, sampled",
+        "leave_one_out": "leave one out",
+        "gradient_alignment": "gradient alignment",
+        "cgsv": "CGSV",
+    },
+    "probe": {"public": "the public probe set", "members": "data of the other members"},
     "doubt": {
         "measured": "what was measured decides",
         "block": "block the release",

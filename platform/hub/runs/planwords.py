@@ -24,7 +24,7 @@ from hub.runs.planforms import (
 COLUMNS = (
     ("task", "adapter"),
     ("training",),
-    ("rounds", "evaluation", "gates"),
+    ("rounds", "evaluation", "gates", "valuation"),
     ("aggregation", "server", "transfer", "seed"),
 )
 EMPTY = {"gates": "not asked for"}  # what a value that is not there means in a section
