@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,10 @@ __all__ = [
     "build_from_folder",
 ]
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 TEST_EVERY = 4  # of the docstrings of a module, each fourth is for testing
 _MANIFEST = "corpus.json"
+_PROBE = "probe.jsonl"
 _NAMES = (
     "Aldgate",
     "Brightwater",
@@ -66,6 +67,7 @@ class Corpus:
     labels: tuple[str, ...]
     organisations: tuple[OrganisationData, ...]
     pooled: Path
+    probe: bytes = b""  # examples that everybody may read, as JSON Lines, where there are some
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class _Share:
     rank: int
     train: list[tuple[str, str]]
     test: list[tuple[str, str]]
+    public: list[tuple[str, str]] = field(default_factory=list)
 
 
 def build_docstring_corpus(folder: Path) -> Corpus:
@@ -143,7 +146,7 @@ def _docstring_shares() -> list[_Share]:
     shares = []
     for subject in SUBJECTS:
         modules = [name for name in subject.modules if name in texts]
-        rows = [(text, name, i) for name in modules for i, text in enumerate(texts[name])]
+        rows = [(text, name, i) for name in modules for i, text in enumerate(texts[name].owned)]
         shares.append(
             _Share(
                 name=subject.organisation,
@@ -151,6 +154,7 @@ def _docstring_shares() -> list[_Share]:
                 rank=subject.rank,
                 train=[(text, name) for text, name, i in rows if i % TEST_EVERY],
                 test=[(text, name) for text, name, i in rows if not i % TEST_EVERY],
+                public=[(text, name) for name in modules for text in texts[name].public],
             )
         )
     return shares
@@ -178,6 +182,7 @@ def _write(folder: Path, key: str, shares: Sequence[_Share]) -> Corpus:
     train = [row for share in shares for row in share.train]
     test = [row for share in shares for row in share.test]
     _write_folder(made / "pooled", train, test)
+    _write_probe(made / _PROBE, [row for share in shares for row in share.public])
     labels = sorted({label for _, label in train})
     found = {"key": key, "labels": labels, "organisations": [*map(_described, shares)]}
     (made / _MANIFEST).write_text(json.dumps(found, indent=2), "utf-8")
@@ -206,7 +211,13 @@ def _corpus(folder: Path, found: Mapping[str, Any]) -> Corpus:
             for each in found["organisations"]
         ),
         pooled=folder / "pooled",
+        probe=(folder / _PROBE).read_bytes(),
     )
+
+
+def _write_probe(file: Path, rows: Sequence[tuple[str, str]]) -> None:
+    lines = [json.dumps({"text": text, "label": label}) + "\n" for text, label in rows]
+    file.write_text("".join(lines), "ascii")
 
 
 def _write_folder(

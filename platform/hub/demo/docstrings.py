@@ -14,6 +14,7 @@ from pathlib import Path
 
 FEWEST_WORDS = 6
 MOST_PER_MODULE = 48
+MOST_PUBLIC = 3  # of those beyond, which no organisation owns
 
 # Modules whose text lies under another name; 3.12 moved datetime's.
 _SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -99,19 +100,29 @@ SUBJECTS = (
 )
 
 
-def docstrings_by_module() -> dict[str, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Docstrings of one module: what an organisation owns, and a few that all may read."""
+
+    owned: list[str]
+    public: list[str]
+
+
+def docstrings_by_module() -> dict[str, Texts]:
     """Distinct docstrings of each subject's modules; no text stands under two modules.
 
-    At most `MOST_PER_MODULE` a module, chosen and ordered by the text's SHA-256, so that the
-    choice hangs on nothing but the texts. Modules this Python lacks are left out.
+    At most `MOST_PER_MODULE` a module are owned, and `MOST_PUBLIC` of the rest public. They are
+    chosen and ordered by the text's SHA-256, so that the choice hangs on nothing but the texts.
+    Modules this Python lacks are left out.
     """
     taken: set[str] = set()
-    found: dict[str, list[str]] = {}
+    found: dict[str, Texts] = {}
     for module in sorted(name for subject in SUBJECTS for name in subject.modules):
         texts = {text for file in _files_of(module) for text in _texts_in(file)} - taken
         taken |= texts
         if texts:
-            found[module] = sorted(texts, key=fingerprint)[:MOST_PER_MODULE]
+            first = sorted(texts, key=fingerprint)[: MOST_PER_MODULE + MOST_PUBLIC]
+            found[module] = Texts(first[:MOST_PER_MODULE], first[MOST_PER_MODULE:])
     return found
 
 

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from hub.accounts.models import User
 from hub.catalogue.bases.registering import register_packaged_model
+from hub.catalogue.evaluation.probes import add_probe, current_probe
 from hub.catalogue.models import BaseModel
 from hub.demo.corpus import Corpus, OrganisationData
 from hub.federations.models import Federation, Participation, ParticipationState
@@ -20,6 +21,11 @@ from hub.organisations.services import approve_organisation, register_organisati
 from hub.runs.models import Purpose
 
 OPERATOR = "operator@foedus.example"
+PROBE = (
+    "Docstrings of Python's standard library that belong to no organisation of this "
+    "demonstration. They are published with Python; nobody's private data is in them."
+)
+PROBE_LICENCE = "PSF-2.0"
 CHARTER = """\
 1. Purpose. The parties fine-tune one model together. Nobody's data leaves its owner.
 
@@ -75,6 +81,7 @@ def make_world(*, name: str, slug: str, corpus: Corpus) -> World:
     federation = _federation(lead, _organisation(first, slug, lead, operator), name, base_model)
     for data in (*others, reference_data(corpus)):
         _join(federation, data, slug=slug, lead=lead, operator=operator, word=word)
+    _offer_probe(federation, lead, corpus.probe)
     places = tuple(_place(federation, data, slug) for data in corpus.organisations)
     return World(
         federation=federation,
@@ -167,6 +174,18 @@ def _join(
         rank=data.rank,
     )
     approve_participation(user=lead, participation_id=asked.pk)
+
+
+def _offer_probe(federation: Federation, lead: User, content: bytes) -> None:
+    """The lead uploads what everybody may read, unless the federation has a set in use."""
+    if content and current_probe(federation) is None:
+        add_probe(
+            user=lead,
+            federation_id=federation.pk,
+            content=content,
+            statement=PROBE,
+            licence=PROBE_LICENCE,
+        )
 
 
 def _place(federation: Federation, data: OrganisationData, slug: str) -> Place:

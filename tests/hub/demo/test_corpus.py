@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from federation.probes import read_probe
 from hub.demo.corpus import (
     Corpus,
     CorpusRefused,
     build_docstring_corpus,
     build_from_folder,
 )
-from hub.demo.docstrings import MOST_PER_MODULE, SUBJECTS
+from hub.demo.docstrings import MOST_PER_MODULE, MOST_PUBLIC, SUBJECTS
 
 COLOURS = ("red", "green", "blue", "grey", "pink", "teal")
 
@@ -63,6 +64,20 @@ def test_no_docstring_is_in_training_and_test_or_under_two_modules(docstrings):
     train, test = rows(docstrings.pooled, "train.csv"), rows(docstrings.pooled, "test.csv")
     texts = [text for text, _ in (*train, *test)]
     assert len(set(texts)) == len(texts)
+
+
+def test_everybody_may_read_a_few_docstrings_that_no_organisation_owns(docstrings):
+    probe = read_probe(docstrings.probe)
+    assert 30 <= len(probe) <= MOST_PUBLIC * len(docstrings.labels)
+    assert probe.form == "labelled"
+    assert set(probe.labels) <= set(docstrings.labels)
+    assert max(probe.labels.values()) == MOST_PUBLIC
+    owned = {row for name in ("train.csv", "test.csv") for row in rows(docstrings.pooled, name)}
+    assert not {row["text"] for row in probe.rows} & {text for text, _ in owned}
+
+
+def test_data_of_the_users_own_are_nobody_elses_to_read(source, tmp_path):
+    assert build(source, tmp_path / "corpus").probe == b""
 
 
 def test_every_module_is_in_training_and_test_and_none_is_too_large(docstrings):
