@@ -6,21 +6,27 @@ beside the messages as artifacts named by their SHA-256. Nothing here imports to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from federation.plan import Plan
+from federation.protocol_parts import (
+    ArtifactRef,
+    BaseModelRef,
+    Count,
+    Finite,
+    Message,
+    Metrics,
+    RuleName,
+    Sha256,
+    Share,
+    TaskType,
+)
+from federation.protocol_values import ValueSpec
 
 PROTOCOL_VERSION = "1.1"  # federation/negotiation.py says who understands it
 PROTOCOL_HEADER = "Foedus-Protocol"
@@ -29,46 +35,11 @@ DECLINED_BY_POLICY: Final = "declined_by_policy"  # a failure; its detail is «r
 CONTROL_LOST: Final = "control_lost"  # a metric of 1: the site had not what it was to go on from
 STATEMENT_TYPE: Final = "application/vnd.foedus.update-statement.v1+json"
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-Finite = Annotated[float, Field(allow_inf_nan=False, strict=False)]
-Share = Annotated[float, Field(ge=0, le=1, strict=False)]
-RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
-Metrics = Annotated[dict[Annotated[str, Field(max_length=64)], Finite], Field(max_length=64)]
 LabelIndex = Annotated[int, Field(ge=0, lt=10_000)]  # of a label in the plan's list
 Cell = tuple[LabelIndex, LabelIndex, Annotated[int, Field(ge=1, le=10**9)]]
 
 SCORE_BINS: Final = 256
 MOST_CELLS: Final = 22_500  # of a confusion: all of them, for 150 labels
-
-
-class Message(BaseModel):
-    """A frozen message; unknown fields are refused.
-
-    `since`: fields that came with a later minor version than the first; all have defaults.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    since: ClassVar[Mapping[str, int]] = {}
-
-
-class TaskType(StrEnum):
-    TRAIN = "train"
-    EVALUATE = "evaluate"
-
-
-class ArtifactRef(Message):
-    """Immutable bytes by content: fetch with GET /api/v1/blobs/{sha256}."""
-
-    sha256: Sha256
-    size_bytes: Count
-
-
-class BaseModelRef(Message):
-    """A base model of the hub, fetched through the Hugging Face dialect."""
-
-    repo: str  # "base/<slug>"
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class TrainSpec(Message):
@@ -108,7 +79,7 @@ class EvaluateSpec(Message):
     reference: Annotated[str, Field(max_length=64)] | None = None
 
 
-Spec = Annotated[TrainSpec | EvaluateSpec, Field(discriminator="type")]
+Spec = Annotated[TrainSpec | EvaluateSpec | ValueSpec, Field(discriminator="type")]
 
 
 class TaskOffer(Message):

@@ -198,6 +198,8 @@ class Task(Stateful):
     round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="tasks")
     participation = models.ForeignKey(Participation, on_delete=models.PROTECT, related_name="tasks")
     type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in TaskType])
+    about = models.UUIDField(null=True)  # the valuation that it measures for
+    details = models.JSONField(default=dict)  # what its specification says beyond plan and round
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, null=True, related_name="tasks")
     fence = models.PositiveIntegerField(default=0)  # grows with each lease
     lease_expires_at = models.DateTimeField(null=True)
@@ -212,7 +214,9 @@ class Task(Stateful):
         ordering = ("created_at", "id")
         constraints = (
             models.UniqueConstraint(
-                fields=["round", "participation", "type"], name="one_task_per_participation"
+                fields=["round", "participation", "type", "about"],
+                name="one_task_per_participation",
+                nulls_distinct=False,
             ),
             models.CheckConstraint(
                 condition=models.Q(state="leased", lease_expires_at__isnull=False)
