@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from federation.plan import Plan
+from federation.protocol_ledger import LedgerRef
 from federation.protocol_parts import (
     ArtifactRef,
     BaseModelRef,
@@ -45,7 +46,7 @@ MOST_CELLS: Final = 22_500  # of a confusion: all of them, for 150 labels
 class TrainSpec(Message):
     """Train the adapter `start` for one round with the plan, at this participation's rank."""
 
-    since = {"control": 1, "control_after": 1}
+    since = {"control": 1, "control_after": 1, "ledger": 1}
     type: Literal[TaskType.TRAIN] = TaskType.TRAIN
     plan: Plan
     plan_digest: Sha256
@@ -57,6 +58,7 @@ class TrainSpec(Message):
     # digest of the update's statement that it was made with. None: there is none yet.
     control: ArtifactRef | None = None
     control_after: Sha256 | None = None
+    ledger: LedgerRef | None = None
 
 
 class Candidate(Message):
@@ -210,17 +212,29 @@ class UpdateIn(Message):
 
 
 class Receipt(Message):
-    """The hub's signed word that it has stored an update; the agent keeps it."""
+    """The hub's signed word that it has stored an update; the agent keeps it.
 
+    `ledger_signature` is over the entry's place too: an agent of before checks `signature` alone.
+    """
+
+    since = {"ledger_index": 1, "entry_sha256": 1, "ledger_signature": 1}
     update: UUID
     statement_sha256: Sha256
     received_at: datetime
     hub_key_id: Sha256
     signature: str
+    ledger_index: Count | None = None  # of the entry of the update in its federation's ledger
+    entry_sha256: Sha256 | None = None  # its leaf hash
+    ledger_signature: str | None = None
 
     def signed_part(self) -> dict[str, object]:
         """What the signature is over, once it is canonical JSON."""
         return self.model_dump(mode="json", include={"update", "statement_sha256", "received_at"})
+
+    def ledger_part(self) -> dict[str, object]:
+        """What `ledger_signature` is over: `signed_part`, and where in the ledger the entry is."""
+        place = self.model_dump(mode="json", include={"ledger_index", "entry_sha256"})
+        return {**self.signed_part(), **place}
 
 
 Bins = Annotated[tuple[Count, ...], Field(min_length=SCORE_BINS, max_length=SCORE_BINS)]
@@ -310,12 +324,15 @@ class EnrolmentIn(Message):
 
 
 class EnrolmentOut(Message):
+    since = {"ledger_key": 1}
     agent: UUID
     organisation: str
     organisation_name: str
     key_id: Sha256
     hub_public_key: str
     hub_key_id: Sha256
+    # The verifier key of the hub's ledgers, for the agent to pin; a hub of before says none.
+    ledger_key: Annotated[str, Field(max_length=512)] = ""
 
 
 class KeyIn(Message):
