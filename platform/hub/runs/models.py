@@ -17,7 +17,8 @@ from hub.catalogue.models import Artifact, ModelVersion, Probe
 from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent
-from hub.runs.stacked_models import Stacking  # noqa: F401  (Django looks here)
+from hub.runs.commitment_models import Commitment, Unveiling  # noqa: F401  (Django looks here)
+from hub.runs.stacked_models import Stacking  # noqa: F401  (and here)
 
 
 class RunState(models.TextChoices):

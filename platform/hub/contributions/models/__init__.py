@@ -1,5 +1,15 @@
 """What organisations gave and what it was worth; a file for each subject."""
 
+from hub.contributions.models.cases import (
+    IN_FORCE,
+    SUSPECT,
+    TOGETHER,
+    Answer,
+    Case,
+    CaseKind,
+    CaseState,
+    Sketch,
+)
 from hub.contributions.models.facts import ContributionFact, Outcome
 from hub.contributions.models.valuations import (
     CoalitionScore,
@@ -9,9 +19,17 @@ from hub.contributions.models.valuations import (
 )
 
 __all__ = [
+    "IN_FORCE",
+    "SUSPECT",
+    "TOGETHER",
+    "Answer",
+    "Case",
+    "CaseKind",
+    "CaseState",
     "CoalitionScore",
     "ContributionFact",
     "Outcome",
+    "Sketch",
     "Valuation",
     "ValuationState",
     "Value",
