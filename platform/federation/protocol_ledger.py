@@ -41,7 +41,7 @@ class CheckpointOut(Message):
 
 
 class CosignatureIn(Message):
-    """The agent's word that it has seen the checkpoint of this size, and that it extends its last."""
+    """The agent's word that it has seen this checkpoint, and that it extends its last."""
 
     size: Count
     line: Annotated[str, Field(max_length=1024)]  # of the note, without its newline
