@@ -55,12 +55,23 @@ function palette() {
 
 /* ------------------------------------------------------------------------ chart */
 
-function dataset(series, position, { kind, colours, spanned, dots }) {
+function points({ values }, labels) {
+  return values.flatMap((y, place) => (y === null ? [] : [{ x: labels[place], y }]));
+}
+
+function spansOf({ values, low, high }, kind) {
+  const known = (value, place) => low && value !== null && low[place] !== null;
+  const spans = values.map((value, place) => (known(value, place) ? [low[place], high[place]] : []));
+  return kind === "scatter" ? spans.filter((_, place) => values[place] !== null) : spans;
+}
+
+function dataset(series, position, { kind, colours, spanned, dots, labels }) {
   const place = (series.hue ?? position) % POINTS.length; // colour and mark are the organisation's
   const colour = series.strong ? colours.ink : colours.hues[place];
   return {
     label: series.name,
-    data: series.values,
+    data: kind === "scatter" ? points(series, labels) : series.values,
+    spans: spansOf(series, kind),
     borderColor: colour,
     backgroundColor: kind === "bar" || series.strong ? colour : colours.surface,
     borderDash: series.dashed ? DASH : [],
@@ -85,6 +96,39 @@ function axis(title, colours, ticks) {
   };
 }
 
+/* How sure a value is: a line from its lowest to its highest, through its point or bar. */
+function whiskersOf(chart, index) {
+  const { spans } = chart.data.datasets[index];
+  const at = (value) => chart.scales.y.getPixelForValue(value);
+  return chart.getDatasetMeta(index).data.flatMap(({ x }, place) => {
+    const [low, high] = spans[place] ?? [];
+    return low === undefined ? [] : [{ x, top: at(high), bottom: at(low) }];
+  });
+}
+
+const whiskerPath = ({ x, top, bottom }) => `M${x - 4} ${top}h8M${x} ${top}V${bottom}M${x - 4} ${bottom}h8`;
+
+const WHISKERS = {
+  id: "whiskers",
+  afterDatasetsDraw(chart, _, { colour }) {
+    const { ctx } = chart;
+    ctx.save();
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = 1.5;
+    chart.data.datasets.forEach((one, index) => {
+      if (!chart.isDatasetVisible(index)) return;
+      for (const whisker of whiskersOf(chart, index)) ctx.stroke(new Path2D(whiskerPath(whisker)));
+    });
+    ctx.restore();
+  },
+};
+
+/* The axis must hold the whole of each interval. */
+function reach(data) {
+  const bounds = data.series.flatMap((one) => [...(one.low ?? []), ...(one.high ?? [])]).filter((value) => value !== null);
+  return bounds.length ? { suggestedMin: Math.min(0, ...bounds), suggestedMax: Math.max(0, ...bounds) } : {};
+}
+
 const EACH_NAMED = { // a bar without its name says nothing, so long names are cut and lean
   autoSkip: false, maxRotation: 60,
   callback(place) {
@@ -98,9 +142,13 @@ function configuration(figure, colours) {
   const data = dataOf(figure);
   const show = formatOf(figure);
   const family = getComputedStyle(document.body).fontFamily;
-  const look = { kind, colours, spanned: Boolean(data.spanned), dots: "dots" in figure.dataset };
+  const dots = kind === "scatter" || "dots" in figure.dataset;
+  const look = { kind, colours, spanned: Boolean(data.spanned), dots, labels: data.labels };
+  const stacked = Boolean(data.stacked);
+  const along = { bar: EACH_NAMED, scatter: { maxTicksLimit: 6, callback: FORMATS.number } }[kind] ?? { maxRotation: 0, autoSkipPadding: 16 };
   return {
     type: kind,
+    plugins: [WHISKERS],
     data: {
       labels: data.labels,
       datasets: data.series.map((one, position) => dataset(one, position, look)),
@@ -108,13 +156,14 @@ function configuration(figure, colours) {
     options: {
       animation: false,
       maintainAspectRatio: false,
-      interaction: { mode: "index", intersect: false },
+      interaction: { mode: kind === "scatter" ? "nearest" : "index", intersect: false },
       font: { family },
       scales: {
-        x: axis(x, colours, kind === "bar" ? EACH_NAMED : { maxRotation: 0, autoSkipPadding: 16 }),
-        y: { ...axis(y, colours, { callback: show, maxTicksLimit: 6 }), ...(data.floor ?? {}) },
+        x: { ...axis(x, colours, along), stacked },
+        y: { ...axis(y, colours, { callback: show, maxTicksLimit: 6 }), stacked, ...reach(data), ...(data.floor ?? {}) },
       },
       plugins: {
+        whiskers: { colour: colours.ink },
         legend: {
           position: "bottom", align: "start",
           labels: { color: colours.ink, usePointStyle: true, boxWidth: 8, boxHeight: 8, padding: 14, font: { family, size: 13 } },
@@ -124,8 +173,8 @@ function configuration(figure, colours) {
           borderColor: colours.axis, borderWidth: 1, cornerRadius: 4, padding: 10, usePointStyle: true,
           titleFont: { family }, bodyFont: { family },
           callbacks: {
-            title: (items) => (x ? `${x} ${items[0].label}` : items[0].label),
-            label: (item) => ` ${item.dataset.label}: ${item.raw === null ? "–" : show(item.raw)}`,
+            title: (items) => (x ? `${x} ${items[0].label || FORMATS.number(items[0].parsed.x)}` : items[0].label),
+            label: (item) => ` ${item.dataset.label}: ${item.raw === null ? "–" : show(item.parsed.y)}`,
           },
         },
       },
@@ -163,8 +212,11 @@ function csv(figure) {
     const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text; // no formulas
     return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
-  const rows = [[figure.dataset.x || "label", ...series.map((one) => one.name)]];
-  labels.forEach((label, row) => rows.push([label, ...series.map((one) => one.values[row])]));
+  const columns = series.flatMap(({ name, values, low, high }) => [
+    [name, values], ...(low ? [[`${name}, at least`, low], [`${name}, at most`, high]] : []),
+  ]);
+  const rows = [[figure.dataset.x || "label", ...columns.map(([name]) => name)]];
+  labels.forEach((label, row) => rows.push([label, ...columns.map(([, values]) => values[row])]));
   return rows.map((row) => row.map(quote).join(",")).join("\r\n") + "\r\n";
 }
 
@@ -196,7 +248,8 @@ function svgSeries(chart, one, index) {
   const { type, data } = chart.getDatasetMeta(index);
   const dots = () => data.filter((_, place) => one.data[place] !== null).map(({ x, y }) => `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="3.5" fill="${one.borderColor}"/>`);
   const bars = () => data.filter((_, place) => one.data[place] !== null).map((bar) => svgBar(bar, one.backgroundColor));
-  return `<g><title>${escape(one.label)}</title>${type === "bar" ? bars().join("") : one.showLine ? svgLine(data, one) : dots().join("")}</g>`;
+  const whiskers = whiskersOf(chart, index).map((whisker) => `<path fill="none" stroke="currentColor" d="${whiskerPath(whisker)}"/>`);
+  return `<g><title>${escape(one.label)}</title>${type === "bar" ? bars().join("") : one.showLine ? svgLine(data, one) : dots().join("")}${whiskers.join("")}</g>`;
 }
 
 function svg(figure) {
@@ -208,7 +261,7 @@ function svg(figure) {
   const keyAt = (index) => bottom + 60 + index * 18;
   const height = keyAt(datasets.length);
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -32 ${chart.width} ${height + 32}" font-family="sans-serif" font-size="12">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -32 ${chart.width} ${height + 32}" font-family="sans-serif" font-size="12" color="${ink}">`,
     `<rect y="-32" width="100%" height="100%" fill="${surface}"/>`,
     svgText(titleOf(figure), left, -12, "start", ink),
     ...y.ticks.map(({ label, value }) => {

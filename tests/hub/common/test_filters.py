@@ -169,7 +169,15 @@ def test_an_organisation_is_abbreviated_by_its_capitals(name, letters):
 
 def test_a_chart_has_a_row_for_every_label():
     data = {"labels": [1, 2], "series": [{"name": "a", "values": [0.5, 0.25]}, {"values": [7]}]}
-    assert list(foedus.chart_rows(data)) == [(1, [0.5, 7]), (2, [0.25, None])]
+    rows = [(label, [value for value, *_ in values]) for label, values in foedus.chart_rows(data)]
+    assert rows == [(1, [0.5, 7]), (2, [0.25, None])]
+
+
+def test_a_row_of_a_chart_says_how_sure_its_values_are():
+    sure = {"values": [0.5, 0.2], "low": [0.4, None], "high": [0.6, None]}
+    (_, [first]), (_, [second]) = foedus.chart_rows({"labels": [1, 2], "series": [sure]})
+    assert first == (0.5, 0.4, 0.6)
+    assert second == (0.2, None, None)
 
 
 def test_a_figure_is_formatted_by_the_name_of_its_format():

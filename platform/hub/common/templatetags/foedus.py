@@ -54,6 +54,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "rejected": ("negative", "cross"),
     "late": ("attention", "clock"),
     "missed": ("attention", "dot"),
+    "evaluated": ("positive", "gauge"),
     # versions and uploads
     "candidate": ("waiting", "dot"),
     "released": ("positive", "seal"),
@@ -267,16 +268,20 @@ def ticks(parts: str | int) -> range:
 
 
 @register.filter
-def chart_rows(data: Mapping[str, Any]) -> Iterator[tuple[object, list[object]]]:
-    """The rows of a chart's table: each label with the value of every series there.
+def chart_rows(data: Mapping[str, Any]) -> Iterator[tuple[object, list[tuple[object, ...]]]]:
+    """The rows of a chart's table: each label with (value, low, high) of every series there.
 
     Where lines pass over gaps, a label at which nobody has a value is no row.
     """
     series: Sequence[Mapping[str, Any]] = data["series"]
     for position, label in enumerate(data["labels"]):
-        values = [_value_at(one["values"], position) for one in series]
-        if not data.get("spanned") or any(value is not None for value in values):
+        values = [_measured_at(one, position) for one in series]
+        if not data.get("spanned") or any(value is not None for value, *_ in values):
             yield label, values
+
+
+def _measured_at(series: Mapping[str, Any], position: int) -> tuple[object, ...]:
+    return tuple(_value_at(series.get(name, ()), position) for name in ("values", "low", "high"))
 
 
 def _value_at(values: Sequence[object], position: int) -> object:
