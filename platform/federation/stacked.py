@@ -49,7 +49,7 @@ from federation.reading import read_pair, read_residual
 from federation.tensors import TensorFile, blocks_of, stream_adapter
 
 FORM: Final = "stacked"
-_START, _CHANGE = "start.", "change."
+START, CHANGE = "start.", "change."  # of tensors that are no factors
 _TOGETHER = 1 << 22  # values of B that are put side by side at a time
 
 
@@ -144,9 +144,9 @@ class _Stack:
                 b: (tensors[b].shape[0], rank, *tensors[b].shape[2:]),
             }
         for name in self._plain():
-            found[_START + name] = tensors[name].shape
+            found[START + name] = tensors[name].shape
             for number in range(len(self.shares)):
-                found[f"{_CHANGE}{number}.{name}"] = tensors[name].shape
+                found[f"{CHANGE}{number}.{name}"] = tensors[name].shape
         return found
 
     def _plain(self) -> list[str]:
@@ -189,12 +189,12 @@ class _Stack:
 
     def _pieces(self, name: str) -> Iterator[Tensor]:
         cohort = self._cohort
-        if name.startswith(_START):
-            own = name.removeprefix(_START)
+        if name.startswith(START):
+            own = name.removeprefix(START)
             for first, last in blocks_of(prod(cohort.start.layout.tensors[own].shape)):
                 yield cohort.start.values(own, first, last)
             return
-        number, _, own = name.removeprefix(_CHANGE).partition(".")
+        number, _, own = name.removeprefix(CHANGE).partition(".")
         one = int(number)
         for first, last in blocks_of(prod(cohort.start.layout.tensors[own].shape)):
             before = cohort.starts[one].values(own, first, last).double()
@@ -222,8 +222,8 @@ class _Mask:
                     found[name] = (self._rank, *info.shape[1:])
                 case "B":
                     found[name] = (info.shape[0], self._rank, *info.shape[2:])
-                case _ if name.startswith(_START):
-                    found[name.removeprefix(_START)] = info.shape
+                case _ if name.startswith(START):
+                    found[name.removeprefix(START)] = info.shape
         return found
 
     def blocks(self) -> Iterator[tuple[str, Tensor]]:
@@ -244,8 +244,8 @@ class _Mask:
 
     def _pieces(self, name: str, count: int) -> Iterator[Tensor]:
         for first, last in blocks_of(count):
-            total = self.file.values(_START + name, first, last).double()
+            total = self.file.values(START + name, first, last).double()
             for number in self.chosen:
-                change = self.file.values(f"{_CHANGE}{number}.{name}", first, last)
+                change = self.file.values(f"{CHANGE}{number}.{name}", first, last)
                 total.add_(change, alpha=self.factor)
             yield total

@@ -13,6 +13,8 @@ from federation.valuation import (
     leave_one_out,
 )
 from federation.valuation.base import Draw, Evidence, Method, Step, valuations
+from federation.valuation.binning import FEWEST_EXAMPLES
+from federation.valuation.documents import document_of, read_document, replay
 from federation.valuation.games import (
     GAME,
     MILLIONTHS,
@@ -25,9 +27,12 @@ from federation.valuation.games import (
     ValuationRefused,
     written,
 )
+from federation.valuation.rewards import RewardRule, Split, credits
+from federation.valuation.rounds import cumulated
 from federation.valuation.valuing import Contribution, Valuation, Valued, seed_of
 
 __all__ = [
+    "FEWEST_EXAMPLES",
     "GAME",
     "MILLIONTHS",
     "NOBODY",
@@ -39,16 +44,23 @@ __all__ = [
     "Game",
     "Measured",
     "Method",
+    "RewardRule",
+    "Split",
     "Step",
     "Table",
     "Valuation",
     "ValuationRefused",
     "Valued",
     "cgsv",
+    "credits",
+    "cumulated",
+    "document_of",
     "exact",
     "gradient_alignment",
     "guided_permutations",
     "leave_one_out",
+    "read_document",
+    "replay",
     "seed_of",
     "valuations",
     "written",
