@@ -1,0 +1,29 @@
+"""What a ledger refuses."""
+
+from __future__ import annotations
+
+from hub.common.errors import DomainError
+
+
+class LedgerStopped(DomainError):
+    status = 503
+    code = "ledger_stopped"
+    title = "The ledger of this federation takes no entries, so nothing that counts can happen."
+
+
+class CheckpointPending(DomainError):
+    code = "checkpoint_pending"
+    title = "No checkpoint covers this yet."
+
+
+class NoSuchTree(DomainError):
+    status = 422
+    code = "no_such_tree"
+    title = "The ledger has no such entry or size."
+
+
+class EntryDiffers(Exception):
+    """The key of an entry stands for another payload: an error in the program.
+
+    It undoes the transaction that the entry was to tell about.
+    """

@@ -1,0 +1,103 @@
+"""Reads of ledgers: entries, and proofs over the subtrees that the database keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.fields.tuple_lookups import TupleIn
+
+from federation.ledger import merkle
+from hub.common.errors import NotFound
+from hub.ledger.errors import NoSuchTree
+from hub.ledger.models import Checkpoint, Entry, Head, Node
+
+
+def entries_of(ledger: UUID) -> QuerySet[Entry]:
+    """What has its place, in order."""
+    return Entry.objects.filter(ledger=ledger, position__isnull=False).order_by("position")
+
+
+def checkpoints_of(ledger: UUID) -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.filter(ledger=ledger).order_by("size")
+
+
+def size_of(ledger: UUID) -> int:
+    return Head.objects.filter(ledger=ledger).values_list("size", flat=True).first() or 0
+
+
+def root_at(ledger: UUID, size: int) -> bytes:
+    """The root of the first `size` entries; of none, the hash of nothing.
+
+    Raises:
+        NoSuchTree: the ledger has fewer.
+    """
+    _check_sizes(ledger, size)
+    return _folded(ledger, [merkle.root_nodes(size)])[0]
+
+
+def inclusion_proof(ledger: UUID, index: int, size: int) -> list[bytes]:
+    """RFC 6962, 2.1.1: that the entry at `index` is in the tree of the first `size`.
+
+    Raises:
+        NoSuchTree: the ledger has fewer entries, or the tree none at this index.
+    """
+    _check_sizes(ledger, _bounded(index) + 1, size)
+    return _folded(ledger, merkle.inclusion_nodes(index, size))
+
+
+def consistency_proof(ledger: UUID, old: int, new: int) -> list[bytes]:
+    """RFC 6962, 2.1.2: that the tree of the first `new` entries begins with that of `old`.
+
+    Raises:
+        NoSuchTree: `old` is 0 or above `new`, or the ledger has fewer entries.
+    """
+    if old == 0:
+        raise NoSuchTree("a tree of nothing proves nothing: ask from 1 entry on")
+    _check_sizes(ledger, old, new)
+    return _folded(ledger, merkle.consistency_nodes(old, new))
+
+
+def entry_at(ledger: UUID, index: int) -> Entry:
+    """Raises NotFound."""
+    found = Entry.objects.filter(ledger=ledger, position=_bounded(index)).first()
+    if found is None:
+        raise NotFound("the ledger has no such entry")
+    return found
+
+
+def _bounded(number: int) -> int:
+    if not 0 <= number <= merkle.LARGEST_SIZE:
+        raise NoSuchTree(f"{number} is no number of entries")
+    return number
+
+
+def _check_sizes(ledger: UUID, *sizes: int) -> None:
+    """Raise NoSuchTree unless the sizes grow up to what the ledger has at most."""
+    for size in sizes:
+        _bounded(size)
+    if list(sizes) != sorted(sizes):
+        raise NoSuchTree(f"{sizes[0]} is beyond a tree of {sizes[-1]} entries")
+    if sizes[-1] > (has := size_of(ledger)):
+        raise NoSuchTree(f"the ledger has {has} entries, not {sizes[-1]}")
+
+
+def _folded(ledger: UUID, groups: Sequence[Sequence[merkle.Node]]) -> list[bytes]:
+    """Each group of perfect subtrees as one hash; two queries, however many there are."""
+    hashes = _hashes(ledger, [node for group in groups for node in group])
+    return [merkle.fold([hashes[node] for node in group]) for group in groups]
+
+
+def _hashes(ledger: UUID, nodes: Iterable[merkle.Node]) -> dict[merkle.Node, bytes]:
+    nodes = list(nodes)
+    leaves = [index for level, index in nodes if level == 0]
+    trees = [(level, index) for level, index in nodes if level > 0]
+    entries = Entry.objects.filter(ledger=ledger, position__in=leaves)
+    kept = Node.objects.filter(TupleIn(("level", "index"), trees), ledger=ledger)
+    found: dict[merkle.Node, bytes] = {}
+    if leaves:
+        found |= {(0, place): leaf for place, leaf in entries.values_list("position", "leaf")}
+    if trees:
+        found |= {(a, b): hash_ for a, b, hash_ in kept.values_list("level", "index", "hash")}
+    return found
