@@ -29,6 +29,7 @@ from federation.plan_tasks import (
     SequenceClassification,
     TaskPart,
 )
+from federation.plan_rewards import Rewards
 from federation.plan_valuation import ValuationSpec
 from federation.terms import TERMS
 
@@ -230,7 +231,7 @@ class Transfer(Part):
 class Plan(Part):
     """A complete, typed and versioned description of a run."""
 
-    later = frozenset({"gates", "server", "transfer", "valuation"})
+    later = frozenset({"gates", "rewards", "server", "transfer", "valuation"})
 
     version: Literal[1] = PLAN_VERSION
     task: TaskPart
@@ -242,6 +243,7 @@ class Plan(Part):
     evaluation: Evaluation = Evaluation()
     gates: Gates = Gates()
     valuation: ValuationSpec = ValuationSpec()
+    rewards: Rewards = Rewards()
     transfer: Transfer = Transfer()
     seed: Annotated[
         int,
@@ -296,6 +298,7 @@ class Plan(Part):
         yield from self.valuation.conflicts(
             quorum=self.rounds.quorum, is_attributable=self.transfer.attributable
         )
+        yield from self.rewards.conflicts(is_valued=self.valuation.is_asked_for)
 
     def _conflicts_of_gates(self) -> Iterator[str]:
         if self.gates.are_set and self.evaluation.every == "never":

@@ -44,6 +44,7 @@ SECTIONS: Mapping[str, str] = {
     "evaluation": "Evaluation",
     "gates": "Gates before a release",
     "valuation": "Value of contributions",
+    "rewards": "Rewards",
     "transfer": "On the way to the hub",
     "seed": "Repeatability",
 }
@@ -75,6 +76,8 @@ UNITS: Mapping[str, str] = {
     "buffer": "updates",
     "batch_size": "examples",
     "max_steps": "steps",
+    "budget": "credits",
+    "hold_days": "days",
 }
 CHOICES: Mapping[str, str] = {
     "mean": "mean over the tokens",

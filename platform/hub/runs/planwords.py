@@ -24,8 +24,8 @@ from hub.runs.planforms import (
 COLUMNS = (
     ("task", "adapter"),
     ("training",),
-    ("rounds", "evaluation", "gates", "valuation"),
-    ("aggregation", "server", "transfer", "seed"),
+    ("rounds", "evaluation", "gates"),
+    ("aggregation", "server", "transfer", "valuation", "rewards", "seed"),
 )
 EMPTY = {"gates": "not asked for"}  # what a value that is not there means in a section
 

@@ -58,7 +58,7 @@ def _comparable(run: Run) -> Plan:
 def alone_plan(plan: Plan) -> Plan:
     """The same work for one organisation by itself: no peers, no server, one task if possible."""
     document: dict[str, Any] = plan.model_dump(mode="json")
-    for part in ("server", "gates"):
+    for part in ("server", "gates", "valuation", "rewards"):
         document.pop(part, None)
     rounds = document["rounds"]
     rounds |= {"quorum": 1, "late": "refuse"}
