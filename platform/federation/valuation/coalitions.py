@@ -53,19 +53,19 @@ def write_game(
 class Board:
     """A base model with a round's stack over it, on which any coalition can be set up.
 
-    `places`: the number of each player's share in the stack.
+    `places`: the numbers of each player's shares in the stack; mostly one.
     """
 
     model: Adapted
     file: TensorFile
     shares: Sequence[Share]
-    places: Mapping[str, int]
+    places: Mapping[str, Sequence[int]]
     plan: Plan
 
     @torch.no_grad()
     def set_up(self, coalition: Coalition) -> None:
         """Have the model be this coalition's. KeyError for somebody who does not play."""
-        members = {self.places[player] for player in coalition}
+        members = {place for player in coalition for place in self.places[player]}
         mask = self._mask(members)
         for name, parameter in self.model.parameters.items():
             if name.endswith(A_SUFFIX):
@@ -101,9 +101,14 @@ class Board:
 
 @contextmanager
 def board_of(
-    *, base: Path, plan: Plan, stacked: Path, players: Mapping[str, str], device: str = "auto"
+    *,
+    base: Path,
+    plan: Plan,
+    stacked: Path,
+    players: Mapping[str, Sequence[str]],
+    device: str = "auto",
 ) -> Iterator[Board]:
-    """Lay a round's stack over the base. `players`: the digest of each one's update.
+    """Lay a round's stack over the base. `players`: the digests of each one's updates.
 
     Raises ModellingRefused, LayoutRefused where the file is no stack, and KeyError where it has no
     such update.
@@ -112,7 +117,7 @@ def board_of(
     with TensorFile(stacked) as file, forked_random(chosen):
         shares = shares_of(file.layout)
         numbers = {share.digest: number for number, share in enumerate(shares)}
-        places = {player: numbers[digest] for player, digest in players.items()}
+        places = {player: [numbers[one] for one in own] for player, own in players.items()}
         kept = kept_base(base, plan, chosen)
         model = adapted(kept, plain(plan), rank=shares[-1].last or plan.adapter.rank)
         board = Board(model, file, shares, places, plan)

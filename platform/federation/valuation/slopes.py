@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import fsum, isfinite
 
 import torch
 from torch import Tensor
@@ -39,7 +39,8 @@ def slopes(bench: Bench) -> list[Measured]:
         by_share = _along(board, moving)
         found[None].append(_bin(loss, count))
         for player in players:
-            found[player].append(_bin(loss + by_share[board.places[player]], count))
+            own = fsum(by_share[place] for place in board.places[player])
+            found[player].append(_bin(loss + own, count))
     board.model.model.zero_grad(set_to_none=True)
     return [
         Measured(frozenset({player}) if player else NOBODY, bench.owner, tuple(bins))
