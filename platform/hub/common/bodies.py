@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from hub.common.api.problems import Problem
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-MOST_IN_MEMORY = 1 << 20
+MOST_IN_MEMORY = 1 << 20  # of one body, whatever others take
+MOST_TOGETHER = 32 << 20  # of all that are longer: two parts of uploads
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -98,10 +100,32 @@ class Continued:
     running: _Hash
 
 
-class Body:
-    """A request's body, small in memory or large on disk, hashed while it comes in.
+class Room:
+    """Memory that the long bodies of this process share; who finds none left goes to disk."""
 
-    On disk it has no name, so that no crash leaves it behind.
+    def __init__(self, size_bytes: int) -> None:
+        self.left = size_bytes
+        self._lock = threading.Lock()
+
+    def take(self, size_bytes: int) -> bool:
+        with self._lock:
+            has_some = size_bytes <= self.left
+            self.left -= size_bytes if has_some else 0
+        return has_some
+
+    def give_back(self, size_bytes: int) -> None:
+        with self._lock:
+            self.left += size_bytes
+
+
+room = Room(MOST_TOGETHER)
+
+
+class Body:
+    """A request's body, in memory or on disk, hashed while it comes in.
+
+    A part of an upload would be written twice if it went to disk here, and the disk is what an
+    upload waits for. There it has no name, so that no crash leaves it behind.
     """
 
     def __init__(self, continued: Continued | None = None) -> None:
@@ -109,9 +133,10 @@ class Body:
         self.sha256 = hashlib.sha256()
         self.size_bytes = 0
         self._file: BinaryIO = io.BytesIO()
+        self._held_bytes = 0  # of the shared memory
 
     def take(self, block: bytes) -> None:
-        if self.is_in_memory and self.size_bytes + len(block) > MOST_IN_MEMORY:
+        if self.is_in_memory and not self._fits(len(block)):
             self._move_to_disk()
         self.sha256.update(block)
         self._file.write(block)
@@ -136,31 +161,27 @@ class Body:
         self._file.seek(0)
 
     def close(self) -> None:
+        self._give_back()
         with suppress(OSError):  # of what a full disk had no room for; it is closed all the same
             self._file.close()
 
-    def give_name(self, path: Path) -> bool:
-        """Let the file stay, under a new name in UPLOAD_FOLDER, without a copy.
-
-        False where that cannot be done: a small body, or a file system without nameless files.
-        """
-        if self.is_in_memory:
-            return False
-        self._file.flush()
-        descriptors = os.open("/proc/self/fd", os.O_RDONLY)
-        try:
-            # With a folder named, the link is to the file and not to what /proc shows of it.
-            os.link(str(self._file.fileno()), path, src_dir_fd=descriptors)
-        except OSError:
-            return False
-        finally:
-            os.close(descriptors)
-        return True
+    def _fits(self, more_bytes: int) -> bool:
+        """Whether it may grow in memory; holds what it takes of what all share."""
+        if self.size_bytes + more_bytes <= MOST_IN_MEMORY:
+            return True
+        has_room = room.take(more_bytes)
+        self._held_bytes += more_bytes if has_room else 0
+        return has_room
 
     def _move_to_disk(self) -> None:
         memory, self._file = self._file, _nameless_file(Path(settings.UPLOAD_FOLDER))
         memory.seek(0)
         shutil.copyfileobj(memory, self._file)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        room.give_back(self._held_bytes)
+        self._held_bytes = 0
 
 
 def _nameless_file(folder: Path) -> BinaryIO:

@@ -160,27 +160,29 @@ class Handler(ASGIHandler):
 
 async def _fill(body: Body, receive: Receive) -> None:
     """Take all that comes in blocks; each is hashed and written while the next one comes."""
-    block, more = bytearray(), True
+    pieces, size, more = list[bytes](), 0, True
     writing: asyncio.Future[None] | None = None
     try:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise RequestAborted
-            block += message.get("body", b"")
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
             more = message.get("more_body", False)
-            if len(block) >= BLOCK_BYTES:
+            if size >= BLOCK_BYTES:
                 if writing:
                     await writing
-                writing = asyncio.ensure_future(_taken(body, bytes(block)))
-                block.clear()
+                writing = asyncio.ensure_future(_taken(body, b"".join(pieces)))
+                pieces, size = [], 0
         if writing:
             await writing
     finally:
         if writing:  # nobody writes any more when the body is closed
             await asyncio.gather(writing, return_exceptions=True)
-    body.take(bytes(block))
-    body.go_on(bytes(block))
+    rest = b"".join(pieces)
+    body.take(rest)
+    body.go_on(rest)
     body.rewind()
 
 

@@ -132,14 +132,19 @@ def test_a_part_at_another_offset_changes_nothing(upload):
     assert stored() == CONTENT
 
 
-def test_a_first_part_that_lies_on_disk_is_not_copied(upload, settings, monkeypatch):
+@pytest.mark.parametrize("left_bytes", [0, 5000], ids=["on disk", "in memory"])
+def test_parts_that_came_as_bodies_leave_nothing_but_their_bytes(
+    upload, settings, monkeypatch, left_bytes
+):
     monkeypatch.setattr(bodies, "MOST_IN_MEMORY", 1000)
-    with closing(received(CONTENT[:3000])) as body:
-        inode = os.fstat(body._file.fileno()).st_ino
-        upload = send(upload, CONTENT[:3000], carrier=lambda _: body)
-    assert part_path(upload.pk).stat().st_ino == inode
-    assert send(upload, CONTENT[3000:], carrier=received).state == "complete"
+    monkeypatch.setattr(bodies, "room", bodies.Room(left_bytes))
+    for start, end in ((0, 3000), (3000, 5000)):
+        with closing(received(CONTENT[start:end])) as body:
+            assert body.is_in_memory == bool(left_bytes)
+            upload = send(upload, CONTENT[start:end], carrier=lambda _, body=body: body)
+    assert upload.state == "complete"
     assert stored() == CONTENT
+    assert bodies.room.left == left_bytes
     assert not list(settings.UPLOAD_FOLDER.iterdir())
 
 

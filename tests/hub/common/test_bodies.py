@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hub.common.bodies import Bounded
+from hub.common import bodies
+from hub.common.bodies import Body, Bounded, Room
 
 MOST = 100
 
@@ -54,3 +55,21 @@ def test_an_announced_body_beyond_it_is_refused_unread(length):
 
 def test_a_body_without_length_is_read_to_the_bound_and_no_further():
     assert ask([b"x" * 60] * 1000) == (413, 2)
+
+
+def test_long_bodies_share_memory_and_go_to_disk_where_it_ends(settings, tmp_path, monkeypatch):
+    settings.UPLOAD_FOLDER = tmp_path
+    monkeypatch.setattr(bodies, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(bodies, "room", Room(1000))
+    short, first, second = Body(), Body(), Body()
+    for body, size in ((short, 100), (first, 700), (second, 200)):
+        body.take(b"x" * size)
+    assert bodies.room.left == 100
+    second.take(b"y" * 101)
+    assert [body.is_in_memory for body in (short, first, second)] == [True, True, False]
+    second.rewind()
+    assert second.read() == b"x" * 200 + b"y" * 101
+    assert bodies.room.left == 300
+    for body in (short, first, first, second):
+        body.close()
+    assert bodies.room.left == 1000

@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
 
+from hub.common import bodies
 from hub.common.bodies import sha256_of_body
 from hub.common.handler import Handler, until_woken
 from hub.common.wakeups import listener, wake
@@ -157,9 +158,10 @@ def test_a_body_is_hashed_while_it_comes_and_can_be_read(parts: tuple[bytes, ...
 
 @pytest.mark.parametrize("room_bytes", [1000, 2_500_000])
 def test_a_body_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(
-    settings: Any, tmp_path: Path, room_bytes: int
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_bytes: int
 ) -> None:
     settings.UPLOAD_FOLDER = tmp_path
+    monkeypatch.setattr(bodies, "room", bodies.Room(0))
 
     async def story(handler: Handler) -> None:
         visit = Visit(handler, "digests", (b"x" * 1_500_000, b"y" * 1_500_000, b""))

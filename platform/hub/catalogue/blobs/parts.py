@@ -1,8 +1,8 @@
 """The file of an upload in progress: written at an offset, under a lock, hashed on the way.
 
 The lock is the file's own (`flock`): it dies with the process that holds it, and no database
-transaction stays open while bytes are copied. Under ASGI a request's body lies on our disk before
-the view runs, so the lock is never held across the network. Web processes of several machines
+transaction stays open while bytes are copied. Under ASGI a request's body has come whole before the
+view runs, so the lock is never held across the network. Web processes of several machines
 must share UPLOAD_FOLDER by a file system that has such locks.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
 
@@ -105,14 +105,19 @@ class Part:
         Raises:
             StorageFull: some may have been written; it does not count before the offset moves.
         """
-        if isinstance(body, Body) and body.size_bytes == limit_bytes:
-            if offset == 0 and self._become(body):
-                return Received(limit_bytes, body.sha256.copy())
-            hashed = hashes.given_back(self.upload_id, offset, body.continued)
-            if hashed is not None:
-                return Received(self._write(body, offset, limit_bytes, None), hashed)
+        hashed = self._hashed(body, offset, limit_bytes)
+        if hashed is not None:
+            return Received(self._write(body, offset, limit_bytes, None), hashed)
         running = hashes.up_to(self.upload_id, offset)
         return Received(self._write(body, offset, limit_bytes, running), running)
+
+    def _hashed(self, body: Readable, offset: int, limit_bytes: int) -> _Hash | None:
+        """The hash up to the body's end, where all that came is wanted and was hashed so."""
+        if not isinstance(body, Body) or body.size_bytes != limit_bytes:
+            return None
+        if offset == 0:
+            return body.sha256.copy()
+        return hashes.given_back(self.upload_id, offset, body.continued)
 
     def _write(self, body: Readable, offset: int, limit_bytes: int, running: _Hash | None) -> int:
         """Copy the body to its place, and to the hash; returns how much there was."""
@@ -125,17 +130,6 @@ class Part:
                 _write(self.file, block)
                 received += len(block)
         return received
-
-    def _become(self, body: Body) -> bool:
-        """Take a body that lies on disk as it is; it is locked before anybody can find it."""
-        new = self.path.with_name(f"{self.path.name}.{uuid4()}")
-        if not body.give_name(new):
-            return False
-        file = _locked(new)
-        new.replace(self.path)
-        self.file.close()
-        self.file = file
-        return True
 
     def sha256(self, size_bytes: int) -> str:
         """Of the whole file, which has this size."""
