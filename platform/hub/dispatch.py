@@ -23,7 +23,7 @@ from hub.common.models import OutboxMessage
 
 logger = logging.getLogger(__name__)
 
-LAST = 9  # of the priorities of Celery's Redis transport; everything else has 0, the first
+FIRST, LAST = 0, 9  # of the priorities of Celery's Redis transport
 
 
 class Job(StrEnum):
@@ -38,6 +38,7 @@ class Job(StrEnum):
     MEASURE_ON_PROBE = "compute.measure_on_probe"
     MERGE_MODEL = "compute.merge_model"
     MEASURE_DISTANCE = "compute.measure_distance"
+    VALUE_ROUND = "compute.value_round"
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
@@ -46,6 +47,9 @@ class Job(StrEnum):
     MIRROR_BASE_MODEL = "default.mirror_base_model"
     RECONCILE = "periodic.reconcile"
     HOUSEKEEPING = "periodic.housekeeping"
+
+
+PATIENT = frozenset({Job.VALUE_ROUND})  # a round, and whatever a person waits for, goes first
 
 
 @cache
@@ -75,7 +79,8 @@ def enqueue(job: Job, *arguments: str) -> None:
 def send(message: OutboxMessage) -> None:
     """Send one outbox row. Sent twice does no harm: jobs re-read the state."""
     try:
-        producer().send_task(message.job, args=message.arguments, retry=False)
+        priority = LAST if message.job in PATIENT else FIRST
+        producer().send_task(message.job, args=message.arguments, priority=priority, retry=False)
     except (OperationalError, OSError) as away:
         logger.warning("broker away, the sweep will send", extra={"cause": str(away)})
         return

@@ -81,6 +81,7 @@ HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=LEASE_SECONDS / 4)
 CLAIM_SECONDS = env.float("CLAIM_SECONDS", default=120.0)  # a hub worker's hold on a piece of work
 RECONCILE_SECONDS = env.float("RECONCILE_SECONDS", default=5.0)
 PROBE_SECONDS = env.float("PROBE_SECONDS", default=600.0)  # for one adapter on a whole probe set
+VALUATION_SECONDS = env.float("VALUATION_SECONDS", default=20.0)  # of coalitions, then others' work
 PROBE_WAIT_SECONDS = env.float("PROBE_WAIT_SECONDS", default=60.0)  # of a round, for its updates'
 PLAYGROUND_WAITING = env.int("PLAYGROUND_WAITING", default=8)  # questions at once, of everybody
 PLAYGROUND_PER_PERSON = env.int("PLAYGROUND_PER_PERSON", default=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from math import fsum, sqrt
+from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from hub.contributions.services import publish_and_meter
 from hub.runs import services
 from hub.runs.services import Claim
 from hub.runs.services.updates import statement_digest
+from hub.runs.services.weights import is_root, weight_of
 from jobs.folders import scratch
 
 if TYPE_CHECKING:
@@ -97,20 +98,6 @@ def weighted(update: Update, plan: Plan) -> WeightedUpdate:
     )
 
 
-def weight_of(update: Update, plan: Plan) -> float:
-    """The examples, and the less of them the staler: by 1/√(1+s), FedBuff's (arXiv:2106.06639).
-
-    With control variates each counts as one, as in their mean: so both agree on what the run is to
-    find, the least mean loss of its organisations.
-
-    We differ from the paper in that the weights of a round are divided by their sum, not by the
-    number of updates: a round of stale ones moves the model as far as one of fresh ones.
-    """
-    if services.is_controlled(plan):
-        return 1.0
-    return update.examples / sqrt(1 + update.staleness)
-
-
 def publish(
     claim: Claim, adapter: Artifact, report: AggregationReport, state: Artifact | None
 ) -> None:
@@ -159,11 +146,6 @@ def _published(state: Artifact) -> Artifact:
         target = folder / "published.safetensors"
         digest = publishing.publish(path, target)
         return adopt_file(path=target, sha256=digest)
-
-
-def is_root(update: Update, plan: Plan) -> bool:
-    """Whether the update is the one that judges the others, and does not count itself."""
-    return update.participation.organisation.slug == plan.aggregation.root
 
 
 def contributors_of(claim: Claim, judged: Mapping[str, float]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from jobs.probing import measure
 from jobs.recomputing import recompute
 from jobs.stacking import stack
 from jobs.validation import examine
+from jobs.valuing import value
 
 logger = logging.getLogger(__name__)
 
@@ -125,3 +126,9 @@ def measure_distance(distance_id: str) -> None:
     claimed = distances.begin_distance(distance_id=identifier(distance_id))
     if claimed is not None:
         measure_claimed(claimed)
+
+
+@app.task(name=Job.VALUE_ROUND.value, **PATIENT)
+def value_round(valuation_id: str) -> None:
+    """Do what is next for a valuation; several at once share the work, one too many does none."""
+    value(identifier(valuation_id))

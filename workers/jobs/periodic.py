@@ -9,6 +9,7 @@ from hub.catalogue.blobs.uploads import sweep_uploads
 from hub.catalogue.versions.merging import evict_merged
 from hub.common.services import prune
 from hub.contributions.services import meter_the_rest
+from hub.contributions.valuations.resuming import resume_valuations
 from hub.dispatch import Job, sweep
 from hub.organisations.services import prune_nonces
 from hub.runs import services
@@ -20,6 +21,7 @@ def reconcile() -> None:
     """Send what was not sent, then ask again for what is due."""
     sweep()
     services.reconcile()
+    resume_valuations()
 
 
 @app.task(name=Job.HOUSEKEEPING.value)

@@ -107,6 +107,12 @@ PATTERNS: Mapping[str, str] = {
     "stacking.computed": "The stacked adapter of [round {round}|a round] was made",
     "stacking.failed": "The stacked adapter of [round {round}|a round] could not be made"
     "[: {reason}]",
+    "valuation.queued": "What [round {round}|a round] was worth is to be measured[ by {method}]",
+    "valuation.queued from failed": "{actor} had [round {round}|a round] valued again[ by {method}]",
+    "valuation.measuring": "What [round {round}|a round] was worth is being measured[ by {method}]",
+    "valuation.recorded": "What contributions[ to round {round}] were worth is on record"
+    "[, from {evaluations} measurements]",
+    "valuation.failed": "[Round {round}|A round] could not be valued[ by {method}][: {reason}]",
     # tasks and updates
     "task.queued": "Work[ of round {round}] waits for [{organisation}|an organisation]",
     "task.queued from leased": "The work of {who}[ in round {round}] is offered again[: {reason}]",
@@ -126,7 +132,7 @@ PATTERNS: Mapping[str, str] = {
     "update.nudged": "{actor} asked for the verdict on an update[: {reason}]",
     "update.late": "The update[ of {organisation}] came too late[ for round {round}]",
 }
-DOING = {"train": "training", "evaluate": "evaluation"}
+DOING = {"train": "training", "evaluate": "evaluation", "value": "the valuation"}
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 FIELD = re.compile(r"\{(\w+)\}")
 

@@ -14,6 +14,7 @@ from federation.protocol import TaskType
 from hub.catalogue.models import Artifact
 from hub.contributions.models import ContributionFact, Outcome
 from hub.contributions.selectors import unmetered_late_updates, unmetered_rounds
+from hub.contributions.valuations.starting import queue_planned
 from hub.runs.models import Round, RoundState, Task, Update, UpdateState
 from hub.runs.services import brought_bytes, publish_round
 
@@ -32,6 +33,8 @@ def publish_and_meter(
 ) -> None:
     """Publish the round's version and write what each participation gave to it, as one.
 
+    Where the plan asks what that was worth, it is measured from here on.
+
     Raises:
         StaleClaim: another worker has claimed the round since; nothing is written.
     """
@@ -48,6 +51,7 @@ def publish_and_meter(
     weights = {entry["update"]: float(entry["weight"]) for entry in contributors}
     failpoint("W14", "before")
     meter_round(published, weights=weights)
+    queue_planned(published)
     transaction.on_commit(lambda: failpoint("W14", "after"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from federation.protocol import TaskType
@@ -21,6 +21,7 @@ from hub.runs.models import (
     Round,
     RoundState,
     Run,
+    RunState,
     Task,
     TaskState,
     Update,
@@ -35,6 +36,11 @@ ACTIVE_ROUNDS = (
 )
 OPEN_TASKS = (TaskState.QUEUED, TaskState.LEASED)
 STOPPED = "task.stopped"  # the kind of an event
+# A round is trained and evaluated while its run goes on; what it was worth is measured after it.
+IN_REACH = Q(round__run__state=RunState.RUNNING) | Q(
+    type=TaskType.VALUE, round__run__state__in=[RunState.COMPLETED, RunState.FAILED]
+)
+IS_VALUING = Case(When(type=TaskType.VALUE, then=1), default=0)  # goes behind all else
 
 
 def runs_visible_to(user: User) -> QuerySet[Run]:
@@ -73,12 +79,24 @@ def lost_tasks(agent: Agent, federations: Iterable[str], held: Collection[UUID])
 
 def _tasks_for(agent: Agent, federations: Iterable[str]) -> QuerySet[Task]:
     return Task.objects.filter(
+        IN_REACH,
         participation__organisation_id=agent.organisation_id,
         participation__state=ParticipationState.ACTIVE,
-        round__run__state="running",
         round__run__federation__slug__in=list(federations),
         round__run__federation__state="active",
-    ).order_by("created_at", "id")
+    ).order_by(IS_VALUING, "created_at", "id")
+
+
+def rounds_wait_for(agent: Agent) -> bool:
+    """Whether a round of one of the agent's federations waits for its organisation."""
+    waiting = Task.objects.exclude(type=TaskType.VALUE).filter(
+        participation__organisation_id=agent.organisation_id,
+        participation__state=ParticipationState.ACTIVE,
+        round__run__federation__slug__in=agent.federations,
+        round__run__state=RunState.RUNNING,
+        state=TaskState.QUEUED,
+    )
+    return waiting.exists()
 
 
 def has_stopped(task: Task) -> bool:

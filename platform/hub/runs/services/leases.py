@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -25,6 +26,7 @@ from federation.protocol import (
     TrainSpec,
     Verdict,
 )
+from federation.protocol_values import ValueSpec
 from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.models import Artifact
 from hub.common.actors import HUB, Actor
@@ -33,7 +35,7 @@ from hub.dispatch import Job, enqueue
 from hub.organisations.models import Agent, AgentState
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task, TaskState, TrainingPoint
-from hub.runs.selectors import has_stopped, lost_tasks, waiting_tasks
+from hub.runs.selectors import has_stopped, lost_tasks, rounds_wait_for, waiting_tasks
 from hub.runs.services.evaluating import asked_of
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_task
@@ -106,10 +108,13 @@ def offer(task: Task) -> TaskOffer:
     )
 
 
-def _spec(task: Task, plan: Plan) -> TrainSpec | EvaluateSpec:
+def _spec(task: Task, plan: Plan) -> TrainSpec | EvaluateSpec | ValueSpec:
     run = task.round.run
     base_model = run.federation.base_model
     base = BaseModelRef(repo=base_model.repo, revision=base_model.revision)
+    if task.type == TaskType.VALUE:
+        about = {"plan": run.plan, "plan_digest": run.plan_digest, "base": base.model_dump()}
+        return ValueSpec.model_validate_json(json.dumps({**task.details, **about}))
     if task.type == TaskType.TRAIN:
         memory = memory_of(task.round) if is_controlled(plan) else None
         return TrainSpec(
@@ -149,6 +154,10 @@ def heartbeat(*, agent: Agent, task_id: UUID, message: HeartbeatIn) -> Heartbeat
     reason = why_not_held(task, agent=agent, fence=message.fence)
     if reason:
         return HeartbeatOut(verdict=Verdict.CANCEL, reason=reason)
+    if task.type == TaskType.VALUE and rounds_wait_for(agent):
+        task.attempts -= 1
+        _requeue(task, actor=HUB, reason="a round goes first")
+        return HeartbeatOut(verdict=Verdict.CANCEL, reason="a round goes first")
     task.lease_expires_at = database_now() + timedelta(seconds=settings.LEASE_SECONDS)
     task.progress = message.progress.model_dump(mode="json")
     task.save(update_fields=["lease_expires_at", "progress"])

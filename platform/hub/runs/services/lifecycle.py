@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from federation.failpoints import failpoint
 from federation.plan import Plan
@@ -247,17 +247,25 @@ def withdraw_tasks(
 ) -> list[Task]:
     """Cancel what is still queued or leased in a round; returns those tasks.
 
-    `only_queued`: what somebody has begun may still come in, and count in a later round.
+    `only_queued`: what somebody has begun may still come in, and count in a later round. What is
+    about a valuation goes on: its round has closed before.
     """
+    states = [TaskState.QUEUED] if only_queued else OPEN_TASKS
+    of_type = {"type": type} if type else {"about__isnull": True}
+    found = withdraw(current.tasks.filter(state__in=states, **of_type), reason=reason)
+    for task in found:
+        task.round = current
+    return found
+
+
+def withdraw(tasks: QuerySet[Task], *, reason: str) -> list[Task]:
+    """Cancel these tasks; returns them."""
     found = list(
-        current.tasks.select_related("participation__organisation")
+        tasks.select_related("round__run", "participation__organisation")
         .select_for_update(of=("self",))
-        .filter(state__in=OPEN_TASKS, **({"type": type} if type else {}))
         .order_by("pk")
     )
-    tasks = [t for t in found if t.state == TaskState.QUEUED] if only_queued else found
-    for task in tasks:
-        task.round = current
+    for task in found:
         task.move_to(
             TaskState.CANCELLED,
             reason=reason,
@@ -266,7 +274,7 @@ def withdraw_tasks(
             data=describe(task),
         )
         close_uploads(task_id=task.pk)
-    return tasks
+    return found
 
 
 def describe(task: Task) -> dict[str, object]:

@@ -1,0 +1,15 @@
+"""The refusals of contributions."""
+
+from __future__ import annotations
+
+from hub.common.errors import DomainError, Invalid
+
+
+class NotValuable(DomainError):
+    code = "not_valuable"
+    title = "This round cannot be valued so."
+
+
+class ValuesRefused(Invalid):
+    code = "values_refused"
+    title = "These are not the measurements that the task asked for."

@@ -1,0 +1,1 @@
+"""Measuring what contributions were worth: asked for, measured in parts, recorded once."""
