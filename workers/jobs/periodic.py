@@ -22,6 +22,7 @@ def reconcile() -> None:
     sweep()
     services.reconcile()
     resume_valuations()
+    meter_the_rest()
 
 
 @app.task(name=Job.HOUSEKEEPING.value)
@@ -35,4 +36,3 @@ def housekeeping() -> None:
     evict_merged()
     sweep_artifacts()
     sweep_store()
-    meter_the_rest()

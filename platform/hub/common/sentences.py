@@ -41,6 +41,8 @@ PATTERNS: Mapping[str, str] = {
     "participation.left": "[{organisation}|An organisation] left[ {federation}][: {reason}]",
     "participation.expelled": "[{organisation}|An organisation] was expelled[: {reason}]",
     "participation.data_stated": "[{organisation}|An organisation] says anew what its data are",
+    "participation.data_declared": "[{organisation}|An organisation] declared its data"
+    "[: {train_examples} examples to train on, {test_examples} to test on]",
     "federation.described": "[{federation}|The federation] says anew what its models are for",
     "participation.rank_set": "[{organisation}|An organisation] trains at [rank {rank}|any rank]",
     "organisation.licence_accepted": "{actor} accepted [{licence}|the licence][ of {base}]",
@@ -81,6 +83,8 @@ PATTERNS: Mapping[str, str] = {
     "upload.complete": "{who} finished an upload",
     "upload.closed": "An upload[ of {organisation}] was closed[: {reason}]",
     # runs
+    "run.rewarded": "{actor} split {credits} credits[ of '{run}']",
+    "run.credits_corrected": "{actor} corrected the credits[ of '{run}']",
     "run.drafted": "{actor} drafted [the run '{run}'|a run]",
     "run.queued": "{actor} started [the run '{run}'|the run][: {reason}]",
     "run.running": "[The run '{run}'|The run] is under way",
@@ -98,6 +102,8 @@ PATTERNS: Mapping[str, str] = {
     "round.closed": "[Round {round}|A round] [{ending}|closed with {have} of {need}|closed]",
     "round.failed": "[Round {round}|A round] failed[ with {have} of {need}][: {reason}]",
     "round.nudged": "{actor} looked after [round {round}|the round][: {reason}]",
+    "round.revealing": "[Round {round}|The round] takes updates[: {committed} of {expected} "
+    "have committed]",
     "recomputation.queued": "{actor} had [round {round}|a round] computed again[ with {method}]",
     "recomputation.computed": "[Round {round}|A round] was computed again[ with {method}]"
     "[: {outcome}]",
@@ -122,6 +128,8 @@ PATTERNS: Mapping[str, str] = {
     "task.failed by declined_by_policy": "[{organisation}|An organisation] declined {doing}"
     "[ in round {round}] by its policy[: {reason}]",
     "task.cancelled": "{doing} [of {organisation} |]was cancelled[ in round {round}][: {reason}]",
+    "task.committed": "{who} committed to an update[ for round {round}]",
+    "task.duplicated": "The bytes that {who} sent had come before[ in round {round}]",
     "task.stopped": "{doing} was stopped[ at {organisation}][ in round {round}]",
     "update.received": "{who} delivered an update[ for round {round}]",
     "update.accepted": "The update[ of {organisation}] was accepted[ into round {round}]",

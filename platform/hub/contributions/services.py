@@ -12,11 +12,22 @@ from django.db.models import Q
 from federation.failpoints import failpoint
 from federation.protocol import TaskType
 from hub.catalogue.models import Artifact
+from hub.catalogue.selectors import received_bytes
 from hub.contributions.models import ContributionFact, Outcome
-from hub.contributions.selectors import unmetered_late_updates, unmetered_rounds
+from hub.contributions.selectors import (
+    unmetered_evaluations,
+    unmetered_late_updates,
+    unmetered_rounds,
+)
 from hub.contributions.valuations.starting import queue_planned
+from hub.runs.errors import ExamplesAboveDeclaration
 from hub.runs.models import Round, RoundState, Task, Update, UpdateState
 from hub.runs.services import brought_bytes, publish_round
+
+OUTCOMES: Mapping[str, Outcome] = {
+    UpdateState.ACCEPTED: Outcome.ACCEPTED,
+    UpdateState.QUARANTINED: Outcome.QUARANTINED,  # nobody had decided when the round was frozen
+}
 
 
 @transaction.atomic
@@ -66,7 +77,17 @@ def meter_round(ended: Round, *, weights: Mapping[str, float]) -> None:
             "artifact", "round__start", "round__run"
         )
     ]
-    ContributionFact.objects.bulk_create(facts + late, ignore_conflicts=True)
+    _write(facts + late)
+
+
+def _write(facts: Sequence[ContributionFact]) -> int:
+    """Write facts with the bytes that were really sent, as far as that is known."""
+    sent = received_bytes({fact.update.task_id for fact in facts if fact.update})
+    for fact in facts:
+        if fact.update:
+            fact.bytes_up = sent.get(fact.update.task_id, fact.bytes_up)
+    ContributionFact.objects.bulk_create(facts, ignore_conflicts=True)
+    return len(facts)
 
 
 def _updates(ended: Round) -> list[Update]:
@@ -85,20 +106,22 @@ def _fact(
             round=ended, participation_id=task.participation_id, outcome=Outcome.MISSED
         )
     weight = weights.get(str(update.pk), 0.0)
-    accepted = update.state == UpdateState.ACCEPTED
-    return _metered(ended, update, Outcome.ACCEPTED if accepted else Outcome.REJECTED, weight)
+    return _metered(ended, update, OUTCOMES.get(update.state, Outcome.REJECTED), weight)
 
 
 def _metered(
     ended: Round, update: Update, outcome: Outcome, weight: float = 0.0
 ) -> ContributionFact:
+    """Of a number that was refused nothing is counted; the update's statement has it."""
+    is_inflated = update.verdict_code == ExamplesAboveDeclaration.code
     return ContributionFact(
         round=ended,
         participation_id=update.participation_id,
         update=update,
-        outcome=outcome,
-        examples=update.examples,
-        tokens=update.tokens,
+        outcome=Outcome.REJECTED if is_inflated else outcome,
+        reason="" if outcome == Outcome.ACCEPTED else update.verdict_code,
+        examples=0 if is_inflated else update.examples,
+        tokens=0 if is_inflated else update.tokens,
         steps=update.steps,
         device_seconds=update.device_seconds,
         bytes_up=update.artifact.size_bytes,
@@ -108,12 +131,24 @@ def _metered(
 
 
 def meter_the_rest(*, limit: int = 100) -> int:
-    """Write facts for rounds that failed and updates that came late; returns how many rows."""
-    before = ContributionFact.objects.count()
-    for ended in unmetered_rounds()[:limit]:
+    """Write facts of rounds that failed, updates that came late, and evaluations.
+
+    Returns how many of them were due.
+    """
+    failed = list(unmetered_rounds()[:limit])
+    for ended in failed:
         meter_round(ended, weights={})
-    late = [
-        _metered(update.round, update, Outcome.LATE) for update in unmetered_late_updates()[:limit]
-    ]
-    ContributionFact.objects.bulk_create(late, ignore_conflicts=True)
-    return ContributionFact.objects.count() - before
+    late = [_metered(one.round, one, Outcome.LATE) for one in unmetered_late_updates()[:limit]]
+    evaluated = [_evaluated(task) for task in unmetered_evaluations()[:limit]]
+    return len(failed) + _write(late + evaluated)
+
+
+def _evaluated(task: Task) -> ContributionFact:
+    tested: int | None = task.tested  # type: ignore[attr-defined]  # `unmetered_evaluations` has it
+    return ContributionFact(
+        round_id=task.round_id,
+        participation_id=task.participation_id,
+        outcome=Outcome.EVALUATED,
+        examples=tested or 0,
+        device_seconds=task.device_seconds,
+    )

@@ -26,6 +26,7 @@ COLUMNS: Mapping[str, str] = {
     "round": "round__number",
     "organisation": "participation__organisation__name",
     "outcome": "outcome",
+    "reason": "reason",
     "examples": "examples",
     "tokens": "tokens",
     "steps": "steps",
@@ -74,7 +75,7 @@ class Total:
     def asked(self) -> int:
         """In how many rounds it was asked; what came too late was missed before."""
         sums: Any = self.sums
-        return int(sums.accepted + sums.rejected + sums.missed)
+        return int(sums.accepted + sums.rejected + sums.quarantined + sums.missed)
 
 
 class Sheet:
@@ -102,7 +103,7 @@ class Sheet:
     def sums(self) -> Mapping[str, float]:
         """All organisations together."""
         columns = ("examples", "tokens", "steps", "device_seconds", "bytes_up", "bytes_down")
-        outcomes = ("accepted", "late", "rejected", "missed")
+        outcomes = ("accepted", "late", "rejected", "quarantined", "missed", "evaluated")
         return {
             name: sum(getattr(total.sums, name) for total in self.totals)
             for name in (*columns, *outcomes)

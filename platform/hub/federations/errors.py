@@ -23,3 +23,8 @@ class FederationClosed(DomainError):
 class LeadStays(DomainError):
     code = "lead_stays"
     title = "The lead organisation cannot leave its federation."
+
+
+class NotTakingPart(DomainError):
+    code = "not_taking_part"
+    title = "The organisation takes no part in this federation."

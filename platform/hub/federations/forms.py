@@ -12,7 +12,7 @@ from hub.accounts.models import User
 from hub.common.forms import LineField, OnceForm, ParagraphsField
 from hub.federations.models import Federation
 from hub.federations.selectors import organisations_to_join
-from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT
+from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT, MOST_EXAMPLES
 from hub.organisations.models import Organisation
 from hub.organisations.selectors import organisations_owned_by
 
@@ -109,6 +109,13 @@ class JoinForm(forms.Form):
             "charter_digest": given["charter_digest"],
             "rank": given["rank"],
         }
+
+
+class DeclarationForm(forms.Form):
+    """How many examples there are, at most; an owner signs it by sending it."""
+
+    train_examples = forms.IntegerField(min_value=0, max_value=MOST_EXAMPLES)
+    test_examples = forms.IntegerField(min_value=0, max_value=MOST_EXAMPLES)
 
 
 class StatementForm(forms.Form):

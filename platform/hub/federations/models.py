@@ -9,7 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 
-from hub.common.models import Stateful, Transitions
+from hub.common.models import Identified, Stateful, Transitions
 from hub.organisations.models import Organisation
 
 
@@ -130,3 +130,31 @@ class Participation(Stateful):
     @property
     def is_lead(self) -> bool:
         return self.standing == Standing.LEAD
+
+
+class DataDeclaration(Identified):
+    """How many examples an organisation has for a federation, at most; an owner has signed it.
+
+    The newest is in force. A change is a new one, and all of them stay.
+    """
+
+    participation = models.ForeignKey(
+        Participation, on_delete=models.PROTECT, related_name="declarations"
+    )
+    number = models.PositiveIntegerField()  # within the participation, from 1
+    train_examples = models.PositiveIntegerField()
+    test_examples = models.PositiveIntegerField()
+    signed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["participation", "number"], name="declaration_numbers_differ"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.train_examples} to train on, {self.test_examples} to test on"

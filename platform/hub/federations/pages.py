@@ -19,6 +19,7 @@ from hub.common.pages import redirect_once, refusals_on
 from hub.common.refusals import told
 from hub.federations import selectors, services
 from hub.federations.forms import (
+    DeclarationForm,
     DescriptionForm,
     FederationForm,
     JoinForm,
@@ -159,6 +160,23 @@ def statement(request: HttpRequest, participation_id: UUID) -> HttpResponse:
             statement=sent(StatementForm(request.POST), "statement"),
         )
         messages.success(request, f"Saved for {place.organisation}, for the cards to come.")
+    return redirect(_address(place.federation))
+
+
+@require_POST
+@login_required
+def declare(request: HttpRequest, participation_id: UUID) -> HttpResponse:
+    """Sign how many examples an organisation has, at most."""
+    place = _place(request, participation_id)
+    form = DeclarationForm(request.POST)
+    with told(request):
+        services.declare_data(
+            user=person_of(request),
+            participation_id=place.pk,
+            train_examples=sent(form, "train_examples"),
+            test_examples=sent(form, "test_examples"),
+        )
+        messages.success(request, f"Signed for {place.organisation}; it holds from now on.")
     return redirect(_address(place.federation))
 
 

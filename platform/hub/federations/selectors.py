@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 from hub.accounts.models import User
 from hub.common.errors import Forbidden, NotFound
 from hub.federations.models import (
+    DataDeclaration,
     Federation,
     FederationState,
     Participation,
@@ -142,6 +143,22 @@ def require_lead(user: User, federation_id: UUID, *roles: str) -> Participation:
     return place
 
 
+def declaration_of(participation_id: UUID) -> DataDeclaration | None:
+    """What the organisation has declared of its data, the newest; None: nothing yet."""
+    return DataDeclaration.objects.filter(participation=participation_id).first()
+
+
+def declarations_in(federation: Federation) -> dict[UUID, DataDeclaration]:
+    """By participation, the newest that was declared; one query."""
+    newest = (
+        DataDeclaration.objects.filter(participation__federation=federation)
+        .select_related("signed_by")
+        .order_by("participation_id", "-number")
+        .distinct("participation_id")
+    )
+    return {one.participation_id: one for one in newest}
+
+
 @dataclass(frozen=True, slots=True)
 class Seat:
     """A participation as one person sees it. `position` gives its colour in the federation."""
@@ -149,6 +166,7 @@ class Seat:
     place: Participation
     position: int
     role: str | None  # the person's in that organisation, if any
+    declared: DataDeclaration | None = None  # what its organisation has signed of its data
 
     @property
     def is_owned(self) -> bool:
@@ -203,8 +221,9 @@ class Standpoint:
 def standpoint(user: User, federation: Federation) -> Standpoint:
     places = participations_of(federation).select_related("signed_by").order_by("created_at", "pk")
     roles = dict(user.memberships.values_list("organisation_id", "role"))
+    declared = declarations_in(federation)
     seats = [
-        Seat(place, position, roles.get(place.organisation_id))
+        Seat(place, position, roles.get(place.organisation_id), declared.get(place.pk))
         for position, place in enumerate(places)
     ]
     return Standpoint(seats, may_join=organisations_to_join(user, federation).exists())

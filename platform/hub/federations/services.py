@@ -13,21 +13,34 @@ from hub.common import text
 from hub.common.errors import Invalid, NotFound
 from hub.common.services import slugs_for, violated
 from hub.common.wakeups import wake
-from hub.federations.errors import BaseModelUnknown, CharterChanged, FederationClosed, LeadStays
+from hub.federations.errors import (
+    BaseModelUnknown,
+    CharterChanged,
+    FederationClosed,
+    LeadStays,
+    NotTakingPart,
+)
 from hub.federations.models import (
+    DataDeclaration,
     Federation,
     FederationState,
     Participation,
     ParticipationState,
     Standing,
 )
-from hub.federations.selectors import federations_visible_to, require_lead
+from hub.federations.selectors import (
+    PRESENT,
+    declaration_of,
+    federations_visible_to,
+    require_lead,
+)
 from hub.organisations.errors import NotApproved
 from hub.organisations.models import Organisation, OrganisationState, Role
 from hub.organisations.selectors import require_role
 
 LARGEST_RANK = 256
 LONGEST_CARD_TEXT = 4000  # characters
+MOST_EXAMPLES = 10**9  # of one statement, and so of a declaration
 
 
 @transaction.atomic
@@ -225,6 +238,38 @@ def set_data_statement(*, user: User, participation_id: UUID, statement: str) ->
         data = {"organisation": place.organisation.name}
         place.record("data_stated", actor=user.actor, data=data)
     return place
+
+
+@transaction.atomic
+def declare_data(
+    *, user: User, participation_id: UUID, train_examples: int, test_examples: int
+) -> DataDeclaration:
+    """Sign how many examples the organisation has, at most. The same figures again are no new one.
+
+    From now on no agent of it may say that it trained on more, or tested on more.
+
+    Raises:
+        NotFound, Forbidden: the person is no owner of that organisation; only owners sign.
+        NotTakingPart: it has left, or was not let in.
+        Invalid: a figure is none.
+    """
+    place = _locked(participation_id)
+    require_role(user, place.organisation_id, Role.OWNER)
+    if place.state not in PRESENT:
+        raise NotTakingPart(f"Its place is {place.get_state_display()}.")
+    figures = {"train_examples": train_examples, "test_examples": test_examples}
+    if not all(0 <= figure <= MOST_EXAMPLES for figure in figures.values()):
+        raise Invalid(f"A number of examples is between 0 and {MOST_EXAMPLES}.")
+    present = declaration_of(place.pk)
+    if present and all(getattr(present, name) == said for name, said in figures.items()):
+        return present
+    signed = DataDeclaration.objects.create(
+        participation=place, number=present.number + 1 if present else 1, signed_by=user, **figures
+    )
+    data = {"organisation": place.organisation.name, **figures}
+    place.record("data_declared", actor=user.actor, data=data)
+    wake(f"federation:{place.federation_id}")
+    return signed
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ urlpatterns = [
     path("federations/<slug:slug>/join", pages.join, name="join"),
     path("federations/<slug:slug>/description", pages.describe, name="describe"),
     path("participations/<uuid:participation_id>/statement", pages.statement, name="statement"),
+    path("participations/<uuid:participation_id>/declaration", pages.declare, name="declare"),
     path("participations/<uuid:participation_id>/approve", pages.approve, name="approve"),
     path("participations/<uuid:participation_id>/refuse", pages.refuse, name="refuse"),
     path("participations/<uuid:participation_id>/leave", pages.leave, name="leave"),

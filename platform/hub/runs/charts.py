@@ -12,7 +12,8 @@ from hub.catalogue.evaluation.measures import Measure
 from hub.catalogue.models import BASE_ROUND, Evaluation
 from hub.catalogue.selectors import pooled
 from hub.federations.places import Place
-from hub.runs.models import Round, TrainingPoint
+from hub.runs.models import Round
+from hub.runs.point_models import TrainingPoint
 
 Chart: TypeAlias = dict[str, Any]
 Places: TypeAlias = Mapping[UUID, Place]

@@ -73,6 +73,11 @@ class RoundFrozen(DomainError):
     title = "The round is being aggregated; try again in a moment."
 
 
+class ExamplesAboveDeclaration(Invalid):
+    code = "examples_above_declaration"
+    title = "There are more examples in it than the organisation has declared."
+
+
 class RoundOpen(DomainError):
     code = "round_open"
     title = "Only a closed round can be computed again."

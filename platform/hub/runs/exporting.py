@@ -15,7 +15,8 @@ from typing import Any
 from hub.catalogue.evaluation.measures import measure_of
 from hub.catalogue.models import Evaluation
 from hub.catalogue.selectors import pooled
-from hub.runs.models import Round, Run, TrainingPoint
+from hub.runs.models import Round, Run
+from hub.runs.point_models import TrainingPoint
 
 ALL = "all"
 OF_REPORT = ("relative_error", "discarded_energy")

@@ -18,6 +18,7 @@ from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent
 from hub.runs.commitment_models import Commitment, Unveiling  # noqa: F401  (Django looks here)
+from hub.runs.point_models import TrainingPoint  # noqa: F401  (and here)
 from hub.runs.stacked_models import Stacking  # noqa: F401  (and here)
 
 
@@ -206,6 +207,7 @@ class Task(Stateful):
     lease_expires_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     progress = models.JSONField(default=dict)
+    device_seconds = models.FloatField(default=0)  # of an evaluation; an update states its own
     failure_code = models.CharField(max_length=64, blank=True)
     failure_detail = models.CharField(max_length=500, blank=True)
     leased_at = models.DateTimeField(null=True)
@@ -240,24 +242,6 @@ class Task(Stateful):
     def event_scope(self) -> dict[str, UUID | None]:
         """Needs `round.run` and `participation`."""
         return {**self.round.event_scope(), "organisation_id": self.participation.organisation_id}
-
-
-class TrainingPoint(models.Model):
-    """The loss at one step of a training task, as its heartbeat told it."""
-
-    id = models.BigAutoField(primary_key=True)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="points")
-    step = models.PositiveIntegerField()
-    loss = models.FloatField()
-    examples_per_second = models.FloatField(null=True)
-    at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ("step",)
-        constraints = (models.UniqueConstraint(fields=["task", "step"], name="a_step_once"),)
-
-    def __str__(self) -> str:
-        return f"{self.step}: {self.loss:.3f}"
 
 
 class UpdateState(models.TextChoices):

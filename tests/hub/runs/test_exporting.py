@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hub.runs.models import TrainingPoint
+from hub.runs.point_models import TrainingPoint
 from tests.factories.catalogue import EvaluationFactory, VersionFactory
 from tests.factories.runs import RoundFactory, RunFactory, TaskFactory
 

@@ -77,7 +77,11 @@ def begin_upload(
         )
         check_disk(message.size_bytes)
     failpoint("W05", "before")
-    columns = {"size_bytes": message.size_bytes, "federation_id": federation_id}
+    columns = {
+        "size_bytes": message.size_bytes,
+        "federation_id": federation_id,
+        "received_bytes": 0,
+    }
     upload, made = uploads.get_or_create(**wanted, defaults=columns)
     transaction.on_commit(lambda: failpoint("W05", "after"))
     _check_same_size(upload.size_bytes, message)
@@ -246,7 +250,11 @@ def _advance(upload: Upload, offset: int) -> None:
     """Move the row's offset unless the upload was closed meanwhile."""
     moved = Upload.objects.filter(
         pk=upload.pk, offset=upload.offset, state=UploadState.OPEN
-    ).update(offset=offset, touched_at=Now())
+    ).update(
+        offset=offset,
+        received_bytes=F("received_bytes") + max(0, offset - upload.offset),
+        touched_at=Now(),
+    )
     if not moved:
         raise UploadGone("it was closed just now")
     upload.offset = offset

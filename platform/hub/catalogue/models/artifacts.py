@@ -71,6 +71,7 @@ class Upload(Stateful):
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
     offset = models.BigIntegerField(default=0)
+    received_bytes = models.BigIntegerField(null=True)  # in parts, also sent again; null: unknown
     touched_at = models.DateTimeField(auto_now=True)
 
     class Meta:

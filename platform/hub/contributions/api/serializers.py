@@ -21,6 +21,7 @@ class FactOut(serializers.ModelSerializer[ContributionFact]):
             "participation",
             "organisation",
             "outcome",
+            "reason",
             "examples",
             "tokens",
             "steps",

@@ -11,19 +11,26 @@ from hub.runs.models import Round, Update
 class Outcome(models.TextChoices):
     ACCEPTED = "accepted", "accepted"
     REJECTED = "rejected", "rejected"
+    QUARANTINED = "quarantined", "held for review"
     LATE = "late", "late"
     MISSED = "missed", "missed"
+    EVALUATED = "evaluated", "evaluated"
 
 
 class ContributionFact(models.Model):
-    """What one participation gave to one round, from its signed statement."""
+    """What one participation gave to one round, from its signed statement.
+
+    Evaluations are facts of their own, without tokens, steps and bytes; their examples are those
+    that were tested on.
+    """
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(auto_now_add=True)
     round = models.ForeignKey(Round, on_delete=models.PROTECT, related_name="facts")
     participation = models.ForeignKey(Participation, on_delete=models.PROTECT, related_name="facts")
     update = models.OneToOneField(Update, on_delete=models.PROTECT, null=True, related_name="fact")
-    outcome = models.CharField(max_length=10, choices=Outcome)
+    outcome = models.CharField(max_length=12, choices=Outcome)
+    reason = models.CharField(max_length=64, blank=True)  # why it was rejected or held: its code
     examples = models.PositiveIntegerField(default=0)
     tokens = models.BigIntegerField(default=0)
     steps = models.PositiveIntegerField(default=0)

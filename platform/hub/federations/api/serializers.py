@@ -5,8 +5,8 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from hub.common.api.serializers import DigestField, In, ParagraphsField, TextField
-from hub.federations.models import Federation, Participation
-from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT
+from hub.federations.models import DataDeclaration, Federation, Participation
+from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT, MOST_EXAMPLES
 
 
 class FederationIn(In):
@@ -64,6 +64,23 @@ class StatementIn(In):
         allow_blank=True,
         help_text="What your organisation says of its data in the model cards.",
     )
+
+
+class DeclarationIn(In):
+    train_examples = serializers.IntegerField(
+        min_value=0, max_value=MOST_EXAMPLES, help_text="To train on, at most."
+    )
+    test_examples = serializers.IntegerField(
+        min_value=0, max_value=MOST_EXAMPLES, help_text="To test on, at most."
+    )
+
+
+class DeclarationOut(serializers.ModelSerializer[DataDeclaration]):
+    signed_at = serializers.DateTimeField(source="created_at")
+
+    class Meta:
+        model = DataDeclaration
+        fields = ("id", "participation", "number", "train_examples", "test_examples", "signed_at")
 
 
 class DescriptionIn(In):

@@ -8,6 +8,11 @@ own.register("federations", views.FederationViewSet, basename="federation")
 own.register(
     "federations/<uuid:federation_id>/participations", views.PlaceViewSet, basename="place"
 )
+own.register(
+    "participations/<uuid:participation_id>/declarations",
+    views.DeclarationViewSet,
+    basename="declaration",
+)
 own.register("participations", views.ParticipationViewSet, basename="participation")
 
 urlpatterns = own.urls

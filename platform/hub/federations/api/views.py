@@ -16,7 +16,7 @@ from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once
 from hub.federations import selectors, services
 from hub.federations.api import filters, serializers
-from hub.federations.models import Federation, Participation
+from hub.federations.models import DataDeclaration, Federation, Participation
 
 SOME_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -105,6 +105,32 @@ class PlaceViewSet(ListModelMixin, ReadingViewSet[Participation]):
         federations = selectors.federations_visible_to(self.person)
         federation = get_object_or_404(federations, pk=self.kwargs["federation_id"])
         return selectors.participations_visible_to(self.person).filter(federation=federation)
+
+
+class DeclarationViewSet(ListModelMixin, ReadingViewSet[DataDeclaration]):
+    """What an organisation has declared of its data for a federation; the newest is in force."""
+
+    permission_classes = (IsPerson,)
+    serializer_class = serializers.DeclarationOut
+    queryset = DataDeclaration.objects.none()
+    ordering = ("-number", "id")
+
+    def get_queryset(self) -> QuerySet[DataDeclaration]:
+        return self._place().declarations.all()
+
+    @extend_schema(request=serializers.DeclarationIn, responses={201: serializers.DeclarationOut})
+    def create(self, request: Request, participation_id: UUID) -> Response:
+        """Sign how many examples your organisation has, at most; for its owners."""
+        signed = services.declare_data(
+            user=self.person,
+            participation_id=self._place().pk,
+            **self.validated(serializers.DeclarationIn),
+        )
+        return Response(serializers.DeclarationOut(signed).data, status=201)
+
+    def _place(self) -> Participation:
+        places = selectors.participations_visible_to(self.person)
+        return get_object_or_404(places, pk=self.kwargs["participation_id"])
 
 
 class ParticipationViewSet(ApiViewSet[Participation]):

@@ -16,6 +16,7 @@ from hub.catalogue.selectors import released_version
 from hub.catalogue.versions.registry import record_evaluation
 from hub.common.errors import Invalid
 from hub.runs.models import Purpose, Run, Task
+from hub.runs.services.declared import check_tested
 from hub.runs.services.lifecycle import first_evaluated_round
 
 # How candidates are called; the round's version is called by the round's number.
@@ -99,12 +100,14 @@ def record_results(task: Task, results: Iterable[EvaluationResult]) -> None:
     Raises:
         Invalid: nobody asked for it.
         EvaluationInconsistent: these cannot be the sums of one test set.
+        ExamplesAboveDeclaration: nor of one as small as the organisation has declared.
     """
     asked, plan = asked_of(task), task.round.run.typed_plan
     for result in results:
         if result.name not in asked.adapters:
             raise Invalid(f"nobody asked for an evaluation of {result.name!r}")
         check_result(plan, result)
+        check_tested(task.participation, result.examples)
         if result.name != REFERENCE:
             _record(task, result, asked.adapters[result.name])
 

@@ -34,7 +34,8 @@ from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.organisations.models import Agent, AgentState
 from hub.runs.errors import LeaseLost, TaskOver
-from hub.runs.models import Task, TaskState, TrainingPoint
+from hub.runs.models import Task, TaskState
+from hub.runs.point_models import TrainingPoint
 from hub.runs.selectors import has_stopped, lost_tasks, rounds_wait_for, waiting_tasks
 from hub.runs.services.evaluating import asked_of
 from hub.runs.services.lifecycle import describe, effective_rank

@@ -38,6 +38,7 @@ from hub.runs.errors import (
     BadStatementSignature,
     BaseModelMismatch,
     DuplicateContent,
+    ExamplesAboveDeclaration,
     LateUpdate,
     StatementMismatch,
     UpdateRefused,
@@ -45,6 +46,7 @@ from hub.runs.errors import (
 )
 from hub.runs.models import RoundState, Task, TaskState, Update, UpdateState
 from hub.runs.selectors import updates_visible_to
+from hub.runs.services.declared import declared_examples, refusal_of, reject_inflated
 from hub.runs.services.evaluating import record_results
 from hub.runs.services.leases import require_lease
 from hub.runs.services.lifecycle import describe, effective_rank
@@ -74,20 +76,23 @@ def submit_update(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Receipt:
 
     Raises:
         LateUpdate: the round had closed; recorded as late when the plan says so.
+        ExamplesAboveDeclaration: more than the organisation has signed for; recorded as rejected.
         AlreadySubmitted: another update of this organisation is in.
     """
-    receipt = _submit(agent=agent, task_id=task_id, message=message)
-    if receipt is None:
+    update = _submit(agent=agent, task_id=task_id, message=message)
+    if update.verdict_code == ExamplesAboveDeclaration.code:
+        raise refusal_of(update)
+    if update.is_late:
         raise LateUpdate("the round closed before this update came in")
-    return receipt
+    return Receipt.model_validate(update.receipt)
 
 
 @transaction.atomic
-def _submit(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Receipt | None:
+def _submit(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Update:
     task = lock_task_and_round(agent, task_id)
     earlier = Update.objects.filter(round=task.round, participation=task.participation).first()
     if earlier is not None:
-        return _earlier_receipt(earlier, message)
+        return _same(earlier, message)
     late = is_late(task)
     if not late:
         require_lease(task, agent=agent, fence=message.fence)
@@ -96,16 +101,18 @@ def _submit(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Receipt | None
     artifact = _uploaded(task, agent, message.statement)
     check_bytes(task, artifact)
     update = _store_update(task, agent, message, artifact, late=late)
-    if late:
-        return None
-    _settle(task, agent, update)
-    return Receipt.model_validate(update.receipt)
+    declared = declared_examples(task.participation)
+    if declared is not None and update.examples > declared:
+        reject_inflated(task, update, declared=declared)
+    elif not late:
+        _complete(task, agent, update)
+    return update
 
 
-def _earlier_receipt(earlier: Update, message: UpdateIn) -> Receipt | None:
+def _same(earlier: Update, message: UpdateIn) -> Update:
     if statement_digest(earlier.statement) != statement_digest(_dump(message.statement)):
         raise AlreadySubmitted("another update of this organisation is in")
-    return None if earlier.is_late else Receipt.model_validate(earlier.receipt)
+    return earlier
 
 
 def is_late(task: Task) -> bool:
@@ -219,7 +226,7 @@ def _store_update(
     return update
 
 
-def _settle(task: Task, agent: Agent, update: Update) -> None:
+def _complete(task: Task, agent: Agent, update: Update) -> None:
     task.move_to(
         TaskState.COMPLETED,
         actor=agent.actor,
@@ -343,6 +350,7 @@ def submit_evaluation(*, agent: Agent, task_id: UUID, message: EvaluationIn) -> 
         TaskState.COMPLETED,
         actor=agent.actor,
         lease_expires_at=None,
+        device_seconds=message.device_seconds,
         ended_at=database_now(),
         data=describe(task),
     )
