@@ -36,6 +36,7 @@ from federation.signatures import (
 )
 from tests.agent.fake_http import Answer, FaultyServer, Problem, Seen, answered, ranged
 from tests.agent.fake_identity import FakeIdentity
+from tests.agent.fake_ledger import FakeLedger
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Task:
     receipt: Receipt | None = None
 
 
-class FakeHub(FakeIdentity, FaultyServer):
+class FakeHub(FakeIdentity, FakeLedger, FaultyServer):
     def __init__(self, *, chunk_bytes: int = 4096) -> None:
         super().__init__()
         self.chunk_bytes = chunk_bytes
@@ -178,6 +179,7 @@ class FakeHub(FakeIdentity, FaultyServer):
             "key_id": key_id(public),
             "hub_public_key": b64encode(hub_public).decode(),
             "hub_key_id": key_id(hub_public),
+            "ledger_key": self.ledger_key,
         }
         return answered(answer, 201)
 
@@ -353,6 +355,7 @@ class FakeHub(FakeIdentity, FaultyServer):
         return unsigned.model_copy(update={"signature": signature})
 
 
+LEDGER = r"/api/v1/agent/ledgers/([0-9a-f-]{36})"
 TASK, UPLOAD = r"/api/v1/agent/tasks/([0-9a-f-]{36})", r"/api/v1/agent/uploads/([0-9a-f-]{36})"
 ROUTES = [  # what it matches, what answers, whether it must be signed
     (r"GET /api/v1/agent/enrolments/nonce", "nonce", False),
@@ -370,6 +373,8 @@ ROUTES = [  # what it matches, what answers, whether it must be signed
     (rf"POST {TASK}/evaluations", "evaluations", True),
     (rf"HEAD {UPLOAD}", "offset", True),
     (rf"PATCH {UPLOAD}", "part", True),
+    (rf"GET {LEDGER}/checkpoint", "checkpoint", True),
+    (rf"POST {LEDGER}/cosignatures", "cosignatures", True),
     (r"POST /api/v1/agent/download-tokens", "token", True),
     (r"GET /api/v1/blobs/([0-9a-f]{64})", "blob", True),
     (r"GET /hf/api/models/([^/]+/[^/]+)/tree/(\w+)", "tree", False),

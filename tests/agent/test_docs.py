@@ -29,7 +29,7 @@ from tests.agent.place import Place
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "agent.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
-PROGRAM = re.compile(r"(?:.*[\s/])?foedus-agent ((?:enrol|run|worker|status|doctor|pause|resume|data|policy|rotate-key|leave)\b.*)")  # fmt: skip
+PROGRAM = re.compile(r"(?:.*[\s/])?foedus-agent ((?:enrol|run|worker|status|doctor|pause|resume|data|ledger|policy|rotate-key|leave)\b.*)")  # fmt: skip
 
 
 def lines() -> Iterator[str]:

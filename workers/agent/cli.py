@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from agent.commands import data, health, identity, policy, working
+from agent.commands import data, health, identity, ledger, policy, working
 from agent.commands.shared import Exit
 from agent.errors import AgentFault, Away, DataRefused, Refused
 
@@ -18,6 +18,7 @@ for subject in (identity, working, health):
     subject.add_to(app)
 # Groups of commands: a module with an `app` of its own each, one line here.
 app.add_typer(data.app, name="data")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(policy.app, name="policy")
 
 

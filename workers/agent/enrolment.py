@@ -47,6 +47,7 @@ def _kept(home: Home, url: str, name: str, answer: EnrolmentOut) -> Identity:
         key_id=answer.key_id,
         hub_public_key=answer.hub_public_key,
         hub_key_id=answer.hub_key_id,
+        ledger_key=answer.ledger_key,
     )
     home.keep_identity(identity)
     return identity

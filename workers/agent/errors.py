@@ -88,3 +88,14 @@ class TaskFailed(Exception):
 
 class DataRefused(TaskFailed):
     """The site's data cannot be used for the task."""
+
+
+class LedgerFault(TaskFailed):
+    """The federation's ledger is not what this agent has seen; `note`: the checkpoint showing it.
+
+    `retry`: it has only not been signed yet, so another try may help.
+    """
+
+    def __init__(self, code: str, detail: str, note: str = "") -> None:
+        super().__init__(code, detail, retry=code == "ledger_stale")
+        self.note = note

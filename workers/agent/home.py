@@ -8,6 +8,7 @@ paused            while it exists, no work is taken
 tasks/<task id>/  journal of the tasks that are not over
 workers/          which workers there are
 receipts/         the hub's signed words that it has stored our updates
+ledgers/          the last checkpoint of each federation's ledger, and what the hub owes us there
 residuals/        what the codec lost of each run's last update; goes out with its next one
 controls/         control variates of each run, by the updates' statements
 cache/            artifacts by digest, base models, what was measured before
@@ -50,6 +51,7 @@ class Identity(BaseModel):
     key_id: str
     hub_public_key: str
     hub_key_id: str
+    ledger_key: str = ""  # verifier key of the hub's ledgers; empty until one has been seen
 
 
 @dataclass(frozen=True, slots=True)

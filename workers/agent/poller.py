@@ -23,9 +23,11 @@ from agent.errors import AgentFault, Paused, Refused
 from agent.home import Home
 from agent.journal import Entry, Journal
 from agent.leases import Lease, understood
+from agent.ledgers import Ledgers
 from agent.policy.standing import Site
 from agent.retries import pauses
 from agent.slots import Slot, Worker, guarded
+from agent.witnessing import Witness
 from federation.failpoints import failpoint
 from federation.protocol import LeaseRequest, TaskOffer
 
@@ -54,6 +56,7 @@ class Poller:
         self._crew = crew
         self._journal = Journal(home.tasks)
         self._site = Site(home)
+        self._witness = Witness(home=home, hub=hub)
         self._slots: dict[str, Slot] = {}
         self._doing: dict[str, asyncio.Task[None]] = {}  # by the slot's name
 
@@ -136,7 +139,11 @@ class Poller:
         for worker in self._crew.living():
             if worker.name not in self._slots:
                 self._slots[worker.name] = Slot(
-                    home=self._home, hub=self._hub, site=self._site, worker=worker
+                    home=self._home,
+                    hub=self._hub,
+                    site=self._site,
+                    witness=self._witness,
+                    worker=worker,
                 )
         return [
             slot
@@ -175,7 +182,8 @@ class Poller:
             await asyncio.sleep(PAUSE_LOOK_SECONDS)
 
     def _asking(self, *, busy: bool = False) -> LeaseRequest:
-        federations, policy = self._site.open(registered(self._home.data_file))
+        trusted = registered(self._home.data_file).keys() - Ledgers(self._home).held().keys()
+        federations, policy = self._site.open(trusted)
         return LeaseRequest(
             agent_version=__version__,
             federations=federations,

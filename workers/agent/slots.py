@@ -15,12 +15,13 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from agent.client import HubClient
-from agent.errors import Refused, TaskGone
+from agent.errors import LedgerFault, Refused, TaskGone
 from agent.home import Home
 from agent.journal import Entry, Journal, Outcome
 from agent.leases import Lease
 from agent.policy.standing import Site
 from agent.tasks import Delivery, task_types
+from agent.witnessing import Witness
 from federation.protocol import FailureIn, Progress
 
 logger = logging.getLogger(__name__)
@@ -58,12 +59,15 @@ class Worker(Protocol):
 class Slot:
     """Sees the tasks of one worker through, one after the other."""
 
-    def __init__(self, *, home: Home, hub: HubClient, site: Site, worker: Worker) -> None:
+    def __init__(
+        self, *, home: Home, hub: HubClient, site: Site, witness: Witness, worker: Worker
+    ) -> None:
         self.worker = worker
         self.is_delivering = False
         self._home = home
         self._hub = hub
         self._site = site
+        self._witness = witness
 
     @property
     def name(self) -> str:
@@ -94,7 +98,7 @@ class Slot:
     async def _see_through(self, lease: Lease) -> None:
         entry = lease.entry
         if not entry.outcome:
-            await guarded(self._performed(entry), by=lease.keep())
+            await guarded(self._worked_on(entry), by=lease.keep())
         outcome = entry.outcome
         assert outcome
         self.is_delivering = True
@@ -102,6 +106,18 @@ class Slot:
             await self._deliver(lease, outcome)
         except Refused as refusal:
             await _refused(lease, refusal)
+
+    async def _worked_on(self, entry: Entry) -> None:
+        """Have the worker do it, once the ledger is found to be in order. Raises TaskGone."""
+        try:
+            await self._witness.examine(entry)
+        except LedgerFault as fault:
+            failure = FailureIn(
+                fence=entry.offer.fence, code=fault.code, detail=fault.detail, retry=fault.retry
+            )
+            entry.decide(Outcome(failure=failure))
+            return
+        await self._performed(entry)
 
     async def _performed(self, entry: Entry) -> None:
         """Return when it is written down what came of the task. Raises TaskGone."""
@@ -126,7 +142,14 @@ class Slot:
             return
         assert outcome.submission
         kind = task_types[lease.entry.offer.spec.type]()
-        delivery = Delivery(self._hub, self._home, lease.entry, outcome.submission, lease.show)
+        delivery = Delivery(
+            self._hub,
+            self._home,
+            lease.entry,
+            outcome.submission,
+            lease.show,
+            lease.may_reveal,
+        )
         lease.show(Progress(phase="uploading"))
         await guarded(kind.upload(delivery), by=lease.keep())
         await kind.submit(delivery)

@@ -33,6 +33,9 @@ CODES: Mapping[str, str] = {
     "out_of_memory": "its device ran out of memory",
     "disk_full": "its disk is full",
     DECLINED_BY_POLICY: "its policy forbids it",
+    "ledger_fork": "the ledger it was shown is not the one it knew",
+    "ledger_regression": "the ledger it was shown lacks entries that it had seen",
+    "ledger_stale": "no signed checkpoint of the ledger came in time",
 }
 
 
@@ -223,7 +226,8 @@ def _verdict(update: Update) -> str:
 
 
 def _failure(task: Task) -> str:
-    return "declined" if task.failure_code.startswith(("declined", "policy")) else "failed"
+    is_declined = task.failure_code.startswith(("declined", "policy", "ledger"))
+    return "declined" if is_declined else "failed"
 
 
 def why(task: Task) -> str:

@@ -1,6 +1,6 @@
 """What `foedus-agent doctor` looks at, in the order in which it tells; a module per subject."""
 
-from agent.checks import folder, hub, machine, data, work  # isort: skip
+from agent.checks import folder, hub, ledger, machine, data, work  # isort: skip
 from agent.checks.base import Check, Finding, Site, State, checks, ok, problem, warning
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "data",
     "folder",
     "hub",
+    "ledger",
     "machine",
     "ok",
     "problem",

@@ -20,6 +20,7 @@ class Exit(IntEnum):
     STOPPED = 6
     UNWELL = 7
     DECLINED = 8
+    LEDGER = 9
 
 
 HomeOption = Annotated[

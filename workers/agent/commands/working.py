@@ -18,6 +18,7 @@ from agent.enrolment import checked_url
 from agent.errors import Away, Refused
 from agent.home import Home
 from agent.journal import Entry, Journal
+from agent.ledgers import Kept, Ledgers
 from agent.policy.words import in_short
 from agent.roster import Post, manned
 
@@ -98,10 +99,15 @@ def _facts(home: Home) -> dict[str, Any]:
         "key_id": identity.key_id,
         "policy": in_short(home),
         "federations": sorted(registered(home.data_file)),
+        "ledgers": [_ledger(kept) for kept in Ledgers(home).all()],
         "receipts": len(list(home.receipts.glob("*.json"))),
         "workers": [_worker_facts(post, tasks) for post in manned(home)],
         "tasks": tasks,
     }
+
+
+def _ledger(kept: Kept) -> str:
+    return f"{kept.slug} {kept.held.code.upper() if kept.held else kept.size}"
 
 
 def _worker_facts(post: Post, tasks: Sequence[Mapping[str, Any]]) -> dict[str, str]:

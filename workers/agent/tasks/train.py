@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agent.answers import message_of
 from agent.arrangement import Choice, Mode, arranged
 from agent.coding import encode, keep_residual, trained_file
+from agent.committing import commit
 from agent.controlling import memory_of
 from agent.errors import Refused
 from agent.files import sha256_of
@@ -87,6 +88,7 @@ class Train:
 
     async def upload(self, delivery: Delivery) -> None:
         statement = delivery.submission["statement"]
+        await commit(delivery)
         await upload(
             delivery.hub,
             delivery.entry,
@@ -174,5 +176,7 @@ async def _submit(delivery: Delivery) -> None:
     )
     failpoint("W09", "after")
     receipt = message_of(Receipt, response)
-    keep_receipt(delivery.home, receipt, delivery.submission)
+    spec = delivery.entry.offer.spec
+    ledger = spec.ledger if isinstance(spec, TrainSpec) else None
+    keep_receipt(delivery.home, receipt, delivery.submission, ledger)
     keep_residual(delivery.home, delivery.entry)
