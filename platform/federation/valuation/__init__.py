@@ -27,7 +27,7 @@ from federation.valuation.games import (
     ValuationRefused,
     written,
 )
-from federation.valuation.rewards import RewardRule, Split, credits
+from federation.valuation.rewards import RewardRule, Split, credits_of
 from federation.valuation.rounds import cumulated
 from federation.valuation.valuing import Contribution, Valuation, Valued, seed_of
 
@@ -52,7 +52,7 @@ __all__ = [
     "ValuationRefused",
     "Valued",
     "cgsv",
-    "credits",
+    "credits_of",
     "cumulated",
     "document_of",
     "exact",

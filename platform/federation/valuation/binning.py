@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from math import fsum, isfinite
 from typing import Final
@@ -16,7 +17,8 @@ FEWEST_EXAMPLES: Final = FEWEST_BINS * FEWEST_IN_BIN
 MOST_LOSS: Final = 1e6  # of one example; what is beyond, or no number, counts as this
 
 
-def places_of(examples: int) -> list[list[int]]:
+@lru_cache(maxsize=16)  # every coalition is measured on as many
+def places_of(examples: int) -> tuple[tuple[int, ...], ...]:
     """Which examples lie in which bin: as many in each, by the SHA-256 of their places.
 
     Raises ValuationRefused where bins of at least five would be too few to say anything.
@@ -26,7 +28,7 @@ def places_of(examples: int) -> list[list[int]]:
         told = f"{examples} examples, and a probe has at least {FEWEST_EXAMPLES}"
         raise ValuationRefused("too_few_examples", told)
     mixed = sorted(range(examples), key=lambda place: sha256(b"%d" % place).digest())
-    return [mixed[number::bins] for number in range(bins)]
+    return tuple(tuple(mixed[number::bins]) for number in range(bins))
 
 
 def binned(losses: Sequence[float], counts: Sequence[int]) -> tuple[Bin, ...]:

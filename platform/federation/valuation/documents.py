@@ -24,6 +24,7 @@ def document_of(name: str, valuation: Valuation, table: Table) -> dict[str, Any]
         "method": name,
         "settings": asdict(valuation.method),  # type: ignore[call-overload]
         "trim": valuation.trim,
+        "samples": valuation.samples,
         "seed": valuation.seed,
         "players": [{"id": player, "weight": valuation.players[player]} for player in players],
         "clusters": sorted(sorted(place[one] for one in each) for each in valuation.clusters),
@@ -65,6 +66,7 @@ def _valuation(document: Mapping[str, Any]) -> Valuation:
         seed=document["seed"],
         clusters=tuple(frozenset(players[one] for one in each) for each in document["clusters"]),
         trim=document["trim"],
+        samples=document["samples"],
     )
 
 

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 GAME: Final = "fixed_weight"
 MILLIONTHS: Final = 1_000_000
+MOST: Final = 2**53  # what JSON keeps exactly
 
 Coalition: TypeAlias = frozenset[str]
 """The ids of its players; in JSON a sorted list."""
@@ -100,6 +101,7 @@ class Table:
         counts: dict[str | None, tuple[int, ...]] = {}
         losses: dict[str | None, dict[Coalition, tuple[int, ...]]] = {}
         for one in measured:
+            _check(one)
             own = tuple(each.count for each in one.bins)
             if counts.setdefault(one.owner, own) != own:
                 raise ValuationRefused(
@@ -125,3 +127,13 @@ class Table:
 def written(one: Measured) -> list[str]:
     """A coalition in its one form in JSON."""
     return sorted(one.coalition)
+
+
+def _check(one: Measured) -> None:
+    for each in one.bins:
+        if type(each.loss) is not int or type(each.count) is not int:
+            raise ValuationRefused("unreadable", "losses and counts are whole numbers")
+        if abs(each.loss) > MOST or not 0 < each.count <= MOST:
+            raise ValuationRefused("unreadable", f"{each} is no sum over examples")
+    if not one.bins:
+        raise ValuationRefused("unreadable", f"{one.owner}: no bins")

@@ -33,14 +33,16 @@ def shaken(
     games: Mapping[str | None, Game],
     draws: Mapping[str | None, Sequence[Draw]],
     players: Sequence[str],
+    *,
     seed: str,
+    samples: int,
 ) -> Shaken:
     """How far each value would be off on other examples and in other orders."""
     found: dict[str, dict[str | None, Sequence[float]]] = {player: {} for player in players}
     for owner, game in games.items():
         own = draws[owner]
-        counts = list(_counts(len(game.counts), f"bins/{owner or ''}"))
-        orders = list(_counts(len(own), f"orders/{seed}"))
+        counts = list(_counts(len(game.counts), samples, f"bins/{owner or ''}"))
+        orders = list(_counts(len(own), samples, f"orders/{seed}"))
         totals = [sum(map(mul, game.counts, one)) for one in counts]
         for player in players:
             gains = [_gains(game, draw, player) for draw in own]
@@ -104,10 +106,10 @@ def _deviations(
     ]
 
 
-def _counts(size: int, label: str) -> Iterator[list[int]]:
+def _counts(size: int, samples: int, label: str) -> Iterator[list[int]]:
     """How often each of `size` things is drawn, sample after sample."""
     dice = Random(label)  # noqa: S311 (no secret)
-    for _ in range(SAMPLES):
+    for _ in range(samples):
         found = [0] * size
         for _ in range(size):
             found[int(dice.random() * size)] += 1

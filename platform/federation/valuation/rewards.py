@@ -58,9 +58,7 @@ class Split:
         return self.paid[player] + self.held[player]
 
 
-def credits(  # noqa: A001 (the word for it)
-    budget: int, phis: Mapping[str, float], rule: RewardRule, seed: str = ""
-) -> Split:
+def credits_of(budget: int, phis: Mapping[str, float], rule: RewardRule, seed: str = "") -> Split:
     """Split a budget by contributions; the same inputs give the same credits, in any order.
 
     Where nobody helped, only the floor is paid, and the rest of the budget is left. Equal

@@ -21,7 +21,7 @@ from federation.valuation.games import (
     Table,
     ValuationRefused,
 )
-from federation.valuation.resampling import Shaken, shaken, spread
+from federation.valuation.resampling import SAMPLES, Shaken, shaken, spread
 
 TRIM = 0.25  # of the owners at each end: with four of them, the mean of the middle two
 
@@ -77,6 +77,7 @@ class Valuation:
     seed: str
     clusters: tuple[frozenset[str], ...] = ()
     trim: float = TRIM
+    samples: int = SAMPLES  # of the bootstrap
 
     def __post_init__(self) -> None:
         if not self.players:
@@ -115,7 +116,7 @@ class Valuation:
             player: {o: _value(game, draws[o], player) for o, game in complete.items()}
             for player in self.playing
         }
-        moved = shaken(complete, draws, self.playing, self.seed)
+        moved = shaken(complete, draws, self.playing, seed=self.seed, samples=self.samples)
         found = {player: self._contribution(player, single, moved) for player in self.players}
         return Valued(
             {player: found[player][0] for player in sorted(found)},
