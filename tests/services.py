@@ -53,11 +53,17 @@ def serving() -> Iterator[None]:
     sweep()
     folder = FOLDER / f"test-{os.getpid()}"
     with environment(folder) as found:
-        os.environ.update(found or stand_ins(folder))
+        os.environ.update(as_owner(found) or stand_ins(folder))
         end_like_interrupted()
         yield
     if found:
         remove(folder)
+
+
+def as_owner(found: dict[str, str]) -> dict[str, str]:
+    """Return what is found for tests that make databases of their own, and change them."""
+    owner = found.pop("DATABASE_OWNER_URL", None)
+    return {**found, "DATABASE_URL": owner} if owner else found
 
 
 def sweep() -> None:

@@ -33,6 +33,9 @@ TRUSTED_PROXY = env.bool("TRUSTED_PROXY", default=False)
 
 # Services
 DATABASES: dict[str, dict[str, Any]] = {"default": env.db("DATABASE_URL")}
+# Of the tables; for `migrate` only. Empty: the role of DATABASE_URL owns them and can do anything.
+DATABASE_OWNER_URL = env.str("DATABASE_OWNER_URL", default="")
+DATABASE_OWNER = environ.Env.db_url_config(DATABASE_OWNER_URL) if DATABASE_OWNER_URL else {}
 DATABASES["default"]["OPTIONS"] = {
     "pool": {
         "min_size": 0,

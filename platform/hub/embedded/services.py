@@ -33,6 +33,7 @@ class ServiceUrls:
     """Where the services are, as the settings want to hear it."""
 
     database_url: str
+    owner_url: str  # for `migrate` only
     redis_url: str
     broker_url: str
 
@@ -40,6 +41,7 @@ class ServiceUrls:
     def at(cls, sockets: Path) -> Self:
         return cls(
             database_url=postgres.database_url(sockets),
+            owner_url=postgres.owner_url(sockets),
             redis_url=redis.redis_url(sockets),
             broker_url=redis.broker_url(sockets),
         )
@@ -47,6 +49,7 @@ class ServiceUrls:
     def as_environment(self) -> dict[str, str]:
         return {
             "DATABASE_URL": self.database_url,
+            "DATABASE_OWNER_URL": self.owner_url,
             "REDIS_URL": self.redis_url,
             "BROKER_URL": self.broker_url,
         }

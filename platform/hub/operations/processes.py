@@ -30,6 +30,8 @@ CELERY = [*PYTHON, "celery", "--quiet", "-A", "jobs.app"]
 # Workers talk to nobody but the broker; leases and claims in the database say who is alive.
 QUIETLY = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 ANSWERING = ["--enable-remote-control"]  # so that `celery inspect ping` finds beat too
+# What no process of the hub has, but who starts them may.
+NOBODYS = {"DATABASE_OWNER_URL": "", "DATABASE_OWNER_URL_FILE": ""}
 
 
 def commands() -> dict[str, list[str]]:
@@ -84,7 +86,7 @@ def start_hub(
     """
     listener = listening(host, PREFERRED_PORT if port is None else port)
     url = f"http://{LOOPBACK if host == EVERYWHERE else host}:{port_of(listener)}"
-    env = {"PUBLIC_URL": url, "PYTHONPATH": source_path(), **(environment or {})}
+    env = {"PUBLIC_URL": url, "PYTHONPATH": source_path(), **(environment or {}), **NOBODYS}
     logs = Path(env.get("FOEDUS_HOME") or settings.HOME) / "logs"
     for name, command in commands().items():
         is_web = name == "web"

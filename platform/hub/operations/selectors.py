@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from hub.catalogue.models import Artifact
+from hub.operations.roles import COULD_REWRITE
 from hub.organisations.models import Agent, AgentState, Organisation, OrganisationState
 from hub.runs.models import Round, Run, RunState
 
@@ -83,6 +84,7 @@ class Database:
     bytes: int
     connections: int
     most_connections: int
+    could_rewrite: bool  # what is in a ledger
 
 
 def database() -> Database:
@@ -91,6 +93,6 @@ def database() -> Database:
         cursor.execute(
             "SELECT current_setting('server_version'), pg_database_size(current_database()),"
             " (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()),"
-            " current_setting('max_connections')::int"
+            f" current_setting('max_connections')::int, ({COULD_REWRITE})"  # noqa: S608 (our own words)
         )
         return Database(*cursor.fetchone())

@@ -82,7 +82,7 @@ def test_the_urls_are_what_the_settings_expect(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="in use"):
             remove(tmp_path / "one")
     assert database["HOST"] == str(sockets_of(urls))
-    assert (database["NAME"], database["USER"]) == ("foedus", "foedus")
+    assert (database["NAME"], database["USER"]) == ("foedus", "foedus_hub")
     assert sockets_of(urls).parent == Path("/tmp")
 
 
