@@ -137,7 +137,7 @@ class Training(Part):
 class Rounds(Part):
     """How many rounds, and what happens when not everybody is in time."""
 
-    later = frozenset({"buffer", "quarantine", "quarantine_grace_seconds"})
+    later = frozenset({"buffer", "commit_seconds", "quarantine", "quarantine_grace_seconds"})
 
     count: Annotated[int, Field(ge=1, le=10_000, title="Rounds")] = 5
     quorum: Annotated[
@@ -148,6 +148,17 @@ class Rounds(Part):
         int,
         Field(ge=1, le=30 * 86400, title="Deadline", description="Longest wait for a round, in s."),
     ] = 1800
+    commit_seconds: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=30 * 86400,
+            title="Time to commit",
+            description="Every organisation says first, by a digest, which update it will send; "
+            "the round takes updates once all have, or after so many s, from those who have. So "
+            "nobody can copy what it has not yet seen. Empty: updates are sent at once.",
+        ),
+    ] = None
     late: Annotated[
         Literal["refuse", "record", "count"],
         Field(
@@ -314,6 +325,8 @@ class Plan(Part):
                 f"a round cannot close with {rounds.buffer} updates where its quorum is "
                 f"{rounds.quorum}"
             )
+        if rounds.commit_seconds is not None:
+            yield from _conflicts_of_commitments(rounds)
         if rounds.late == "count" and len(TERMS[strategy].rounds) > 1:
             yield (
                 f"{strategy} trains another factor in the next round, where a late update of this "
@@ -323,6 +336,20 @@ class Plan(Part):
     def digest(self) -> str:
         """SHA-256 of the plan's canonical JSON (RFC 8785), in lower-case hex."""
         return hashlib.sha256(canonical(self.model_dump(mode="json"))).hexdigest()
+
+
+def _conflicts_of_commitments(rounds: Rounds) -> Iterator[str]:
+    assert rounds.commit_seconds is not None
+    if rounds.commit_seconds >= rounds.deadline_seconds:
+        yield (
+            f"no time is left to send updates where {rounds.commit_seconds} s to commit are not "
+            f"less than the round's {rounds.deadline_seconds} s: allow more, or fewer to commit"
+        )
+    if rounds.late == "count":
+        yield (
+            "a late update that counts may have been made after others were seen: record late "
+            "updates, or refuse them"
+        )
 
 
 def _conflicts_of_prompts(task: TaskPart) -> Iterator[str]:

@@ -162,9 +162,11 @@ class Verdict(StrEnum):
 
 
 class HeartbeatOut(Message):
+    since = {"reveal": 1}
     verdict: Verdict
     reason: str = ""
     lease_expires_at: datetime | None = None
+    reveal: bool | None = None  # whether the update may be sent; None: it always may
 
 
 class UploadIn(Message):

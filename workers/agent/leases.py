@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import httpx
@@ -41,6 +41,8 @@ class Lease:
     hub: HubClient
     entry: Entry
     shown: Progress | None = None  # instead of the worker's progress, once it is done
+    # Set once the hub says that the update may be sent, where it is committed to first.
+    may_reveal: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -73,6 +75,8 @@ class Lease:
         answer = message_of(HeartbeatOut, response)
         if answer.verdict == Verdict.CANCEL:
             raise TaskGone(answer.reason or "cancelled", told=True)
+        if answer.reveal:
+            self.may_reveal.set()
 
     async def beat_after_restart(self) -> None:
         """Renew the lease, if it still is ours.

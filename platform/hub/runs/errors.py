@@ -37,6 +37,32 @@ class DuplicateContent(DomainError):
     title = "Another organisation has sent exactly these bytes."
 
 
+class AlreadyCommitted(DomainError):
+    code = "already_committed"
+    title = "This organisation has committed to another update."
+
+
+class CommitmentsClosed(DomainError):
+    status = 410
+    code = "commitments_closed"
+    title = "The time to commit to an update of this round is over."
+
+
+class NothingToCommit(DomainError):
+    code = "nothing_to_commit"
+    title = "Updates of this round are sent without a commitment."
+
+
+class NotCommitted(DomainError):
+    code = "not_committed"
+    title = "The organisation has not committed to this update."
+
+
+class RevealNotOpen(DomainError):
+    code = "reveal_not_open"
+    title = "The round does not take updates yet."
+
+
 class UploadIncomplete(DomainError):
     code = "upload_incomplete"
     title = "The update's bytes have not all arrived."
@@ -45,6 +71,11 @@ class UploadIncomplete(DomainError):
 class StatementMismatch(Invalid):
     code = "statement_mismatch"
     title = "The signed statement does not describe this task."
+
+
+class ExamplesAboveDeclaration(Invalid):
+    code = "examples_above_declaration"
+    title = "There are more examples in it than the organisation has declared."
 
 
 class BadStatementSignature(Invalid):
@@ -71,11 +102,6 @@ class UpdateRefused(Invalid):
 class RoundFrozen(DomainError):
     code = "round_frozen"
     title = "The round is being aggregated; try again in a moment."
-
-
-class ExamplesAboveDeclaration(Invalid):
-    code = "examples_above_declaration"
-    title = "There are more examples in it than the organisation has declared."
 
 
 class RoundOpen(DomainError):

@@ -69,6 +69,7 @@ MAIN: frozenset[Path] = frozenset(
 )
 UNITS: Mapping[str, str] = {
     "deadline_seconds": "seconds",
+    "commit_seconds": "seconds",
     "max_tokens": "tokens",
     "virtual_tokens": "tokens",
     "count": "rounds",

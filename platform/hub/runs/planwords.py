@@ -27,7 +27,8 @@ COLUMNS = (
     ("rounds", "evaluation", "gates"),
     ("aggregation", "server", "transfer", "valuation", "rewards", "seed"),
 )
-EMPTY = {"gates": "not asked for"}  # what a value that is not there means in a section
+# What a value that is not there means, in a section or of a field.
+EMPTY = {"gates": "not asked for", "commit_seconds": "sent at once"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _fact(path: Path, schema: Schema, value: Any) -> Fact:
     label, unit = schema["title"], UNITS.get(path[-1], "")
     match value:
         case None:
-            return Fact(label, EMPTY.get(path[0], "by itself"))
+            return Fact(label, EMPTY.get(path[-1]) or EMPTY.get(path[0], "by itself"))
         case bool():
             return Fact(label, "yes" if value else "no")
         case tuple():

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.template.defaultfilters import pluralize
 from django.utils import timezone
+from django.utils.timezone import localtime
 
 from federation.plan import Plan
 from federation.protocol import DECLINED_BY_POLICY, TaskType
@@ -22,6 +23,7 @@ from hub.common.templatetags.foedus import duration, human_bytes
 from hub.federations.places import Place, places_in
 from hub.runs.boards import Result
 from hub.runs.charts import Chart
+from hub.runs.commitment_models import Commitment, Unveiling
 from hub.runs.doings import Doing, counted, doings, in_words, training_of, update_of
 from hub.runs.likeness import Likeness, likeness_in
 from hub.runs.models import Comparison, Round, RoundState, Task, Update, UpdateState
@@ -226,6 +228,22 @@ class RoundBoard:
     # -------------------------------------------------------------------- story
 
     @cached_property
+    def unveiling(self) -> Unveiling | None:
+        """When updates are taken, where organisations commit to theirs first."""
+        if self.plan.rounds.commit_seconds is None:
+            return None
+        return Unveiling.objects.filter(round=self.round).first()
+
+    def _committed(self, unveiling: Unveiling) -> str:
+        tasks = [task for task in self.tasks if task.type == TaskType.TRAIN]
+        have = Commitment.objects.filter(round=self.round).count()
+        until = localtime(unveiling.deadline_at)
+        return (
+            f"{have} of {len(tasks)} have committed. They are taken once all have, at "
+            f"{until:%H:%M} at the latest."
+        )
+
+    @cached_property
     def story(self) -> list[Moment]:
         """What happened, in order, and what is to come."""
         of_updates = [update.pk for task in self.tasks if (update := update_of(task))]
@@ -256,8 +274,8 @@ class RoundBoard:
             case "update.received" | "update.late":
                 size = human_bytes(data.get("size_bytes"))
                 return f"{data.get('examples', 0):,} examples, {size}."
-            case "round.aggregating":
-                return "From here on nothing more is let in."
+            case "task.committed" | "round.revealing" | "round.aggregating":
+                return SAID[event.kind].format_map(Lenient(data))
             case "round.evaluating":
                 return self._aggregated()
             case "round.closed":
@@ -271,6 +289,8 @@ class RoundBoard:
         return f"Aggregated{took}; now every organisation measures it on its own test data."
 
     def _to_come(self) -> Iterator[Moment]:
+        if self.unveiling is not None and self.unveiling.opened_at is None:
+            yield Moment("Updates", "queued", None, self._committed(self.unveiling))
         if self.round.state == RoundState.COLLECTING:
             yield Moment(
                 "Aggregation", "queued", None, "Starts with the last update, or at the deadline."
@@ -315,8 +335,15 @@ STATES: Mapping[str, str] = {
     "task.cancelled late": "missed",
     "task.failed by policy": "declined",
 }
+SAID: Mapping[str, str] = {
+    "task.committed": "Which update it will send is settled; nobody has seen it.",
+    "round.revealing": "{committed} of {expected} have committed to one.",
+    "round.aggregating": "From here on nothing more is let in.",
+}
 TITLES: Mapping[str, str] = {
     "round.collecting": "Opened",
+    "task.committed": "{organisation} committed",
+    "round.revealing": "Open for updates",
     "update.received": "{organisation} delivered",
     "update.late": "{organisation} came too late",
     "update.quarantined": "The update of {organisation} was set aside",

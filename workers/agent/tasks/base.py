@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -59,6 +60,7 @@ class Delivery:
     entry: Entry
     submission: Mapping[str, Any]  # the message as JSON
     show: Callable[[Progress], None]  # what the next heartbeat says
+    may_reveal: asyncio.Event = field(default_factory=asyncio.Event)  # a heartbeat was told so
 
     @property
     def path(self) -> str:

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from federation import protocol
+from federation.protocol_commitments import CommitmentIn, CommitmentOut
 from hub.common.handler import until_woken
 from hub.organisations.api.base import AgentView, message_schema
 from hub.organisations.services import touch_agent
@@ -112,6 +113,19 @@ class UploadsView(AgentView):
             chunk_bytes=settings.UPLOAD_CHUNK_BYTES,
         )
         return answer(out, status=201)
+
+
+class CommitmentsView(AgentView):
+    @extend_schema(
+        operation_id="agent_commit_update",
+        request=message_schema(CommitmentIn),
+        responses={201: message_schema(CommitmentOut)},
+    )
+    def post(self, request: Request, task_id: UUID) -> Response:
+        """Say which update will be sent, in a run whose plan asks for it (`commit_seconds`)."""
+        message = self.message(CommitmentIn)
+        made = services.commit_update(agent=self.agent, task_id=task_id, message=message)
+        return answer(made, status=201)
 
 
 class UpdatesView(AgentView):

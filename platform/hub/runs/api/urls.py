@@ -19,6 +19,7 @@ urlpatterns = [
     path("agent/leases", agent.LeaseView.as_view()),
     path("agent/tasks/<uuid:task_id>/heartbeats", agent.HeartbeatView.as_view()),
     path("agent/tasks/<uuid:task_id>/uploads", agent.UploadsView.as_view()),
+    path("agent/tasks/<uuid:task_id>/commitments", agent.CommitmentsView.as_view()),
     path("agent/tasks/<uuid:task_id>/updates", agent.UpdatesView.as_view()),
     path("agent/tasks/<uuid:task_id>/evaluations", agent.EvaluationsView.as_view()),
     path("agent/tasks/<uuid:task_id>/failures", agent.FailuresView.as_view()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hub.runs.services.claims import Claim, give_up, renew_claim
+from hub.runs.services.committing import commit_update
 from hub.runs.services.comparing import claim_comparison, record_comparison
 from hub.runs.services.leases import (
     expire_leases,
@@ -60,6 +61,7 @@ __all__ = [
     "cancel_run",
     "claim_aggregation",
     "claim_comparison",
+    "commit_update",
     "create_run",
     "expire_leases",
     "fail_recomputation",

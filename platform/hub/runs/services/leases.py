@@ -41,6 +41,7 @@ from hub.runs.services.evaluating import asked_of
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_task
 from hub.runs.services.memories import is_controlled, memory_of
+from hub.runs.services.unveiling import opened_for
 
 
 @transaction.atomic
@@ -172,7 +173,11 @@ def heartbeat(*, agent: Agent, task_id: UUID, message: HeartbeatIn) -> Heartbeat
             },
         )
     wake(f"run:{task.round.run_id}")
-    return HeartbeatOut(verdict=Verdict.CONTINUE, lease_expires_at=task.lease_expires_at)
+    return HeartbeatOut(
+        verdict=Verdict.CONTINUE,
+        lease_expires_at=task.lease_expires_at,
+        reveal=opened_for(task),
+    )
 
 
 def why_not_held(task: Task, *, agent: Agent, fence: int) -> str:

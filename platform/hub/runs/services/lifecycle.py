@@ -40,6 +40,7 @@ from hub.runs.models import (
 from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
 from hub.runs.services.locks import database_now, lock_run
 from hub.runs.services.probing import measure_start
+from hub.runs.services.unveiling import prolong
 
 
 @transaction.atomic
@@ -153,8 +154,10 @@ def resume_run(*, user: User, run_id: UUID) -> Run:
     run.move_to(RunState.RUNNING, actor=user.actor, data={"run": run.name})
     current = current_round(run.pk)
     if current is not None and current.state in ACTIVE_ROUNDS:
-        current.deadline_at += database_now() - paused_at
+        paused_for = database_now() - paused_at
+        current.deadline_at += paused_for
         current.save(update_fields=["deadline_at"])
+        prolong(current, paused_for)
     enqueue(Job.ADVANCE_RUN, str(run.pk))
     _announce(run)
     return run

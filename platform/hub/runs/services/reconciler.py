@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from federation.protocol import TaskType
 from hub.catalogue.models import (
@@ -134,8 +134,18 @@ def _stalled(now: datetime) -> list[str]:
     )
     evaluated = Q(~Exists(evaluating), state=RoundState.EVALUATING)
     overdue = Q(state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now)
-    rounds = Round.objects.filter(trained | evaluated | overdue, run__state=RunState.RUNNING)
+    due = trained | evaluated | overdue | _undecided(training, now)
+    rounds = Round.objects.filter(due, run__state=RunState.RUNNING)
     return _ids(rounds.values_list("run_id", flat=True)[:BATCH])
+
+
+def _undecided(training: QuerySet[Task], now: datetime) -> Q:
+    """Rounds that should have opened for updates, or that wait for who can send none."""
+    uncommitted = Exists(training.filter(commitment__isnull=True))
+    shut = Q(unveiling__opened_at__isnull=True, unveiling__isnull=False)
+    is_due = Q(unveiling__deadline_at__lt=now) | ~uncommitted
+    left = Q(unveiling__opened_at__isnull=False) & uncommitted
+    return Q(state=RoundState.COLLECTING) & (shut & is_due | left)
 
 
 def _unrecomputed(now: datetime) -> list[str]:

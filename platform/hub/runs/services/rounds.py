@@ -43,12 +43,21 @@ from hub.runs.services.lifecycle import (
     fail_run,
     first_evaluated_round,
     let_go,
+    withdraw,
     withdraw_tasks,
 )
 from hub.runs.services.locks import database_now, lock_round, lock_run
 from hub.runs.services.memories import is_controlled, memory_of, parent_version
 from hub.runs.services.probing import measure_version
 from hub.runs.services.sentences import closing_sentence, missing_sentence
+from hub.runs.services.unveiling import (
+    NOT_IN_TIME,
+    begin_unveiling,
+    commits_first,
+    has_opened,
+    open_when_due,
+    uncommitted_tasks,
+)
 
 
 def open_round(*, run: Run, number: int, start: Artifact) -> Round:
@@ -60,6 +69,7 @@ def open_round(*, run: Run, number: int, start: Artifact) -> Round:
         start=start,
         deadline_at=database_now() + timedelta(seconds=run.typed_plan.rounds.deadline_seconds),
     )
+    begin_unveiling(opened)
     failpoint("W02", "before")
     offered = offer_tasks(opened, type=TaskType.TRAIN, participations=run.trainers)
     opened.move_to(
@@ -108,7 +118,7 @@ def advance(run: Run, current: Round) -> None:
 
 def _advance_collecting(run: Run, current: Round) -> None:
     """Wait for verdicts, have the updates compared, wait for a person, freeze: whichever is due."""
-    if (accepted := settled(current)) is None:
+    if not takes_updates(current) or (accepted := settled(current)) is None:
         return
     rounds = run.typed_plan.rounds
     held = held_in(current)
@@ -124,6 +134,17 @@ def _advance_collecting(run: Run, current: Round) -> None:
     if held and is_patient and not overdue:
         return
     freeze_round(run, current, accepted)
+
+
+def takes_updates(current: Round) -> bool:
+    """Whether the round has opened for updates; then who has not committed is out of it."""
+    if not commits_first(current.run):
+        return True
+    if not has_opened(current):
+        open_when_due(current)
+        return False  # what follows locks tasks, and the opening is locked after those
+    withdraw(uncommitted_tasks(current), reason=NOT_IN_TIME)
+    return True
 
 
 def settled(current: Round) -> list[Update] | None:

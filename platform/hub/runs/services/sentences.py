@@ -6,6 +6,7 @@ from federation.protocol import CONTROL_LOST, DECLINED_BY_POLICY, TaskType
 from hub.runs.doings import in_words, why
 from hub.runs.models import Round, Task, TaskState, Update, UpdateState
 from hub.runs.services.memories import is_controlled
+from hub.runs.services.unveiling import commits_first
 
 REASONS = {
     TaskState.CANCELLED: "missed the deadline",
@@ -83,14 +84,26 @@ def _reason(task: Task, update: Update | None, *, counts_late: bool) -> str:
         return f"declined by its policy ({task.failure_detail})"
     if task.state == TaskState.FAILED:
         return f"could not do it ({why(task)})"
+    return _missed(task, counts_late=counts_late)
+
+
+def _missed(task: Task, *, counts_late: bool) -> str:
     if task.state == TaskState.LEASED and counts_late:
         return "is still training"
+    if task.state == TaskState.CANCELLED and commits_first(task.round.run):
+        return _unrevealed(task)
     return REASONS.get(TaskState(task.state), "is missing")
+
+
+def _unrevealed(task: Task) -> str:
+    """Who has committed had an update, and did not send it."""
+    has_committed = hasattr(task, "commitment")
+    return "committed to an update and did not send it" if has_committed else "did not commit"
 
 
 def _training_tasks(current: Round) -> list[Task]:
     return list(
         current.tasks.filter(type=TaskType.TRAIN)
-        .select_related("participation__organisation")
+        .select_related("participation__organisation", "commitment", "round__run")
         .order_by("participation__organisation__name")
     )

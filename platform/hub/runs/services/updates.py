@@ -47,11 +47,13 @@ from hub.runs.errors import (
 from hub.runs.models import RoundState, Task, TaskState, Update, UpdateState
 from hub.runs.selectors import updates_visible_to
 from hub.runs.services.declared import declared_examples, refusal_of, reject_inflated
+from hub.runs.services.duplicates import note_duplicate
 from hub.runs.services.evaluating import record_results
 from hub.runs.services.leases import require_lease
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_round, lock_task, lock_task_and_round
 from hub.runs.services.patience import grant_time
+from hub.runs.services.unveiling import require_revealing
 
 STATEMENT_LABEL = "fl-update-v1"
 RECEIPT_LABEL = "fl-receipt-v1"
@@ -62,6 +64,7 @@ def begin_update_upload(*, agent: Agent, task_id: UUID, message: UploadIn) -> Up
     """Announce the update's bytes; announced twice, the same upload goes on."""
     task = lock_task(agent, task_id)
     require_lease(task, agent=agent, fence=message.fence)
+    require_revealing(task, message.sha256)
     return begin_upload(
         agent=agent,
         task_id=task.pk,
@@ -79,7 +82,11 @@ def submit_update(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Receipt:
         ExamplesAboveDeclaration: more than the organisation has signed for; recorded as rejected.
         AlreadySubmitted: another update of this organisation is in.
     """
-    update = _submit(agent=agent, task_id=task_id, message=message)
+    try:
+        update = _submit(agent=agent, task_id=task_id, message=message)
+    except DuplicateContent:
+        note_duplicate(agent=agent, task_id=task_id, digest=message.statement.update_sha256)
+        raise
     if update.verdict_code == ExamplesAboveDeclaration.code:
         raise refusal_of(update)
     if update.is_late:
@@ -98,6 +105,7 @@ def _submit(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Update:
         require_lease(task, agent=agent, fence=message.fence)
     check_statement(task, message.statement)
     check_signature(agent, message)
+    require_revealing(task, message.statement.update_sha256)
     artifact = _uploaded(task, agent, message.statement)
     check_bytes(task, artifact)
     update = _store_update(task, agent, message, artifact, late=late)

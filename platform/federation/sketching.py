@@ -1,0 +1,93 @@
+"""Changes of the model in a few hundred numbers each, from which their inner products are known.
+
+The inner product of two sketches is that of the changes on average, over all ways to draw them,
+and is off by about ‖X‖·‖Y‖·√((1 + cos²)/size). What matters here lies near a cosine of one, where
+the error of the estimated cosine shrinks with 1 − cos². A sketch is linear: that of a weighted sum
+of changes is the sum of theirs.
+
+A matrix B·A is seen through random vectors, uᵀB·Av, so it is never built; all other values are
+added up in random places with random signs (Charikar et al. 2002). What is drawn follows from a
+seed that only the hub knows: who knew it could make two changes look alike, or apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from hashlib import sha256
+from math import sqrt
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from federation.cohort import Cohort, WeightedUpdate, open_cohort
+from federation.layout import Chosen, everything
+from federation.reading import (
+    Module,
+    Piece,
+    changes_of,
+    check_finite,
+    members_of,
+    parts_of,
+    read_pair,
+)
+
+SIZE = 512  # numbers; a cosine of 0.995 is known to ± 0.001
+PIECE = 1 << 16  # values that are drawn for at once, whatever the number of updates
+
+
+def sketches_of(
+    *,
+    start: Path,
+    updates: Sequence[WeightedUpdate],
+    scale: float,
+    seed: str,
+    travels: Chosen = everything,
+) -> dict[str, list[float]]:
+    """By digest, the sketch of what each update does to the model; the same for the same seed.
+
+    Each file is read once. Raises AggregationRefused where an update does not fit `start` or holds
+    NaN or infinity.
+    """
+    with ExitStack() as files:
+        cohort = open_cohort(files, start, updates, travels)
+        total = torch.zeros(len(cohort.files), SIZE, dtype=torch.float64)
+        for part in parts_of(cohort, values=PIECE):
+            if isinstance(part, Module):
+                found = scale * _of_module(cohort, part, seed)
+            else:
+                found = _of_piece(cohort, part, seed)
+            if not bool(found.isfinite().all()):
+                check_finite(cohort, part)
+            total += found
+        return dict(zip(cohort.digests, total.tolist(), strict=True))
+
+
+def _of_module(cohort: Cohort, module: Module, seed: str) -> Tensor:
+    """Of shape (updates, SIZE)."""
+    start = read_pair(cohort.start, module.name)
+    members = members_of(cohort, module.name, (1.0,) * len(cohort.files))
+    high, wide = start.size
+    draw = _generator(seed, module.name)
+    left = torch.randn(SIZE, high, generator=draw, dtype=torch.float64)
+    right = torch.randn(wide, SIZE, generator=draw, dtype=torch.float64)
+    changes = (member.change(start) for member in members)
+    rows = [((left @ one.b) * (one.a @ right).T).sum(1) for one in changes]
+    return torch.stack(rows) / sqrt(SIZE)
+
+
+def _of_piece(cohort: Cohort, piece: Piece, seed: str) -> Tensor:
+    """Of shape (updates, SIZE)."""
+    changes = changes_of(cohort, piece, (1.0,) * len(cohort.files))
+    count = changes.shape[1]
+    draw = _generator(seed, f"{piece.name}/{piece.first}")
+    places = torch.randint(SIZE, (count,), generator=draw)
+    signs = torch.randint(2, (count,), generator=draw).double() * 2 - 1
+    found = torch.zeros(len(changes), SIZE, dtype=torch.float64)
+    return found.index_add_(1, places, changes * signs)
+
+
+def _generator(seed: str, name: str) -> torch.Generator:
+    drawn = sha256(f"{seed}/{name}".encode()).digest()[:8]
+    return torch.Generator().manual_seed(int.from_bytes(drawn, "big") >> 1)
