@@ -13,3 +13,13 @@ class NotValuable(DomainError):
 class ValuesRefused(Invalid):
     code = "values_refused"
     title = "These are not the measurements that the task asked for."
+
+
+class NotGrantable(DomainError):
+    code = "not_grantable"
+    title = "The credits of this run cannot be split yet."
+
+
+class NothingToCorrect(DomainError):
+    code = "nothing_to_correct"
+    title = "These credits need no correction."

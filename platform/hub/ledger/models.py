@@ -38,6 +38,7 @@ class EntryType(models.TextChoices):
     CASE_DECIDED = "case.decided", "case decided"
     VALUATION_RECORDED = "valuation.recorded", "valuation recorded"
     REWARD_GRANTED = "reward.granted", "reward granted"
+    REWARD_RELEASED = "reward.released", "reward released"
     CORRECTION = "correction", "correction"
 
 

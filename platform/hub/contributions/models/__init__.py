@@ -11,6 +11,7 @@ from hub.contributions.models.cases import (
     Sketch,
 )
 from hub.contributions.models.facts import ContributionFact, Outcome
+from hub.contributions.models.rewards import Credit, CreditKind, Reward
 from hub.contributions.models.valuations import (
     CoalitionScore,
     Valuation,
@@ -28,7 +29,10 @@ __all__ = [
     "CaseState",
     "CoalitionScore",
     "ContributionFact",
+    "Credit",
+    "CreditKind",
     "Outcome",
+    "Reward",
     "Sketch",
     "Valuation",
     "ValuationState",
