@@ -43,6 +43,7 @@ class Job(StrEnum):
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
     COMMIT_VERSION = "default.commit_version"
+    TELL_KEYS = "default.tell_keys"
     PUSH_VERSION = "default.push_version"
     MIRROR_BASE_MODEL = "default.mirror_base_model"
     RECONCILE = "periodic.reconcile"

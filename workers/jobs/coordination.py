@@ -5,6 +5,8 @@ from __future__ import annotations
 from hub.catalogue.errors import ModelKeyUnusable
 from hub.common.errors import NotFound
 from hub.dispatch import Job
+from hub.federations import services as federations
+from hub.ledger.signing import sign
 from hub.runs import services
 from jobs.app import app
 from jobs.describing import describe
@@ -25,6 +27,12 @@ def commit_version(version_id: str) -> None:
     describe(identifier(version_id))
 
 
+@app.task(name=Job.SIGN_LEDGER.value, **PATIENT)
+def sign_ledger(ledger: str) -> None:
+    """Sign all entries of a ledger; delivered twice, the second finds them signed."""
+    sign(ledger=identifier(ledger))
+
+
 @app.task(name=Job.PUSH_VERSION.value, **PATIENT)
 def push_version(push_id: str) -> None:
     """Copy a version to another hub; delivered twice, the second finds it copied."""
@@ -35,6 +43,12 @@ def push_version(push_id: str) -> None:
 def retire_agent(agent_id: str) -> None:
     """Take from an agent that is gone what it held; delivered twice, it holds nothing."""
     services.retire_agent(agent_id=identifier(agent_id))
+
+
+@app.task(name=Job.TELL_KEYS.value, **PATIENT)
+def tell_keys(agent_id: str) -> None:
+    """Write an agent's keys to its federations' ledgers; delivered twice, they are there."""
+    federations.tell_keys(agent_id=identifier(agent_id))
 
 
 @app.task(name=Job.MIRROR_BASE_MODEL.value, **PATIENT)

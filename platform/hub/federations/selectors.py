@@ -108,6 +108,13 @@ def active_participations(federation_id: UUID) -> QuerySet[Participation]:
     )
 
 
+def places_of_organisation(organisation_id: UUID) -> QuerySet[Participation]:
+    """Where it takes part."""
+    return Participation.objects.filter(
+        organisation=organisation_id, state=ParticipationState.ACTIVE
+    ).order_by("pk")
+
+
 def participations_visible_to(user: User) -> QuerySet[Participation]:
     """All places in the person's federations; elsewhere those of their own organisations."""
     visible = Q(federation__in=federations_of(user)) | Q(organisation__in=organisations_of(user))

@@ -13,6 +13,13 @@ from hub.common import text
 from hub.common.errors import Invalid, NotFound
 from hub.common.services import slugs_for, violated
 from hub.common.wakeups import wake
+from hub.federations.entries import (
+    tell_admitted,
+    tell_declared,
+    tell_ended,
+    tell_founded,
+    tell_keys_of,
+)
 from hub.federations.errors import (
     BaseModelUnknown,
     CharterChanged,
@@ -32,10 +39,11 @@ from hub.federations.selectors import (
     PRESENT,
     declaration_of,
     federations_visible_to,
+    places_of_organisation,
     require_lead,
 )
 from hub.organisations.errors import NotApproved
-from hub.organisations.models import Organisation, OrganisationState, Role
+from hub.organisations.models import Agent, Organisation, OrganisationState, Role
 from hub.organisations.selectors import require_role
 
 LARGEST_RANK = 256
@@ -70,7 +78,7 @@ def create_federation(
     )
     data = {"organisation": organisation.name, "federation": federation.name}
     federation.record("founded", actor=user.actor, data=data)
-    Participation.objects.create(
+    lead = Participation.objects.create(
         federation=federation,
         organisation=organisation,
         standing=Standing.LEAD,
@@ -79,6 +87,8 @@ def create_federation(
         signed_by=user,
         signed_at=timezone.now(),
     )
+    tell_founded(federation, lead)
+    tell_admitted(lead)
     return federation
 
 
@@ -188,6 +198,8 @@ def _admit(
             raise CharterChanged(f"{place.organisation.name} must sign the present text first.")
         _require_approved(place.organisation)
     _move(place, state, user, reason)
+    if state == ParticipationState.ACTIVE:
+        tell_admitted(place)
     return place
 
 
@@ -204,7 +216,10 @@ def leave(*, user: User, participation_id: UUID, reason: str = "") -> Participat
     if place.is_lead:
         raise LeadStays("A federation ends by being dissolved.")
     if place.state != ParticipationState.LEFT:
+        took_part = place.state == ParticipationState.ACTIVE
         _move(place, ParticipationState.LEFT, user, reason)
+        if took_part:
+            tell_ended(place, reason)
     return place
 
 
@@ -268,6 +283,8 @@ def declare_data(
     )
     data = {"organisation": place.organisation.name, **figures}
     place.record("data_declared", actor=user.actor, data=data)
+    if place.state == ParticipationState.ACTIVE:
+        tell_declared(signed, place)
     wake(f"federation:{place.federation_id}")
     return signed
 
@@ -293,6 +310,17 @@ def describe_federation(
         federation.save(update_fields=[*texts])
         federation.record("described", actor=user.actor, data={"federation": federation.name})
     return federation
+
+
+@transaction.atomic
+def tell_keys(*, agent_id: UUID) -> None:
+    """Write an agent's keys, as they are now, to the ledgers of its organisation's federations.
+
+    Told twice is told once.
+    """
+    agent = Agent.objects.get(pk=agent_id)
+    for place in places_of_organisation(agent.organisation_id):
+        tell_keys_of(agent, place)
 
 
 def _move(place: Participation, state: ParticipationState, user: User, reason: str) -> None:

@@ -30,6 +30,7 @@ class EntryType(models.TextChoices):
     UPDATE_SUBMITTED = "update.submitted", "update submitted"
     UPDATE_JUDGED = "update.judged", "update judged"
     ROUND_CLOSED = "round.closed", "round closed"
+    ROUND_FAILED = "round.failed", "round failed"
     VERSION_PUBLISHED = "version.published", "version published"
     EVALUATION_RECORDED = "evaluation.recorded", "evaluation recorded"
     RELEASE_DECIDED = "release.decided", "release decided"

@@ -12,6 +12,7 @@ from django.db.models import Max
 from federation.protocol import EvaluationResult
 from hub.catalogue.blobs.artifacts import adopt_file, grant
 from hub.catalogue.cards.files import version_files
+from hub.catalogue.entries import tell_evaluated, tell_published
 from hub.catalogue.models import (
     Artifact,
     BaseModel,
@@ -72,6 +73,7 @@ def publish_version(
     add_commit(version=version, files=files, reason=CommitReason.PUBLISHED)
     grant(artifacts=[adapter], federation=federation)
     version.record("published", actor=actor, data={"number": version.number})
+    tell_published(version, files)
     return version
 
 
@@ -110,6 +112,8 @@ def record_evaluation(
             "loss_sum": result.loss_sum,
         },
     )
+    if is_new:
+        tell_evaluated(evaluation)
     if is_new and result.spread is not None:
         said = result.model_dump(mode="json")
         Tally.objects.create(evaluation=evaluation, statistics=said, against=against)

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from hub.accounts.models import User
+from hub.catalogue.entries import tell_decided, tell_retired
 from hub.catalogue.errors import NotReleasable, ProposalClosed
 from hub.catalogue.evaluation.gating import require_gates
 from hub.catalogue.models import ModelVersion, Proposal, ProposalKind, ProposalState, VersionState
@@ -19,7 +20,7 @@ from hub.catalogue.versions.deciding import rule_for
 from hub.common.actors import HUB
 from hub.common.errors import Forbidden, Invalid, NotFound
 from hub.common.wakeups import wake
-from hub.federations.models import Federation
+from hub.federations.models import Federation, Participation
 from hub.federations.selectors import require_lead, require_participant
 
 
@@ -119,13 +120,14 @@ def release_version(*, user: User, version_id: UUID, reason: str = "") -> ModelV
 def retire_version(*, user: User, version_id: UUID, reason: str = "") -> ModelVersion:
     """Take a version out of use; it can still be fetched by its number. Twice is once."""
     version = _locked(require_version(user, version_id))
-    require_lead(user, version.federation_id)
+    lead = require_lead(user, version.federation_id)
     if version.state != VersionState.RETIRED:
         if proposal := _open_proposal(version):
             _close(proposal, ProposalState.WITHDRAWN, None, f"{version} was retired")
         version.move_to(
             VersionState.RETIRED, actor=user.actor, reason=reason, data={"number": version.number}
         )
+        tell_retired(version, by=lead, reason=reason)
         wake(f"federation:{version.federation_id}")
     return version
 
@@ -180,6 +182,7 @@ def _accept(proposal: Proposal, user: User, answer: str) -> None:
         reason=proposal.reason,
         data={"number": version.number},
     )
+    tell_decided(proposal, by=require_participant(user, proposal.federation_id))
     _announce(proposal)
 
 
@@ -201,7 +204,15 @@ def _close(proposal: Proposal, state: ProposalState, user: User | None, reason: 
         decided_by=user,
         answer=reason,
     )
+    tell_decided(proposal, by=_decider(proposal, user))
     wake(f"federation:{proposal.federation_id}")
+
+
+def _decider(proposal: Proposal, user: User | None) -> Participation | None:
+    """For whom the person has decided; whoever takes a proposal back has made it."""
+    if user is None or proposal.state == ProposalState.WITHDRAWN:
+        return proposal.participation if user else None
+    return require_participant(user, proposal.federation_id)
 
 
 def _same(proposal: Proposal, wanted: ProposalState) -> Proposal:

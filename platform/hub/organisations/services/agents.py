@@ -46,6 +46,7 @@ def _end(agent_id: UUID, state: AgentState, actor: Actor, reason: str) -> Agent:
     names = {"organisation": agent.organisation.name, "agent": agent.name}
     agent.move_to(state, actor=actor, reason=reason, data=names)
     enqueue(Job.RETIRE_AGENT, str(agent.pk))
+    enqueue(Job.TELL_KEYS, str(agent.pk))
     wake(f"organisation:{agent.organisation_id}")
     return agent
 

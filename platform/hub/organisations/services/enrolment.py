@@ -22,6 +22,7 @@ from hub.accounts.models import User
 from hub.common import text
 from hub.common.errors import NotFound
 from hub.common.services import violated
+from hub.dispatch import Job, enqueue
 from hub.organisations.errors import (
     AgentNameTaken,
     BadNonce,
@@ -126,6 +127,7 @@ def _create(code: EnrolmentCode, message: EnrolmentIn, public_key: bytes) -> Age
         raise KeyKnown("Make a new key for a new agent.") from error
     data = {"organisation": code.organisation.name, "agent": name, "key_id": agent.key_id}
     agent.record("enrolled", actor=agent.actor, data=data)
+    enqueue(Job.TELL_KEYS, str(agent.pk))
     return agent
 
 

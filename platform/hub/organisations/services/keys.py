@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from federation.protocol import KeyIn
 from federation.signatures import key_id
+from hub.dispatch import Job, enqueue
 from hub.organisations.errors import KeyKnown, KeyRotated, RevokedKey, TooManyKeys
 from hub.organisations.models import Agent, AgentKey
 from hub.organisations.services.agents import locked_agent
@@ -73,4 +74,5 @@ def _replace(agent: Agent, public_key: bytes) -> AgentKey:
         "until": old.expires_at.isoformat(timespec="seconds"),
     }
     agent.record("key_rotated", actor=agent.actor, data=data)
+    enqueue(Job.TELL_KEYS, str(agent.pk))
     return old

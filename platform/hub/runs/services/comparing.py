@@ -12,6 +12,7 @@ from federation.failpoints import failpoint
 from federation.rules import Evidence
 from federation.suspicion import Bearing, Losses, bearings, sign_of
 from hub.common.wakeups import wake
+from hub.runs.entries import tell_judged
 from hub.runs.errors import StaleClaim
 from hub.runs.models import Comparison, Round, RoundState, RunState, Update, UpdateState
 from hub.runs.services.claims import Claim, take_hold
@@ -122,4 +123,5 @@ def set_aside(current: Round, update: Update, *, code: str, evidence: Mapping[st
             "code": code,
         },
     )
+    tell_judged(update)
     wake(f"run:{current.run_id}", f"federation:{current.run.federation_id}")

@@ -7,6 +7,7 @@ from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.models import Participation
 from hub.federations.selectors import declaration_of
+from hub.runs.entries import tell_judged
 from hub.runs.errors import ExamplesAboveDeclaration
 from hub.runs.models import Task, TaskState, Update, UpdateState
 from hub.runs.services.lifecycle import describe
@@ -39,6 +40,7 @@ def reject_inflated(task: Task, update: Update, *, declared: int) -> None:
         evidence={"declared": declared, "examples": update.examples},
         data={**describe(task), "code": CODE},
     )
+    tell_judged(update)
     if task.is_final:  # it was late as well
         return
     task.move_to(

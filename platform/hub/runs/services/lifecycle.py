@@ -25,6 +25,7 @@ from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.models import Federation, Participation, ParticipationState
 from hub.federations.selectors import require_participant
+from hub.runs.entries import tell_failed, tell_started
 from hub.runs.errors import PlanRefused, RoundFrozen
 from hub.runs.models import (
     Purpose,
@@ -104,6 +105,7 @@ def start_run(*, user: User, run_id: UUID) -> Run:
         probe=probe,
         data={"run": run.name},
     )
+    tell_started(run)
     enqueue(Job.PREPARE_RUN, str(run.pk))
     _announce(run)
     return run
@@ -225,6 +227,7 @@ def end_round(current: Round, *, run: Run, code: str, actor: Actor, reason: str)
         ended_at=database_now(),
         data={"round": current.number, "run": run.name},
     )
+    tell_failed(current)
     failpoint("W17", "after")
 
 

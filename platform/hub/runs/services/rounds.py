@@ -24,6 +24,7 @@ from hub.catalogue.versions.registry import publish_version
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.models import Participation, ParticipationState
+from hub.runs.entries import tell_closed, tell_opened
 from hub.runs.errors import StaleClaim
 from hub.runs.models import (
     Comparison,
@@ -72,6 +73,7 @@ def open_round(*, run: Run, number: int, start: Artifact) -> Round:
     begin_unveiling(opened)
     failpoint("W02", "before")
     offered = offer_tasks(opened, type=TaskType.TRAIN, participations=run.trainers)
+    tell_opened(opened, (task.participation_id for task in offered))
     opened.move_to(
         RoundState.COLLECTING,
         data={"round": number, "run": run.name, "expected": len(offered)},
@@ -291,6 +293,8 @@ def publish_round(
     if optimiser_state and is_controlled(run.typed_plan):  # the sites go on from it, too
         grant(artifacts=[optimiser_state], federation=run.federation)
     current.save(update_fields=["version"])
+    weights = {one["update"]: float(one["weight"]) for one in contributors}
+    tell_closed(current, counted_updates(current), weights=weights, report=report)
     measure_version(run, current.version)
     transaction.on_commit(lambda: failpoint("W13", "after"))
     if is_evaluated(run, current):

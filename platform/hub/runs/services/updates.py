@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -31,8 +32,11 @@ from hub.common.errors import Invalid
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.selectors import require_lead
+from hub.ledger.selectors import entry_at
+from hub.ledger.services import settle
 from hub.organisations.models import Agent
 from hub.organisations.selectors import hub_key, key_in_force
+from hub.runs.entries import submission_key, tell_judged, tell_submitted
 from hub.runs.errors import (
     AlreadySubmitted,
     BadStatementSignature,
@@ -57,6 +61,7 @@ from hub.runs.services.unveiling import require_revealing
 
 STATEMENT_LABEL = "fl-update-v1"
 RECEIPT_LABEL = "fl-receipt-v1"
+PLACED_LABEL = "fl-receipt-v2"  # with the entry's place in the ledger
 
 
 @transaction.atomic
@@ -114,6 +119,7 @@ def _submit(*, agent: Agent, task_id: UUID, message: UpdateIn) -> Update:
         reject_inflated(task, update, declared=declared)
     elif not late:
         _complete(task, agent, update)
+        _sign_place(update)
     return update
 
 
@@ -230,6 +236,7 @@ def _store_update(
         actor=agent.actor,
         data={**describe(task), "examples": said.examples, "size_bytes": artifact.size_bytes},
     )
+    tell_submitted(update)
     transaction.on_commit(lambda: failpoint("W09", "after"))
     return update
 
@@ -258,6 +265,20 @@ def sign_receipt(update: Update) -> Receipt:
     )
     signature = key.sign(RECEIPT_LABEL, canonical(receipt.signed_part()))
     return receipt.model_copy(update={"signature": signature})
+
+
+def _sign_place(update: Update) -> None:
+    """Sign for the place of its entry in the ledger, too. Nothing that waits may follow."""
+    ledger, key = update.participation.federation_id, submission_key(update)
+    index = settle(ledger=ledger, key=key)
+    leaf = bytes(entry_at(ledger, index).leaf or b"")
+    placed = Receipt.model_validate_json(json.dumps(update.receipt)).model_copy(
+        update={"ledger_index": index, "entry_sha256": leaf.hex()}
+    )
+    signature = hub_key().sign(PLACED_LABEL, canonical(placed.ledger_part()))
+    placed = placed.model_copy(update={"ledger_signature": signature})
+    update.receipt = placed.model_dump(mode="json")
+    update.save(update_fields=["receipt"])
 
 
 def statement_digest(statement: Mapping[str, Any]) -> str:
@@ -290,6 +311,7 @@ def record_verdict(
         evidence=dict(evidence or {}),
         data={**_names(update), "code": code},
     )
+    tell_judged(update)
     if verdict == UpdateState.QUARANTINED:
         grant_time(update.round)
     enqueue(Job.ADVANCE_RUN, str(update.round.run_id))
@@ -302,7 +324,7 @@ def judge_update(*, user: User, update_id: UUID, accept: bool, reason: str) -> U
     """A person of the lead organisation decides on a quarantined update, with a reason."""
     visible = updates_visible_to(user).filter(pk=update_id).first()
     update = _lock_update(update_id if visible else UUID(int=0))
-    require_lead(user, update.round.run.federation_id)
+    judge = require_lead(user, update.round.run.federation_id)
     if not reason.strip():
         raise Invalid("say why, for the record")
     update.move_to(
@@ -314,6 +336,7 @@ def judge_update(*, user: User, update_id: UUID, accept: bool, reason: str) -> U
         verdict_code=update.verdict_code if accept else "judged",
         data=_names(update),
     )
+    tell_judged(update, by=judge, reason=reason)
     enqueue(Job.ADVANCE_RUN, str(update.round.run_id))
     wake(f"run:{update.round.run_id}")
     return update
