@@ -23,6 +23,7 @@ from agent.home import Home
 from agent.journal import Entry
 from agent.policy import PolicyFault, Use
 from federation.protocol import ArtifactRef, BaseModelRef, Spec, TrainSpec
+from federation.protocol_values import ValueSpec
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,8 @@ def _wanted(spec: Spec) -> set[ArtifactRef]:
     """What a task fetches beside its base model."""
     if isinstance(spec, TrainSpec):
         return {ref for ref in (spec.start, spec.control) if ref}
+    if isinstance(spec, ValueSpec):
+        return {spec.stacked}
     return {candidate.adapter for candidate in spec.candidates}
 
 

@@ -53,7 +53,7 @@ Positive = Annotated[int | None, Field(ge=1)]
 Amount = Annotated[float | None, Field(ge=0, allow_inf_nan=False)]
 Names = Annotated[tuple[str, ...] | None, Field(strict=False)]
 Kind = Annotated[str, AfterValidator(_known_task)]
-Work = Literal["train", "evaluate"]
+Work = Literal["train", "evaluate", "value"]
 Privacy = Literal["none", "records", "strict"]  # from the weakest to the strongest
 
 PROFILES: Final = get_args(Privacy)

@@ -143,7 +143,7 @@ def _limits(limits: Limits, case: Case) -> Iterator[Refusal]:
     asked: dict[str, tuple[float | None, float | None]] = {
         "tokens_per_text": (tokens, limits.tokens_per_text)
     }
-    if case.work != TaskType.EVALUATE:
+    if case.work in {None, TaskType.TRAIN}:
         training = case.plan.training
         asked["rank"] = (case.rank, limits.rank)
         asked["epochs"] = (training.epochs, limits.epochs)

@@ -1,6 +1,6 @@
 """What an agent can do, by the names that the hub's tasks bear."""
 
-from agent.tasks import evaluate, train
+from agent.tasks import evaluate, train, value
 from agent.tasks.base import Delivery, TaskKind, Work, task_types
 
-__all__ = ["Delivery", "TaskKind", "Work", "evaluate", "task_types", "train"]
+__all__ = ["Delivery", "TaskKind", "Work", "evaluate", "task_types", "train", "value"]

@@ -30,6 +30,7 @@ _SECTIONS = {
     "probes": "Examples that all members may read.",
     "probe scores": "What versions achieve on them.",
     "contributions": "What each organisation gave.",
+    "valuations": "What that was worth.",
     "events": "What happened, in order.",
     "blobs": "Bytes, by their SHA-256.",
     "agent protocol": "What agents say; every request is signed.",

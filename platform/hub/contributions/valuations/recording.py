@@ -17,7 +17,7 @@ from hub.contributions.valuations.entries import append_valuation
 from hub.contributions.valuations.life import fail_locked, lock_valuation, names_of, tell
 from hub.contributions.valuations.measuring import ask_workers, unmeasured, waiting_rows
 from hub.contributions.valuations.members import are_all_in, seconds_at_sites
-from hub.contributions.valuations.rows import game_of, table_of
+from hub.contributions.valuations.rows import evidence_of, game_of, table_of
 from hub.contributions.valuations.wanting import want_more
 from hub.dispatch import Job, enqueue
 from hub.runs.services.locks import database_now
@@ -58,7 +58,7 @@ def next_step(*, valuation_id: UUID) -> Complete | None:
 
 def _goes_on(found: Valuation) -> bool:
     """Whether something is still to be measured; asks for it. Raises ValuationRefused."""
-    if found.spec["probe"] == "members" and pure.valuations[found.method].evidence != "cosines":
+    if found.spec["probe"] == "members" and evidence_of(found.method) != "cosines":
         return not are_all_in(found)
     if unmeasured(found).exists():
         if waiting_rows(found).exists():
