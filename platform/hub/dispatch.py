@@ -44,8 +44,8 @@ class Job(StrEnum):
     RETIRE_AGENT = "default.retire_agent"
     COMMIT_VERSION = "default.commit_version"
     TELL_KEYS = "default.tell_keys"
-    PUSH_VERSION = "default.push_version"
-    MIRROR_BASE_MODEL = "default.mirror_base_model"
+    PUSH_VERSION = "transfers.push_version"
+    MIRROR_BASE_MODEL = "transfers.mirror_base_model"
     RECONCILE = "periodic.reconcile"
     HOUSEKEEPING = "periodic.housekeeping"
 

@@ -284,6 +284,7 @@ CACHES = {
 }
 
 # Background jobs. The visibility timeout is above every time limit (a system check says so).
+WORKER_THREADS = env.int("WORKER_THREADS", default=4)  # of the light worker; transfers get half
 CELERY = {
     "broker_url": BROKER_URL,
     "broker_connection_retry_on_startup": True,
@@ -301,7 +302,7 @@ CELERY = {
     "task_default_queue": "default",
     "task_routes": {
         name: {"queue": name.partition(".")[0]}
-        for name in ("compute.*", "interactive.*", "periodic.*")
+        for name in ("compute.*", "interactive.*", "periodic.*", "transfers.*")
     },
     "task_time_limit": 1800,
     "task_soft_time_limit": 1740,

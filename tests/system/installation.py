@@ -26,11 +26,11 @@ from uuid import uuid4
 import httpx
 import psycopg
 import redis as client
-from moto.server import ThreadedMotoServer
 
 from hub.embedded import postgres, redis
 from hub.embedded.ports import free_port
 from hub.embedded.supervisor import Supervisor
+from tests.buckets import Bucket, serving
 from tests.system.processes import wait_until, without_our_services
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,7 @@ class Installation:
 
     folder: Path
     environment: dict[str, str]
+    bucket: Bucket
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -116,9 +117,7 @@ def installed(folder: Path) -> Iterator[Installation]:
         (secrets / "database_owner_url").write_text(database)
         (secrets / "database_url").write_text(database.replace("foedus:", "foedus_hub:", 1))
         server = urlsplit(database)
-        store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        store.start()
-        stack.callback(store.stop)
+        store = stack.enter_context(serving())
         environment = {
             **inherited(),
             **mounted(secrets),
@@ -127,11 +126,12 @@ def installed(folder: Path) -> Iterator[Installation]:
             "PGHOST": str(server.hostname),
             "PGPORT": str(server.port),
             "BLOB_BUCKET": "foedus",
-            "BLOB_ENDPOINT": "http://{}:{}".format(*store.get_host_and_port()),
+            "BLOB_ENDPOINT": store.endpoint,
+            "BLOB_LINK_ENDPOINT": store.endpoint,
             "FOEDUS_HOME": str(folder / "home"),
         }
         (folder / "home").mkdir()
-        installation = Installation(folder, environment)
+        installation = Installation(folder, environment, store)
         stack.callback(installation.kill_all)
         yield installation
 
@@ -176,6 +176,8 @@ def mounted(secrets: Path) -> dict[str, str]:
     return {
         "SECRET_KEY_FILE": str(secrets / "secret_key"),
         "HUB_SIGNING_KEY_FILE": str(secrets / "signing_key"),
+        "LEDGER_KEY_FILE": str(secrets / "ledger_key"),
+        "LEDGER_VERIFIER_KEY_FILE": str(secrets / "ledger_verifier_key"),
         "METRICS_TOKEN_FILE": str(secrets / "metrics_token"),
         "DATABASE_URL_FILE": str(secrets / "database_url"),
         "DATABASE_OWNER_URL_FILE": str(secrets / "database_owner_url"),

@@ -19,11 +19,17 @@ def asked(stack: Stack, program: str, *arguments: str, home: Path, person: str =
 
     `home` is where it works and its libraries keep what they fetch; `person` whose token it has.
     """
+    token: str = stack.facts["people"][person]["token"]
+    return told(program, *arguments, url=stack.url, token=token, home=home)
+
+
+def told(program: str, *arguments: str, url: str, token: str, home: Path) -> Any:
+    """The same of any hub."""
     environment = {
         "PATH": os.environ["PATH"],
         "OMP_NUM_THREADS": "1",
-        "HF_ENDPOINT": f"{stack.url}/hf",
-        "HF_TOKEN": stack.facts["people"][person]["token"],
+        "HF_ENDPOINT": f"{url}/hf",
+        "HF_TOKEN": token,
         "HF_HOME": str(home),
     }
     ran = subprocess.run(

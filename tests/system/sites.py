@@ -81,7 +81,14 @@ def start_wide_run(
 ) -> UUID:
     """A run of one round on the wide base model, in which one organisation trains."""
     wide = stack.facts["wide"]
-    chosen = plan(
+    chosen = wide_plan(megabytes=megabytes, seed=seed, **training)
+    who = {"trainers": [wide["participations"][name]], "evaluators": []}
+    return stack.start_run(chosen, federation=wide["federation"], **who)
+
+
+def wide_plan(*, megabytes: int, seed: int = 1, **training: object) -> dict[str, Any]:
+    """One round of one organisation, whose update has so many megabytes."""
+    return plan(
         count=1,
         every="never",
         seed=seed,
@@ -90,8 +97,6 @@ def start_wide_run(
         training=training,
         rounds={"quorum": 1, "deadline_seconds": 1800},
     )
-    who = {"trainers": [wide["participations"][name]], "evaluators": []}
-    return stack.start_run(chosen, federation=wide["federation"], **who)
 
 
 @contextmanager

@@ -15,7 +15,9 @@ import yaml
 
 from tests.agent import tiny
 from tests.system.installation import ENTRYPOINTS, ROOT, SERVERS, Browser, Installation, installed
+from tests.system.outsiders import told
 from tests.system.processes import wait_until
+from tests.system.settled import settle
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("_servers")]
 OPERATOR = "you@example.org"  # as in the guide
@@ -181,6 +183,39 @@ def test_an_agent_enrols_and_works(installation: Installation, olga: Browser) ->
 
     wait_until(is_seen, seconds=60, every=0.5, what="the agent does not call")
     assert installation.stop("agent") == 0
+
+
+# All there is to a download: once, again, and by another name.
+FETCH = """
+import hashlib, json, sys
+from pathlib import Path
+from huggingface_hub import hf_hub_download
+
+weights = [
+    Path(hf_hub_download(sys.argv[1], "adapter_model.safetensors", revision=revision)).read_bytes()
+    for revision in ("v1", "v1", "latest")
+]
+print(json.dumps([hashlib.sha256(content).hexdigest() for content in weights]))
+"""
+
+
+def test_a_version_is_fetched_past_the_hub_and_goes_on_where_the_line_was_cut(
+    installation: Installation, olga: Browser, wide: Path, tmp_path: Path
+) -> None:
+    said = ["--slug", "wide", "--name", "Wide", "--licence", "Apache-2.0"]
+    manage(installation, "register_base_model", str(wide), *said)
+    settled = settle(installation, olga, base="wide")
+    version = settled.run(megabytes=12)
+    assert installation.stop("agent") == 0
+    (weights,) = (f for f in version["files"] if f["path"] == "adapter_model.safetensors")
+    bucket = installation.bucket
+    bucket.seen.clear()
+    bucket.cuts.append(11 << 20)
+    repo = f"{settled.federation['slug']}/adapter"
+    read = told(FETCH, repo, url=installation.url, token=settled.token(), home=tmp_path)
+    assert read == [weights["sha256"]] * 3
+    ranges = [request.get("RANGE") for request in bucket.links()]
+    assert ranges == [None, f"bytes={10 << 20}-"]  # what came whole, in blocks of the library's
 
 
 def test_there_is_an_entrypoint_for_each_server() -> None:

@@ -15,7 +15,9 @@ from django_structlog.celery.signals import bind_extra_task_metadata
 from django_structlog.celery.steps import DjangoStructLogInitStep
 from structlog.contextvars import bind_contextvars
 
-MODULES = [f"jobs.{name}" for name in ("compute", "coordination", "interactive", "periodic")]
+MODULES = [
+    f"jobs.{name}" for name in ("compute", "coordination", "interactive", "periodic", "transfers")
+]
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
 django.setup()

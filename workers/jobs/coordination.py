@@ -1,4 +1,4 @@
-"""Coordination of runs and agents: seconds, no tensors. What another hub sends takes longer."""
+"""Coordination of runs and agents: seconds, no tensors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from hub.ledger.signing import sign
 from hub.runs import services
 from jobs.app import app
 from jobs.describing import describe
-from jobs.mirroring import mirror
 from jobs.policies import PATIENT, identifier
-from jobs.pushing import push
 
 
 @app.task(name=Job.ADVANCE_RUN.value, **PATIENT)
@@ -33,12 +31,6 @@ def sign_ledger(ledger: str) -> None:
     sign(ledger=identifier(ledger))
 
 
-@app.task(name=Job.PUSH_VERSION.value, **PATIENT)
-def push_version(push_id: str) -> None:
-    """Copy a version to another hub; delivered twice, the second finds it copied."""
-    push(identifier(push_id))
-
-
 @app.task(name=Job.RETIRE_AGENT.value, **PATIENT)
 def retire_agent(agent_id: str) -> None:
     """Take from an agent that is gone what it held; delivered twice, it holds nothing."""
@@ -49,9 +41,3 @@ def retire_agent(agent_id: str) -> None:
 def tell_keys(agent_id: str) -> None:
     """Write an agent's keys to its federations' ledgers; delivered twice, they are there."""
     federations.tell_keys(agent_id=identifier(agent_id))
-
-
-@app.task(name=Job.MIRROR_BASE_MODEL.value, **PATIENT)
-def mirror_base_model(draft_id: str) -> None:
-    """Fetch a base model from another hub; delivered twice, the second finds it registered."""
-    mirror(identifier(draft_id))

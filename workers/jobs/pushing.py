@@ -8,7 +8,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from hub.catalogue.blobs.storage import store
-from hub.catalogue.cards.pushes import begin_push, push_ended
+from hub.catalogue.cards.pushes import begin_push, give_up_push, push_ended
 from hub.catalogue.models import Push, PushState
 from hub.common.errors import DependencyDown
 
@@ -23,7 +23,11 @@ def push(push_id: UUID) -> None:
     """
     if (begun := begin_push(push_id=push_id)) is None:
         return
-    state, outcome = _copied(*begun)
+    try:
+        state, outcome = _copied(*begun)
+    except BaseException:
+        give_up_push(push_id=push_id)
+        raise
     push_ended(push_id=push_id, state=state, outcome=outcome)
     logger.info("pushed", extra={"push": str(push_id), "state": state})
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from federation.registry import UnknownName
 from federation.valuation.base import valuations
 from federation.valuation.games import GAME, Bin, Measured, Table, ValuationRefused
 from federation.valuation.valuing import Valuation, Valued
@@ -46,7 +45,9 @@ def read_document(document: Mapping[str, Any]) -> tuple[Valuation, Table]:
     """What `document_of` wrote. Raises ValuationRefused for what it could not have written."""
     try:
         return _valuation(document), Table.of(_measured(document))
-    except (KeyError, IndexError, TypeError, AttributeError, UnknownName) as error:
+    except ValuationRefused:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValuationRefused("unreadable", f"no valuation is written so: {error!r}") from error
 
 

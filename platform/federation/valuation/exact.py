@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from math import factorial
 from typing import ClassVar
@@ -34,8 +35,13 @@ class Exact(Summed):
         return game.lacks(coalitions(game.players))
 
     def draws(self, game: Game) -> list[Draw]:
-        steps = {player: list(_steps(player, game.players)) for player in game.players}
-        return [Draw(steps, factorial(len(game.players)))]
+        return [_draw(game.players)]
+
+
+@lru_cache(maxsize=4)  # all owners have the same players
+def _draw(players: tuple[str, ...]) -> Draw:
+    steps = {player: list(_steps(player, players)) for player in players}
+    return Draw(steps, factorial(len(players)))
 
 
 def coalitions(players: tuple[str, ...]) -> Iterator[Coalition]:

@@ -13,7 +13,8 @@ odd about them does not average out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import floor, sqrt
+from dataclasses import dataclass
+from math import floor, fsum, sqrt
 from operator import mul
 from random import Random
 from statistics import NormalDist
@@ -25,28 +26,44 @@ from federation.valuation.games import MILLIONTHS, Game
 SAMPLES = 1000
 CONFIDENCE = 0.95
 
+
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """What a player adds: draw by draw, bin by bin, in millionths times `parts`."""
+
+    by_draw: Sequence[Sequence[int]]
+    parts: int
+    counts: Sequence[int]
+
+    @classmethod
+    def of(cls, game: Game, draws: Sequence[Draw], player: str) -> Gains:
+        by_draw = [_added(game, draw, player) for draw in draws]
+        return cls(by_draw, draws[0].parts, game.counts)
+
+    @property
+    def value(self) -> float:
+        """Whole numbers and one division, so the last bit is the same everywhere."""
+        whole = sum(map(sum, self.by_draw))
+        return whole / (len(self.by_draw) * self.parts * sum(self.counts) * MILLIONTHS)
+
+
+ByOwner: TypeAlias = Mapping[str, Mapping[str | None, Gains]]
+"""By player, by owner."""
+
 Shaken: TypeAlias = Mapping[str, Mapping[str | None, Sequence[float]]]
 """By player, by owner: deviations from the value, one for each sample; none where nothing says."""
 
 
-def shaken(
-    games: Mapping[str | None, Game],
-    draws: Mapping[str | None, Sequence[Draw]],
-    players: Sequence[str],
-    *,
-    seed: str,
-    samples: int,
-) -> Shaken:
+def shaken(gains: ByOwner, *, seed: str, samples: int) -> Shaken:
     """How far each value would be off on other examples and in other orders."""
-    found: dict[str, dict[str | None, Sequence[float]]] = {player: {} for player in players}
-    for owner, game in games.items():
-        own = draws[owner]
-        counts = list(_counts(len(game.counts), samples, f"bins/{owner or ''}"))
-        orders = list(_counts(len(own), samples, f"orders/{seed}"))
-        totals = [sum(map(mul, game.counts, one)) for one in counts]
-        for player in players:
-            gains = [_gains(game, draw, player) for draw in own]
-            found[player][owner] = _deviations(gains, game, counts, totals, orders)
+    found: dict[str, dict[str | None, Sequence[float]]] = {player: {} for player in gains}
+    first = next(iter(gains.values()))
+    for owner, any_of in first.items():
+        counts = list(_counts(len(any_of.counts), samples, f"bins/{owner or ''}"))
+        orders = list(_counts(len(any_of.by_draw), samples, f"orders/{seed}"))
+        totals = [sum(map(mul, any_of.counts, one)) for one in counts]
+        for player, own in gains.items():
+            found[player][owner] = _deviations(own[owner], counts, totals, orders)
     return found
 
 
@@ -74,34 +91,31 @@ def widening(count: int) -> float:
     return sqrt(count / free) * quantile / z
 
 
-def _gains(game: Game, draw: Draw, player: str) -> list[float]:
-    """What a player adds in one draw, bin by bin; their sum over the count is the value."""
+def _added(game: Game, draw: Draw, player: str) -> list[int]:
     total = [0] * len(game.counts)
-    for step in draw.steps.get(player, ()):
-        without, having = game.losses[step.without], game.losses[step.having]
-        for place, (one, other) in enumerate(zip(without, having, strict=True)):
-            total[place] += step.times * (one - other)
-    return [value / (draw.parts * MILLIONTHS) for value in total]
+    for times, without, having in draw.steps.get(player, ()):
+        pairs = zip(total, game.losses[without], game.losses[having], strict=True)
+        total = [so_far + times * (one - other) for so_far, one, other in pairs]
+    return total
 
 
 def _deviations(
-    gains: Sequence[Sequence[float]],
-    game: Game,
+    gains: Gains,
     counts: Sequence[Sequence[int]],
     totals: Sequence[int],
     orders: Sequence[Sequence[int]],
 ) -> list[float]:
-    """`gains`: by draw, by bin. Nothing where there is but one bin and one draw."""
-    many, bins = len(gains), len(game.counts)
+    """Nothing where there is but one bin and one draw."""
+    many, bins = len(gains.by_draw), len(gains.counts)
     if many == bins == 1:
         return []
-    by_bin = [sum(column) / many for column in zip(*gains, strict=True)]
-    by_draw = [sum(row) / game.count for row in gains]
-    value = sum(by_bin) / game.count
-    of_bins, of_draws = widening(bins), widening(many)
+    unit = gains.parts * MILLIONTHS
+    by_bin = [sum(column) / (many * unit) for column in zip(*gains.by_draw, strict=True)]
+    by_draw = [sum(row) / (sum(gains.counts) * unit) for row in gains.by_draw]
+    value, of_bins, of_draws = gains.value, widening(bins), widening(many)
     return [
-        of_bins * (sum(map(mul, by_bin, one)) / total - value)
-        + of_draws * (sum(map(mul, by_draw, order)) / many - value)
+        of_bins * (fsum(map(mul, by_bin, one)) / total - value)
+        + of_draws * (fsum(map(mul, by_draw, order)) / many - value)
         for one, total, order in zip(counts, totals, orders, strict=True)
     ]
 

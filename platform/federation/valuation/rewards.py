@@ -29,7 +29,7 @@ class RewardRule:
     hold_back: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.rho <= MOST_RHO and (2 * self.rho).is_integer()):
+        if not (0 <= self.rho <= MOST_RHO and 2 * self.rho % 1 == 0):
             raise ValueError(f"rho is 0, 0.5, 1 … {MOST_RHO}, not {self.rho}")
         if not (0 <= self.floor <= 1 and 0 <= self.hold_back <= 1):
             raise ValueError("floor and hold-back are shares from 0 to 1")
@@ -67,11 +67,14 @@ def credits_of(budget: int, phis: Mapping[str, float], rule: RewardRule, seed: s
     """
     if budget < 0:
         raise ValueError(f"a budget of {budget} cannot be split")
-    of_floor = floor(budget * _exact(rule.floor)) if phis else 0
-    equal = largest_remainder(of_floor, dict.fromkeys(phis, Fraction(1)), f"{seed}/floor")
-    weights = {player: rule.weight(phi) for player, phi in phis.items()}
-    earned = largest_remainder(budget - of_floor, weights, f"{seed}/earned")
-    whole = {player: equal[player] + earned[player] for player in sorted(phis)}
+    weights = {player: rule.weight(phi) for player, phi in sorted(phis.items())}
+    together, of_floor = sum(weights.values()), _exact(rule.floor)
+    spent = budget if together > 0 else floor(budget * of_floor)
+    shares = {
+        player: of_floor / len(phis) + ((1 - of_floor) * weight / together if together > 0 else 0)
+        for player, weight in weights.items()
+    }
+    whole = largest_remainder(spent, shares, seed)
     held = {player: floor(count * _exact(rule.hold_back)) for player, count in whole.items()}
     paid = {player: count - held[player] for player, count in whole.items()}
     return Split(paid, held, budget - sum(whole.values()))

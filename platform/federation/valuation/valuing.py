@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from math import floor, fsum
 
-from federation.valuation.base import Draw, Method
+from federation.valuation.base import Method
 from federation.valuation.games import (
-    MILLIONTHS,
     Coalition,
     Game,
     Table,
     ValuationRefused,
 )
-from federation.valuation.resampling import SAMPLES, Shaken, shaken, spread
+from federation.valuation.resampling import SAMPLES, ByOwner, Gains, Shaken, shaken, spread
 
 TRIM = 0.25  # of the owners at each end: with four of them, the mean of the middle two
 
@@ -112,12 +111,12 @@ class Valuation:
         if not complete:
             raise ValuationRefused("not_measured", "no probe has measured all that is wanted")
         draws = {owner: self.method.draws(game) for owner, game in complete.items()}
-        single = {
-            player: {o: _value(game, draws[o], player) for o, game in complete.items()}
+        gains = {
+            player: {o: Gains.of(game, draws[o], player) for o, game in complete.items()}
             for player in self.playing
         }
-        moved = shaken(complete, draws, self.playing, seed=self.seed, samples=self.samples)
-        found = {player: self._contribution(player, single, moved) for player in self.players}
+        moved = shaken(gains, seed=self.seed, samples=self.samples)
+        found = {player: self._contribution(player, gains, moved) for player in self.players}
         return Valued(
             {player: found[player][0] for player in sorted(found)},
             tuple(complete),
@@ -127,10 +126,10 @@ class Valuation:
         )
 
     def _contribution(
-        self, player: str, single: Mapping[str, Mapping[str | None, float]], moved: Shaken
+        self, player: str, gains: ByOwner, moved: Shaken
     ) -> tuple[Contribution, Sequence[float]]:
         cluster, head = self.cluster_of(player), self.plays_for(player)
-        values = single[head]
+        values = {owner: one.value for owner, one in gains[head].items()}
         judges = [owner for owner in values if owner not in cluster]
         if not judges:
             raise ValuationRefused("nobody_else_measured", f"only {player} itself was measured by")
@@ -160,13 +159,3 @@ def trimmed_mean(values: Iterable[float], trim: float) -> float:
 def seed_of(round_digest: str, charter_digest: str) -> str:
     """The seed of a round's orders, from the digests of what was frozen; in hex."""
     return sha256(bytes.fromhex(round_digest) + bytes.fromhex(charter_digest)).hexdigest()
-
-
-def _value(game: Game, draws: Sequence[Draw], player: str) -> float:
-    """Whole numbers and one division, so the last bit is the same everywhere."""
-    gains = sum(
-        step.times * (game.loss(step.without) - game.loss(step.having))
-        for draw in draws
-        for step in draw.steps.get(player, ())
-    )
-    return gains / (len(draws) * draws[0].parts * game.count * MILLIONTHS)

@@ -29,6 +29,7 @@ PYTHON = [sys.executable, "-P", "-m"]
 CELERY = [*PYTHON, "celery", "--quiet", "-A", "jobs.app"]
 # Workers talk to nobody but the broker; leases and claims in the database say who is alive.
 QUIETLY = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+LIGHT = "default,periodic,transfers"  # queues without tensors
 ANSWERING = ["--enable-remote-control"]  # so that `celery inspect ping` finds beat too
 # What no process of the hub has, but who starts them may.
 NOBODYS = {"DATABASE_OWNER_URL": "", "DATABASE_OWNER_URL_FILE": ""}
@@ -36,12 +37,11 @@ NOBODYS = {"DATABASE_OWNER_URL": "", "DATABASE_OWNER_URL_FILE": ""}
 
 def commands() -> dict[str, list[str]]:
     """The programs by name. Beat keeps nothing: what it asks for is due again in seconds."""
-    threads = os.environ.get("WORKER_THREADS", "4")
-    pool = ["-P", "threads", "-c", threads]
+    pool = ["-P", "threads", "-c", str(settings.WORKER_THREADS)]
     tensors = os.environ.get("COMPUTE_QUEUES", "compute,interactive")
     return {
         "web": [*PYTHON, "hub.operations.web"],
-        "worker": [*CELERY, "worker", "-n", "worker@%h", "-Q", "default,periodic", *pool, *QUIETLY],
+        "worker": [*CELERY, "worker", "-n", "worker@%h", "-Q", LIGHT, *pool, *QUIETLY],
         "compute": [*CELERY, "worker", "-n", "compute@%h", "-Q", tensors, "-P", "solo", *QUIETLY],
         "beat": [*CELERY, "beat", "-S", "celery.beat.Scheduler", "--pidfile=", *ANSWERING],
     }

@@ -39,8 +39,8 @@ def losses_of(players: Iterable[str], worth: Callable[[Coalition], float], bins:
     return {one: (round((2 - worth(one)) * EXAMPLES * MILLIONTHS),) * bins for one in every}
 
 
-def valuation(players: Iterable[str], method: Method | None = None, **changed: object) -> Valuation:
-    given = {"players": dict.fromkeys(players, 1.0), "seed": "00" * 32, "samples": FEW}
+def valuation(names: Iterable[str], method: Method | None = None, **changed: object) -> Valuation:
+    given = {"players": dict.fromkeys(names, 1.0), "seed": "00" * 32, "samples": FEW}
     return Valuation(method=method or valuations["exact"](), **(given | changed))  # type: ignore[arg-type]
 
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import io
 import os
+from datetime import timedelta
 from zipfile import ZipFile
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from huggingface_hub import close_session
 
 from hub.catalogue import errors
 from hub.catalogue.cards.archives import packed
-from hub.catalogue.cards.pushes import MOST_ATTEMPTS, push_version
+from hub.catalogue.cards.pushes import (
+    LONGEST,
+    MOST_ATTEMPTS,
+    begin_push,
+    give_up_push,
+    push_version,
+)
 from hub.catalogue.models import Push
 from hub.catalogue.versions.commits import newest_commit
 from hub.common.errors import DependencyDown, Forbidden, NotFound
 from hub.common.models import Event, IdempotentRequest, OutboxMessage
 from hub.dispatch import Job
 from hub.organisations.models import Role
+from hub.runs.services.reconciler import _unpushed
 from jobs.pushing import push
 from tests.factories.catalogue import VersionFactory
 from tests.factories.organisations import MembershipFactory
@@ -173,6 +182,21 @@ def test_a_hub_that_is_away_is_tried_again_and_not_for_ever(version, ada, elsewh
     push(made.pk)
     made.refresh_from_db()
     assert (made.state, bytes(made.sealed_token)) == ("failed", b"")
+
+
+def test_one_worker_at_a_time_is_at_a_push(version, ada, elsewhere):
+    made = asked(ada, version, elsewhere)
+    assert begin_push(push_id=made.pk)
+    assert begin_push(push_id=made.pk) is None
+    push(made.pk)
+    assert elsewhere.calls == []
+    Push.objects.update(state_changed_at=timezone.now() - timedelta(days=1))
+    assert _unpushed(timezone.now()) == []
+    assert _unpushed(timezone.now() + LONGEST) == [str(made.pk)]
+    give_up_push(push_id=made.pk)
+    push(made.pk)
+    made.refresh_from_db()
+    assert (made.state, made.attempts) == ("completed", 2)
 
 
 def test_the_token_is_nowhere_in_clear(version, ada, elsewhere, caplog):

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from hub.embedded.errors import Unavailable
 from hub.embedded.ports import port_of
+from hub.embedded.supervisor import Supervisor
 from hub.operations.processes import (
     PYTHON,
     SOURCES,
@@ -21,6 +22,7 @@ from hub.operations.processes import (
     listening,
     only_hub,
     source_path,
+    start_hub,
 )
 from hub.operations.web import configuration
 
@@ -52,7 +54,32 @@ def test_every_process_has_a_program() -> None:
 
 def test_each_queue_has_one_kind_of_worker() -> None:
     queues = [c[c.index("-Q") + 1] for c in commands().values() if "-Q" in c]
-    assert queues == ["default,periodic", "compute,interactive"]
+    assert queues == ["default,periodic,transfers", "compute,interactive"]
+
+
+class Started(Supervisor):
+    """Notes what would be started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.environments: dict[str, dict[str, str]] = {}
+
+    def start(self, name: str, argv: object, **options: Any) -> None:
+        self.environments[name] = {**os.environ, **options["env"]}
+
+
+def test_only_the_worker_has_the_ledgers_key_and_nobody_the_owners_login(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hub.operations.processes.wait_for_url", lambda url: None)
+    monkeypatch.setenv("LEDGER_KEY_FILE", "/secrets/key")
+    monkeypatch.setenv("DATABASE_OWNER_URL", "postgres://owner@/x")
+    started = Started()
+    start_hub(started, port=0)
+    for name, environment in started.environments.items():
+        assert (environment["LEDGER_KEY_FILE"] == "/secrets/key") is (name == "worker"), name
+        assert environment["DATABASE_OWNER_URL"] == "", name
+    assert started.environments.keys() == commands().keys()
 
 
 def test_a_second_compute_worker_may_be_for_the_playground(monkeypatch: pytest.MonkeyPatch) -> None:

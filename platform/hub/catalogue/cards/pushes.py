@@ -7,6 +7,7 @@ the push has ended; then it is gone. No message, log line or answer has it.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -27,6 +28,7 @@ from hub.organisations.models import Role
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 TOKEN = re.compile(r"[\x21-\x7e]{8,400}")
 MOST_ATTEMPTS = 5
+LONGEST = timedelta(hours=1)  # of one attempt; the broker takes a worker for dead after as long
 
 
 @transaction.atomic
@@ -83,9 +85,14 @@ def allowed_endpoint(endpoint: str) -> str:
 
 @transaction.atomic
 def begin_push(*, push_id: UUID) -> tuple[Push, str] | None:
-    """The push and its token; None where it has ended. Each time counts as an attempt."""
-    push = _locked(push_id)
+    """The push and its token; None where it has ended, or a worker is at it.
+
+    Each time counts as an attempt.
+    """
+    push, now = _locked(push_id), timezone.now()
     if push is None or push.state != PushState.QUEUED:
+        return None
+    if push.claimed_until and push.claimed_until > now:
         return None
     if push.attempts >= MOST_ATTEMPTS or push.endpoint not in _endpoints():
         _end(push, PushState.FAILED, "The other hub could not be reached; ask again later.")
@@ -96,8 +103,14 @@ def begin_push(*, push_id: UUID) -> tuple[Push, str] | None:
         _end(push, PushState.FAILED, "The token cannot be read any more; ask again.")
         return None
     push.attempts += 1
-    push.save(update_fields=["attempts"])
+    push.claimed_until = now + LONGEST
+    push.save(update_fields=["attempts", "claimed_until"])
     return push, token
+
+
+def give_up_push(*, push_id: UUID) -> None:
+    """Whoever was at it is not any more: it may be begun again."""
+    Push.objects.filter(pk=push_id, state=PushState.QUEUED).update(claimed_until=None)
 
 
 @transaction.atomic

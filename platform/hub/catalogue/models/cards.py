@@ -58,6 +58,7 @@ class Push(Stateful):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
     attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True)  # a worker is at it
     outcome = models.CharField(max_length=500, blank=True)  # the commit's address, or why not
     ended_at = models.DateTimeField(null=True)
 

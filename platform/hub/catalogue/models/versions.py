@@ -49,6 +49,14 @@ class ModelVersion(Stateful):
 
     class Meta:
         ordering = ("-number",)
+        indexes = (
+            # Rows are long: a page far back is counted off in the index.
+            models.Index(
+                fields=["federation", "is_baseline", "-number"],
+                include=["id"],
+                name="the_line_newest_first",
+            ),
+        )
         constraints = (
             models.UniqueConstraint(fields=["federation", "number"], name="version_numbers_differ"),
             models.UniqueConstraint(

@@ -193,9 +193,13 @@ def _undescribed(now: datetime) -> list[str]:
 
 
 def _unpushed(now: datetime) -> list[str]:
-    """Nothing waits for these either, and a large version is on its way for long."""
+    """Nothing waits for these either, and whoever is at one says so."""
     long_ago = now - timedelta(seconds=10 * settings.CLAIM_SECONDS)
-    queued = Push.objects.filter(state=PushState.QUEUED, state_changed_at__lt=long_ago)
+    queued = Push.objects.filter(
+        Q(claimed_until__isnull=True) | Q(claimed_until__lt=now),
+        state=PushState.QUEUED,
+        state_changed_at__lt=long_ago,
+    )
     return _ids(queued.values_list("pk", flat=True)[:BATCH])
 
 
