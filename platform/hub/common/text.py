@@ -18,6 +18,7 @@ from hub.common.errors import Invalid
 LONGEST = 50_000
 MARKS_PER_LETTER = 4  # no orthography stacks more
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+INLINE_SIDE = re.compile(r' style="text-align:(?:left|right|center)"')
 ALPHABETS = ("LATIN", "CYRILLIC", "GREEK")
 
 
@@ -70,5 +71,16 @@ def _alphabets(word: str) -> Iterator[str]:
 
 
 def readable(html: str) -> SafeString:
-    """Rendered Markdown, whose boxes of code scroll: so that the keyboard reaches them."""
-    return mark_safe(html.replace("<pre>", '<pre tabindex="0">'))  # noqa: S308 (it was escaped)
+    """Rendered Markdown, whose boxes of code and tables scroll: so that the keyboard reaches them.
+
+    The sides on which columns stand are the stylesheet's to say: it lets no page style itself.
+    """
+    bare = INLINE_SIDE.sub("", html)
+    reached = bare.replace("<pre>", '<pre tabindex="0">').replace("<table>", '<table tabindex="0">')
+    return mark_safe(reached)  # noqa: S308 (it was escaped)
+
+
+def isolated(name: str) -> str:
+    """A name in the midst of a sentence: one that is read from the right leaves the rest alone."""
+    is_from_right = any(unicodedata.bidirectional(letter) in {"R", "AL"} for letter in name)
+    return f"\u2068{name}\u2069" if is_from_right else name

@@ -55,6 +55,7 @@ def _context(
 ) -> dict[str, object]:
     is_enough = len(versions) >= FEWEST
     return {
+        "nav": "catalogue",
         "federation": federation,
         "versions": versions,
         "most": MOST_COMPARED,

@@ -12,13 +12,16 @@ from hub.catalogue.cards.usage import asking, head_options, preparer
 from hub.catalogue.models import BaseModel, ModelVersion
 
 
-def loading_code(version: ModelVersion, plan: Plan, *, hub: str = "", token: str = "") -> str:
+def loading_code(
+    version: ModelVersion, plan: Plan, *, hub: str = "", token: str = "", revision: str = ""
+) -> str:
     """Load a version with stock transformers and peft, and use it once.
 
-    `hub` is the address, if it is not the usual one; without a `token` a person puts theirs in.
+    `hub` is the address, if it is not the usual one; without a `token` a person puts theirs in;
+    without a `revision` it is the newest commit.
     """
     model_class, (variable, preparing) = plan.task.model_class, preparer(plan)
-    base, revision = version.base_model.repo, f'revision="v{version.number}"'
+    base, revision = version.base_model.repo, f'revision="{revision or version}"'
     return "\n".join(
         [
             *_access(hub, token),
@@ -30,7 +33,7 @@ def loading_code(version: ModelVersion, plan: Plan, *, hub: str = "", token: str
             f'model = PeftModel.from_pretrained(base, "{version.repo}", {revision}).eval()',
             "",
             *asking(plan),
-            *_named(version, plan),
+            *_named(version, plan, revision),
         ]
     )
 
@@ -92,7 +95,7 @@ def _access(hub: str = "", token: str = "") -> list[str]:
     ]
 
 
-def _named(version: ModelVersion, plan: Plan) -> list[str]:
+def _named(version: ModelVersion, plan: Plan, revision: str) -> list[str]:
     """The best label of each answer, in words."""
     if not isinstance(plan.task, Labelled):
         return []
@@ -101,7 +104,7 @@ def _named(version: ModelVersion, plan: Plan) -> list[str]:
         "import json",
         "from huggingface_hub import hf_hub_download",
         "",
-        f'labels = hf_hub_download("{version.repo}", "labels.json", revision="v{version.number}")',
+        f'labels = hf_hub_download("{version.repo}", "labels.json", {revision})',
         "labels = json.load(open(labels))",
         "print([labels[best] for best in logits.argmax(-1)])",
     ]

@@ -60,6 +60,7 @@ class GateLine:
     verdict: str
     finding: str
     is_close: bool
+    blocks: bool
 
 
 class Assessment:
@@ -128,11 +129,15 @@ class Assessment:
 
     @property
     def gain_words(self) -> Sequence[str]:
-        """The figure, and between what it lies: «+4.0 points», «+1.2 points», «+6.8 points»."""
+        """The figure, and between what it lies, in `unit`: «+4.0», «+1.2», «+6.8»."""
         gain = self.gain
-        is_share = self.accuracy is not None
         known = (gain.value, gain.lower, gain.upper) if gain else ()
-        return [change_in_words(one, is_share=is_share) for one in known]
+        return [_change_figure(one, is_share=bool(self.unit)) for one in known]
+
+    @property
+    def unit(self) -> str:
+        """Of changes and distances: points between shares, else none."""
+        return "points" if self.accuracy is not None else ""
 
     @cached_property
     def asked(self) -> Sequence[UUID]:
@@ -178,7 +183,7 @@ class Assessment:
 
     @property
     def width_words(self) -> str:
-        """From the worst to the best: «12.0 points», «0.310»."""
+        """From the worst to the best, in `unit`: «12.0», «0.310»."""
         return self._distance(self.dispersion.width) if self.dispersion else ""
 
     @property
@@ -186,8 +191,7 @@ class Assessment:
         return self._distance(self.dispersion.deviation) if self.dispersion else ""
 
     def _distance(self, value: float) -> str:
-        is_share = self.measure.format == "percent"
-        return f"{100 * value:.1f} points" if is_share else f"{value:,.3f}"
+        return f"{100 * value:.1f}" if self.unit else f"{value:,.3f}"
 
     @cached_property
     def reference(self) -> str:
@@ -261,7 +265,11 @@ class Assessment:
 
 
 def change_in_words(change: float, *, is_share: bool) -> str:
-    told = f"{100 * change:+.1f} points" if is_share else f"{change:+,.3f}"
+    return _change_figure(change, is_share=is_share) + (" points" if is_share else "")
+
+
+def _change_figure(change: float, *, is_share: bool) -> str:
+    told = f"{100 * change:+.1f}" if is_share else f"{change:+,.3f}"
     return told.replace("-", "−")
 
 
@@ -272,6 +280,7 @@ def lines_of(gates: Iterable[GateResult]) -> list[GateLine]:
             verdict=one.verdict,
             finding=finding(one),
             is_close=one.figures.get("value") is not None and not one.figures["is_sure"],
+            blocks=one.blocks,
         )
         for one in gates
     ]

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from federation.plan_gates import Gates
 from hub.catalogue.models import GateResult
+from hub.common.text import isolated
 
 ALL = "All test data"
+TITLES: Mapping[str, str] = {  # where what the plan's form asks for is no heading
+    "below_release_at_most": "All together, beside the release",
+    "organisation_below_release_at_most": "Each organisation, beside the release",
+    "tail_recall_at_least": "Recall of the worst labels",
+    "forgotten_at_most": "Forgotten of what the base model knew",
+    "accuracy_at_least": "Accuracy",
+    "loss_at_most": "Mean loss",
+}
 SUBJECTS: Mapping[str, str] = {
     "tail_recall_at_least": "The worst labels",
     "forgotten_at_most": "The probe set",
@@ -16,9 +24,8 @@ SUBJECTS: Mapping[str, str] = {
 
 
 def title_of(gate: str) -> str:
-    """What the plan calls it; its name where this hub knows it no more."""
-    field = Gates.model_fields.get(gate)
-    return str(field.title) if field else gate.replace("_", " ")
+    """What it is about; its name where this hub knows it no more."""
+    return TITLES.get(gate, gate.replace("_", " "))
 
 
 def in_words(one: GateResult) -> str:
@@ -32,7 +39,7 @@ def finding(one: GateResult) -> str:
     if said.get("value") is None:
         why = str(said["why"])
         return f"{why[:1].upper()}{why[1:]}"
-    subject = said["who"] or SUBJECTS.get(one.gate, ALL)
+    subject = isolated(said["who"]) or SUBJECTS.get(one.gate, ALL)
     return f"{subject}: {found_words(one)}; {bound_words(one)}"
 
 

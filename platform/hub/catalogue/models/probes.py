@@ -12,6 +12,8 @@ from hub.catalogue.models.artifacts import Artifact
 from hub.common.models import Identified, Stateful, Transitions
 from hub.federations.models import Federation
 
+LABELS_SHOWN = 8
+
 
 class Probe(Identified):
     """Examples that everybody in a federation may read, and on which the hub measures itself.
@@ -39,6 +41,12 @@ class Probe(Identified):
 
     def __str__(self) -> str:
         return f"probe {self.number}"
+
+    @property
+    def commonest(self) -> list[tuple[str, int]]:
+        """Some of its labels and how often each is given, the most frequent first."""
+        by_count = sorted(self.labels.items(), key=lambda one: (-one[1], one[0]))
+        return by_count[:LABELS_SHOWN]
 
 
 class ProbeScoreState(models.TextChoices):

@@ -205,6 +205,7 @@ def storage(request: HttpRequest, slug: str) -> HttpResponse:
     """What an organisation's uploads and base models take, and may take."""
     found = get_object_or_404(organisations_visible_to(person_of(request)), slug=slug)
     context = {
+        "nav": "organisations",  # marked by its address
         "organisation": found,
         "usage": usage_of_organisation(found.pk),
         "places": found.participations.filter(state=ParticipationState.ACTIVE).select_related(
@@ -233,7 +234,8 @@ def storages(request: HttpRequest) -> HttpResponse:
 def shared_storage(request: HttpRequest, slug: str) -> HttpResponse:
     """What a federation's updates and versions take, and may take."""
     found = get_object_or_404(federations_of(person_of(request)), slug=slug)
-    context = {"federation": found, "usage": usage_of_federation(found.pk)}
+    usage = usage_of_federation(found.pk)
+    context = {"nav": "federations", "federation": found, "usage": usage}
     return render(request, "catalogue/shared_storage.html", context)
 
 

@@ -27,6 +27,7 @@ from hub.catalogue.cards.attestations import SIGNATURE
 from hub.catalogue.cards.pushes import may_push, push_version
 from hub.catalogue.models import ModelVersion, VersionFile
 from hub.catalogue.pages.merging import merged_context
+from hub.catalogue.versions.lines import with_origin
 from hub.common.forms import LineField
 from hub.common.pages import refusals_on
 from hub.common.text import readable
@@ -85,7 +86,8 @@ def archive(request: HttpRequest, pk: UUID) -> HttpResponseBase:
 
 
 def _found(request: HttpRequest, pk: UUID) -> ModelVersion:
-    return get_object_or_404(selectors.versions_visible_to(person_of(request)), pk=pk)
+    visible = with_origin(selectors.versions_visible_to(person_of(request)))
+    return get_object_or_404(visible, pk=pk)
 
 
 def _page(request: HttpRequest, version: ModelVersion, form: PushForm) -> HttpResponse:

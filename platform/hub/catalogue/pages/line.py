@@ -18,6 +18,7 @@ from hub.accounts.selectors import person_of
 from hub.catalogue import selectors
 from hub.catalogue.models import ModelVersion, Proposal
 from hub.catalogue.versions import aliases, releases
+from hub.catalogue.versions.commits import newest_commit
 from hub.catalogue.versions.decisions import (
     PROPOSALS_SHOWN,
     FederationDecisions,
@@ -45,6 +46,7 @@ def origins(request: HttpRequest, pk: UUID) -> HttpResponse:
         "version": found,
         "record": provenance_of(found),
         "children": found.children.order_by("number")[:CHILDREN_SHOWN],
+        "newest": newest_commit(found),
     }
     return render(request, "catalogue/origins.html", context)
 

@@ -23,6 +23,7 @@ from hub.catalogue.playground import asking as playground
 from hub.catalogue.playground import questions
 from hub.catalogue.playground.asking import Playground
 from hub.catalogue.playground.forms import QuestionForm
+from hub.catalogue.versions.lines import with_origin
 from hub.common.errors import DomainError, NotFound
 from hub.common.handler import until_woken
 from hub.common.waiting import LONGEST_WAIT, wait_until
@@ -94,7 +95,7 @@ def answer(request: HttpRequest, pk: UUID, question_id: UUID) -> HttpResponse:
 
 
 def _ground(request: HttpRequest, pk: UUID) -> Playground:
-    visible = selectors.versions_visible_to(person_of(request))
+    visible = with_origin(selectors.versions_visible_to(person_of(request)))
     return Playground(get_object_or_404(visible, pk=pk))
 
 

@@ -75,6 +75,7 @@ def probes(request: HttpRequest, slug: str) -> HttpResponse:
     found = probes_visible_to(user).filter(federation=federation)
     page = Paginator(found, PROBES_SHOWN).get_page(request.GET.get("page"))
     context = {
+        "nav": "federations",
         "federation": federation,
         "form": form,
         "page": page,

@@ -20,6 +20,7 @@ from hub.catalogue import selectors
 from hub.catalogue.blobs.streaming import artifact_response
 from hub.catalogue.models import ModelVersion
 from hub.catalogue.versions import registry
+from hub.catalogue.versions.commits import files_of_commit
 from hub.catalogue.versions.lines import (
     base_rows,
     chart_of_line,
@@ -79,16 +80,29 @@ def versions(request: HttpRequest, slug: str) -> HttpResponse:
 def version(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = person_of(request)
     found = get_object_or_404(with_origin(selectors.versions_visible_to(user)), pk=pk)
-    context = {"version": found, "volume": Volume(found, user)}
-    return render(request, "catalogue/version.html", context)
+    number = _commit_number(request)
+    volume = Volume(found, user, number)
+    if number is not None and volume.commit is None:
+        raise Http404
+    return render(request, "catalogue/version.html", {"version": found, "volume": volume})
+
+
+def _commit_number(request: HttpRequest) -> int | None:
+    """What `?commit=2` asks for; none without it, and 0, which no commit has, for no number."""
+    asked = request.GET.get("commit")
+    if asked is None:
+        return None
+    return int(asked[:9]) if asked.isascii() and asked.isdecimal() else 0
 
 
 @require_safe
 @login_required
 def download(request: HttpRequest, pk: UUID, path: str) -> HttpResponseBase:
-    """One file of a version, under its name."""
+    """One file of a version, under its name; of an earlier commit with `?commit=`."""
     found = get_object_or_404(selectors.versions_visible_to(person_of(request)), pk=pk)
-    file = found.files.filter(path=path).select_related("artifact").first()
+    number = _commit_number(request)
+    files = found.files if number is None else files_of_commit(found, number)
+    file = files.filter(path=path).select_related("artifact").first()
     if file is None:
         raise Http404
     return artifact_response(request, file.artifact, filename=path.rpartition("/")[2])

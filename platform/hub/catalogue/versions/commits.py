@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from hub.catalogue.blobs.artifacts import grant
 from hub.catalogue.cards.attestations import SIGNATURE
@@ -67,6 +68,11 @@ def says_the_same(version: ModelVersion, files: Mapping[str, Artifact]) -> bool:
     wanted = digests_of(files)
     wanted.pop(SIGNATURE, None)
     return is_signed and newest == wanted
+
+
+def files_of_commit(version: ModelVersion, number: int) -> QuerySet[VersionFile]:
+    """None where the version has no commit of this number."""
+    return VersionFile.objects.filter(commit__version=version, commit__number=number)
 
 
 def newest_commit(version: ModelVersion) -> VersionCommit | None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
+from unicodedata import east_asian_width
 from uuid import UUID
 
 from hub.catalogue.versions.lineage import Lineage, Node, Rollback, Strand
 
 ROW, LANE, MARGIN = 40, 24, 20
 BEND = 18  # room beside the lanes for the arcs of rollbacks
-LABEL = 240
+LABEL, LETTER = 240, 8.5  # least room for words, and what a letter takes at most; wide ones twice
+NAME_SHOWN = 22
 HUES = 8
 
 
@@ -24,6 +27,19 @@ class Dot:
     x: int
     y: int
     is_newest: bool  # of its run, which is told beside it
+
+    @property
+    def run_name(self) -> str:
+        """Cut where it is long: the table has the whole."""
+        name = self.node.run_name
+        return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 1].rstrip()}…"
+
+    @property
+    def room(self) -> int:
+        """What its words take."""
+        words = f"v{self.node.number} {self.node.words} {self.run_name if self.is_newest else ''}"
+        letters = sum(2 if east_asian_width(one) in "WF" else 1 for one in words)
+        return MARGIN + ceil(LETTER * letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +91,12 @@ def drawn(lineage: Lineage) -> Drawing:
     places = {node.id: (_x(lanes[node.run]), _y(rows[node.id])) for node in lineage.nodes}
     right = _x(max(lanes.values(), default=0))
     newest = {strand.nodes[-1].id for strand in lineage.strands}
+    dots = [Dot(node, *places[node.id], node.id in newest) for node in lineage.nodes]
     return Drawing(
-        width=right + BEND + LABEL,
+        width=right + BEND + max([LABEL, *(dot.room for dot in dots)]),
         height=_y(len(rows) + len(gaps)) - ROW // 2,
         label_x=right + BEND + MARGIN,
-        dots=[Dot(node, *places[node.id], node.id in newest) for node in lineage.nodes],
+        dots=dots,
         gaps=[Gap(count, places[node.id][0], _y(row)) for node, count, row in gaps],
         edges=[
             Edge(strand, _path(strand, places), place % HUES)

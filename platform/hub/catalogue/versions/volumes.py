@@ -15,7 +15,7 @@ from hub.catalogue.cards.recipes import loading_code
 from hub.catalogue.evaluation.assessing import GateLine, gates_of, lines_of
 from hub.catalogue.evaluation.measures import Score
 from hub.catalogue.evaluation.probed import OnProbe, version_on_probe
-from hub.catalogue.models import ModelVersion, VersionFile, VersionState
+from hub.catalogue.models import ModelVersion, VersionCommit, VersionFile, VersionState
 from hub.catalogue.versions.lines import Origin, VersionRow, origin_of, version_rows, with_origin
 from hub.federations.places import Place, places_in
 
@@ -36,10 +36,11 @@ class Contributor:
 
 
 class Volume:
-    def __init__(self, version: ModelVersion, user: User) -> None:
-        """`version` comes from `with_origin`."""
+    def __init__(self, version: ModelVersion, user: User, commit: int | None = None) -> None:
+        """`version` comes from `with_origin`; `commit` is the number of one, else the newest."""
         self.version = version
         self.user = user
+        self._commit_number = commit
 
     @cached_property
     def plan(self) -> Plan:
@@ -147,9 +148,37 @@ class Volume:
             for one in sorted(given, key=lambda one: -float(one["weight"]))
         ]
 
+    @property
+    def is_held_up(self) -> bool:
+        """A gate blocks its release; going back to an earlier release is not held up."""
+        return any(one.blocks for one in self.gates) and not self.is_rollback
+
     @cached_property
+    def _all_files(self) -> list[VersionFile]:
+        """Of every commit, the newest first: a few commits of a few files."""
+        found = VersionFile.objects.filter(commit__version=self.version)
+        return list(found.select_related("artifact", "commit").order_by("-commit__number", "path"))
+
+    @cached_property
+    def commits(self) -> list[VersionCommit]:
+        """The newest first."""
+        return list(dict.fromkeys(file.commit for file in self._all_files))
+
+    @property
+    def commit(self) -> VersionCommit | None:
+        """The one whose files are shown; none where there is no such number."""
+        if self._commit_number is None:
+            return self.commits[0] if self.commits else None
+        return next((one for one in self.commits if one.number == self._commit_number), None)
+
+    @property
+    def is_newest_shown(self) -> bool:
+        return self._commit_number is None or self.commit == self.commits[0]
+
+    @property
     def files(self) -> list[VersionFile]:
-        return list(self.version.files.select_related("artifact"))
+        """Those of the commit."""
+        return [file for file in self._all_files if file.commit == self.commit]
 
     @property
     def size_bytes(self) -> int:
@@ -162,4 +191,5 @@ class Volume:
 
     @property
     def code(self) -> str:
-        return loading_code(self.version, self.plan)
+        revision = self.commit.revision if self.commit and not self.is_newest_shown else ""
+        return loading_code(self.version, self.plan, revision=revision)

@@ -180,11 +180,11 @@ def cosine(value: float | None) -> str:
 
 
 @register.filter
-def signed(value: float | None) -> str:
+def signed(value: float | None, digits: int = 3) -> str:
     """A change, with its sign: «+0.412», «−0.103»."""
     if value in NOTHING or not math.isfinite(value):  # type: ignore[comparison-overlap]
         return MISSING
-    return f"{value:+.3f}".replace("-", "−")
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 @register.filter
@@ -296,6 +296,10 @@ def formatted(value: Any, kind: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def current(context: Context, *apps: str) -> str:
-    """Marks a link of the navigation when the page belongs to one of the apps."""
+    """Marks a link of the navigation when the page belongs to one of the apps.
+
+    A page that stands elsewhere than its app says so in `nav`, with the name of the other app.
+    """
     match = getattr(context.get("request"), "resolver_match", None)
-    return SafeString('aria-current="true"') if match and match.app_name in apps else ""
+    app = context.get("nav") or (match and match.app_name)
+    return SafeString('aria-current="true"') if app in apps else ""
