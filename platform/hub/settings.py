@@ -284,7 +284,6 @@ CACHES = {
 }
 
 # Background jobs. The visibility timeout is above every time limit (a system check says so).
-WORKER_THREADS = env.int("WORKER_THREADS", default=4)  # of the light worker; transfers get half
 CELERY = {
     "broker_url": BROKER_URL,
     "broker_connection_retry_on_startup": True,

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celery import Task
-from django.conf import settings
 
 from hub.dispatch import Job
+from hub.operations.processes import threads
 from jobs.app import app
 from jobs.mirroring import mirror
 from jobs.policies import PATIENT, identifier
@@ -22,7 +22,7 @@ from jobs.pushing import push
 AGAIN_SECONDS = 10
 AS_OFTEN_AS_IT_TAKES = 10**6
 
-places = threading.BoundedSemaphore(max(1, settings.WORKER_THREADS // 2))
+places = threading.BoundedSemaphore(max(1, threads() // 2))
 
 
 @contextmanager

@@ -35,9 +35,14 @@ ANSWERING = ["--enable-remote-control"]  # so that `celery inspect ping` finds b
 NOBODYS = {"DATABASE_OWNER_URL": "", "DATABASE_OWNER_URL_FILE": ""}
 
 
+def threads() -> int:
+    """Of the light worker."""
+    return int(os.environ.get("WORKER_THREADS", "4"))
+
+
 def commands() -> dict[str, list[str]]:
     """The programs by name. Beat keeps nothing: what it asks for is due again in seconds."""
-    pool = ["-P", "threads", "-c", str(settings.WORKER_THREADS)]
+    pool = ["-P", "threads", "-c", str(threads())]
     tensors = os.environ.get("COMPUTE_QUEUES", "compute,interactive")
     return {
         "web": [*PYTHON, "hub.operations.web"],

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 from celery.exceptions import Retry
-from django.conf import settings
 
 from hub.common.errors import NotFound
 from hub.dispatch import Job
 from hub.operations.machines import queue_lengths
+from hub.operations.processes import threads
 from jobs.app import app
 from jobs.transfers import mirror_base_model, place, places, push_version
 
@@ -35,7 +35,7 @@ def test_its_jobs_have_a_queue_of_their_own() -> None:
 def test_half_of_the_threads_are_lent_and_whoever_finds_none_comes_again() -> None:
     waiting = queue_lengths()["transfers"]
     with ExitStack() as held:
-        for _ in range(settings.WORKER_THREADS // 2):
+        for _ in range(threads() // 2):
             held.enter_context(place(mirror_base_model))
         with pytest.raises(Retry):
             push_version.run("no push")
