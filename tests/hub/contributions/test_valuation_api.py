@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rest_framework.test import APIClient
 
 from federation.plan import Rounds
 from federation.valuation.documents import replay
@@ -12,6 +13,7 @@ from hub.contributions.models import CoalitionScore, Valuation
 from hub.contributions.valued import values_of
 from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
+from tests.factories.organisations import MembershipFactory
 from tests.hub.contributions.valued import make_valued, only, played, work
 from tests.hub.runs.probed import ProbedWorld
 
@@ -25,11 +27,15 @@ def world(db: None, tmp_path: Path) -> ProbedWorld:
     return make_valued(tmp_path, members=2)
 
 
+def member_of(world: ProbedWorld) -> APIClient:
+    """Somebody of an organisation that does not lead."""
+    return client_of(MembershipFactory(organisation=world.sites[1].agent.organisation).user)
+
+
 def test_members_see_values_and_compute_them_again(world: ProbedWorld) -> None:
     run = played(world, rounds=TWO)
     work()
-    member = world.sites[1].agent.organisation.memberships.get().user
-    api, stranger = client_of(member), client_of(UserFactory())
+    api, stranger = member_of(world), client_of(UserFactory())
     (found,) = api.get(f"{URL}?federation={run.federation_id}").data["results"]
     assert (found["state"], found["planned"], found["measured"]) == ("recorded", 4, 4)
     record = api.get(f"{URL}/{found['id']}/record").json()["record"]
@@ -53,7 +59,7 @@ def test_the_lead_has_an_old_round_valued_in_another_way(world: ProbedWorld) -> 
     work()
     first = Valuation.objects.get()
     lead = client_of(world.lead)
-    member = client_of(world.sites[1].agent.organisation.memberships.get().user)
+    member = member_of(world)
     for method in ("leave_one_out", "gradient_alignment", "cgsv"):
         body = {"round": str(only(run).pk), "spec": {"method": method, "examples": 30}}
         assert member.post(URL, body, format="json").status_code == 403
