@@ -90,7 +90,7 @@ def tell_retired(version: ModelVersion, *, by: Participation, reason: str) -> No
             "proposed_by": str(by.pk),
             "decided_by": str(by.pk),
             "reason_sha256": digest_of(reason),
-            "answer_sha256": digest_of(""),
+            "answer_sha256": None,
         },
     )
 

@@ -26,9 +26,9 @@ ENDS = {
 }
 
 
-def digest_of(text: str) -> str:
+def digest_of(text: str) -> str | None:
     """What people wrote stays out of the ledger; its SHA-256 lets them prove what it was."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest() if text else None
 
 
 def tell_founded(federation: Federation, lead: Participation) -> None:

@@ -28,6 +28,7 @@ CODES: Mapping[str, str] = {
     "probe_timeout": "it took too long",
     "worse_on_probe": "it makes the model worse on the public probe set",
     "non_finite": "it holds values that are no numbers",
+    "examples_above_declaration": "it says more examples than were declared",
     "judged": "a person of the lead rejected it",
     "lease_expired": "its agent fell silent",
     "out_of_memory": "its device ran out of memory",

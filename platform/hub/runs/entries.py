@@ -108,7 +108,7 @@ def tell_judged(update: Update, *, by: Participation | None = None, reason: str 
             "round": str(update.round_id),
             "participation": str(update.participation_id),
             "verdict": update.state,
-            "code": update.verdict_code,
+            "code": update.verdict_code or None,
             "norm": update.norm,
             "decided_by": _name(by.pk) if by else None,
             "reason_sha256": digest_of(reason) if by else None,
