@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models import BigIntegerField, F, OuterRef, QuerySet, Subquery
 from django.db.models.fields.tuple_lookups import TupleIn
+from django.db.models.functions import Coalesce
 
-from federation.ledger import merkle
+from federation.ledger import merkle, notes
+from federation.ledger.notes import NoteWrong, VerifierKey, parse_verifier_key
 from hub.common.errors import NotFound
 from hub.ledger.errors import NoSuchTree
 from hub.ledger.models import Checkpoint, Entry, Head, Node
@@ -19,12 +23,57 @@ def entries_of(ledger: UUID) -> QuerySet[Entry]:
     return Entry.objects.filter(ledger=ledger, position__isnull=False).order_by("position")
 
 
+def positions_of(ledger: UUID, keys: Iterable[str]) -> dict[str, int]:
+    """Where the entries of these acts are; what is not told, or has no place yet, is not there."""
+    found = entries_of(ledger).filter(key__in=list(keys)).values_list("key", "position")
+    return {key: place for key, place in found if place is not None}
+
+
 def checkpoints_of(ledger: UUID) -> QuerySet[Checkpoint]:
     return Checkpoint.objects.filter(ledger=ledger).order_by("size")
 
 
 def size_of(ledger: UUID) -> int:
     return Head.objects.filter(ledger=ledger).values_list("size", flat=True).first() or 0
+
+
+def newest_checkpoint(ledger: UUID) -> Checkpoint | None:
+    return checkpoints_of(ledger).last()
+
+
+def is_signed(ledger: UUID, size: int) -> bool:
+    return Checkpoint.objects.filter(ledger=ledger, size=size).exists()
+
+
+def unsigned_heads() -> QuerySet[Head]:
+    """Ledgers that have grown since their last checkpoint; the stopped ones are another matter."""
+    sizes = Checkpoint.objects.filter(ledger=OuterRef("ledger")).order_by("-size").values("size")
+    newest = Coalesce(Subquery(sizes[:1]), 0, output_field=BigIntegerField())
+    return Head.objects.alias(signed=newest).filter(stopped="", size__gt=F("signed"))
+
+
+def verifier_key() -> VerifierKey:
+    """By which everybody checks the checkpoints of this hub.
+
+    Raises:
+        ImproperlyConfigured: LEDGER_VERIFIER_KEY is missing, or none.
+    """
+    try:
+        return parse_verifier_key(settings.LEDGER_VERIFIER_KEY)
+    except NoteWrong as wrong:
+        raise ImproperlyConfigured(f"LEDGER_VERIFIER_KEY: {wrong}.") from wrong
+
+
+def origin_of(ledger: UUID) -> str:
+    """What the checkpoints call the ledger: by the name of the key, so it outlives an address."""
+    return notes.origin_of(verifier_key().name, ledger)
+
+
+def nodes_at(ledger: UUID, size: int) -> list[bytes]:
+    """The perfect subtrees that the first `size` entries consist of, the largest first."""
+    nodes = merkle.root_nodes(size)
+    hashes = _hashes(ledger, nodes)
+    return [hashes[node] for node in nodes]
 
 
 def root_at(ledger: UUID, size: int) -> bytes:

@@ -16,7 +16,7 @@ from federation.valuation.rewards import RewardRule, credits_of
 from hub.common.errors import Forbidden, NotFound
 from hub.contributions.errors import NotGrantable, NothingToCorrect
 from hub.contributions.models import Case, CaseKind, CaseState, Credit, Reward, Value
-from hub.contributions.rewards.basis import Basis, basis_of, standing_of
+from hub.contributions.rewards.basis import Basis, Valued, basis_of, standing_of, with_standing
 from hub.contributions.rewards.correcting import correct
 from hub.contributions.rewards.granting import grant_now, grant_what_is_due, seed_of
 from hub.contributions.rewards.paying import release, release_what_is_due
@@ -61,9 +61,14 @@ def opened(run: Run, kind: CaseKind, *players: str, state: CaseState = CaseState
         round=run.rounds.get(),
         kind=kind,
         participations=sorted(players),
+        evidence=[{"round": 1}],
         state=state,
         decided_by=None if state == CaseState.OPEN else run.created_by,
     )
+
+
+def standing(run: Run) -> str:
+    return standing_of(with_standing(Run.objects.all()).get(pk=run.pk)).reason
 
 
 def players_of(run: Run) -> list[str]:
@@ -99,7 +104,7 @@ def test_the_ledger_has_all_that_the_credits_follow_from(run: Run) -> None:
 
 def test_nothing_is_split_before_contributions_are_measured(world: ProbedWorld) -> None:
     run = played(world, rewards=PROMISE)
-    assert standing_of(run, run.typed_plan).reason == "valuing"
+    assert standing(run) == "valuing"
     assert grant_what_is_due() == 0
     with pytest.raises(NotGrantable):
         grant_now(user=world.lead, run_id=run.pk)
@@ -117,13 +122,17 @@ def test_an_open_case_is_waited_for_unless_the_lead_says_otherwise(
     reward = grant_now(user=world.lead, run_id=run.pk)
     assert grant_now(user=world.lead, run_id=run.pk) == reward
     assert reward.credits.get(participation=first).value == 0.0
-    assert told(f"reward:{reward.pk}")["suspects"] == [first]
+    assert told(f"reward:{reward.pk}")["suspects"] == [{"participation": first, "rounds": [1]}]
 
 
 def test_who_brought_the_same_shares_the_value_of_one() -> None:
-    basis = Basis({"valuation:1": {"a": 0.4, "b": 0.5, "c": 0.3}}, (frozenset("ab"),), frozenset())
-    assert basis.values == {"a": 0.25, "b": 0.25, "c": 0.3}
-    assert Basis(basis.rounds, (), frozenset("c")).values == {"a": 0.4, "b": 0.5, "c": 0.0}
+    rounds = (Valued("valuation:1", 1, {"a": 0.4, "b": 0.5, "c": 0.3}),)
+    assert Basis(rounds, (frozenset("ab"),), {}).values == {"a": 0.25, "b": 0.25, "c": 0.3}
+
+
+def test_who_is_suspect_has_nothing_of_the_rounds_in_which_it_was_noticed() -> None:
+    rounds = tuple(Valued(f"valuation:{n}", n, {"a": 0.5, "b": 0.25}) for n in (1, 2))
+    assert Basis(rounds, (), {"a": frozenset({2})}).values == {"a": 0.5, "b": 0.5}
 
 
 def test_what_was_decided_later_is_corrected_by_more_credits(world: ProbedWorld, run: Run) -> None:
@@ -182,6 +191,6 @@ def test_only_the_owner_of_the_lead_splits_and_corrects(world: ProbedWorld, run:
 def test_a_run_without_a_promise_has_no_credits(world: ProbedWorld) -> None:
     run = played(world)
     work()
-    assert standing_of(run, run.typed_plan).reason == "none_promised"
+    assert standing(run) == "none_promised"
     assert grant_what_is_due() == 0
     assert basis_of(run).values

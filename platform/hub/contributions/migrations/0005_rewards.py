@@ -6,46 +6,86 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('contributions', '0004_cases'),
-        ('federations', '0003_declarations'),
-        ('runs', '0011_commitments'),
+        ("contributions", "0004_cases"),
+        ("federations", "0003_declarations"),
+        ("runs", "0011_commitments"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Reward',
+            name="Reward",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('budget', models.BigIntegerField()),
-                ('rule', models.JSONField()),
-                ('seed', models.CharField(max_length=64)),
-                ('release_at', models.DateTimeField(db_index=True)),
-                ('released_at', models.DateTimeField(null=True)),
-                ('run', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='reward', to='runs.run')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("budget", models.BigIntegerField()),
+                ("rule", models.JSONField()),
+                ("seed", models.CharField(max_length=64)),
+                ("release_at", models.DateTimeField(db_index=True)),
+                ("released_at", models.DateTimeField(null=True)),
+                (
+                    "run",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="reward",
+                        to="runs.run",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-created_at',),
+                "ordering": ("-created_at",),
             },
         ),
         migrations.CreateModel(
-            name='Credit',
+            name="Credit",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField(auto_now_add=True)),
-                ('kind', models.CharField(choices=[('granted', 'granted'), ('released', 'paid after the time'), ('forfeited', 'not paid after a case'), ('corrected', 'corrected')], max_length=10)),
-                ('value', models.FloatField(null=True)),
-                ('paid', models.BigIntegerField(default=0)),
-                ('held', models.BigIntegerField(default=0)),
-                ('entry', models.CharField(max_length=200)),
-                ('participation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credits', to='federations.participation')),
-                ('reward', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credits', to='contributions.reward')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("granted", "granted"),
+                            ("released", "paid after the time"),
+                            ("forfeited", "not paid after a case"),
+                            ("corrected", "corrected"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("value", models.FloatField(null=True)),
+                ("paid", models.BigIntegerField(default=0)),
+                ("held", models.BigIntegerField(default=0)),
+                ("entry", models.CharField(max_length=200)),
+                (
+                    "participation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credits",
+                        to="federations.participation",
+                    ),
+                ),
+                (
+                    "reward",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credits",
+                        to="contributions.reward",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('id',),
-                'constraints': [models.UniqueConstraint(fields=('entry', 'participation'), name='one_credit_each')],
+                "ordering": ("id",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("entry", "participation"), name="one_credit_each"
+                    )
+                ],
             },
         ),
     ]

@@ -6,22 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import fsum
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
 from federation.plan import Plan
 from federation.valuation import rewards
-from hub.contributions.models import (
-    IN_FORCE,
-    SUSPECT,
-    Case,
-    CaseState,
-    Valuation,
-    ValuationState,
-    Value,
-)
-from hub.contributions.valuations.clusters import clusters_in
+from hub.contributions.cases.selectors import clusters_of, suspects_of
+from hub.contributions.models import Case, CaseState, Valuation, ValuationState, Value
 from hub.runs.models import Run
 
 
@@ -40,6 +33,7 @@ class Standing:
         return WAITS[self.reason]
 
 
+GOING_ON = (ValuationState.QUEUED, ValuationState.MEASURING)
 WAITS: Mapping[str, str] = {
     "": "The credits can be split.",
     "none_promised": "The plan of this run promises no credits.",
@@ -50,50 +44,70 @@ WAITS: Mapping[str, str] = {
 }
 
 
-def standing_of(run: Run, plan: Plan) -> Standing:
-    """Whether its credits can be split now."""
-    if not plan.rewards.are_promised:
-        return Standing("none_promised")
-    if not run.is_final:
-        return Standing("going_on")
-    states = set(_planned(run).values_list("state", flat=True))
-    if states & {ValuationState.QUEUED, ValuationState.MEASURING}:
-        return Standing("valuing")
-    if ValuationState.RECORDED not in states:
-        return Standing("no_values")
-    if Case.objects.filter(run=run, state=CaseState.OPEN).exists():
-        return Standing("cases_open")
-    return Standing()
+def with_standing(runs: QuerySet[Run]) -> QuerySet[Run]:
+    """Runs with what `standing_of` looks at, so that a list takes no query for each."""
+    planned = Valuation.objects.filter(round__run=OuterRef("pk"), is_planned=True)
+    cases = Case.objects.filter(run=OuterRef("pk"), state=CaseState.OPEN)
+    return runs.annotate(
+        is_valuing=Exists(planned.filter(state__in=GOING_ON)),
+        is_valued=Exists(planned.filter(state=ValuationState.RECORDED)),
+        has_open_case=Exists(cases),
+    )
+
+
+def standing_of(run: Run) -> Standing:
+    """Whether its credits can be split now. Needs `with_standing`."""
+    found: Any = run
+    reasons = {
+        "none_promised": not run.typed_plan.rewards.are_promised,
+        "going_on": not run.is_final,
+        "valuing": found.is_valuing,
+        "no_values": not found.is_valued,
+        "cases_open": found.has_open_case,
+    }
+    return Standing(next((reason for reason, holds in reasons.items() if holds), ""))
 
 
 def _planned(run: Run) -> QuerySet[Valuation]:
     return Valuation.objects.filter(round__run=run, is_planned=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """The values of one round, by participation. `entry`: the key by which the ledger has them."""
+
+    entry: str
+    round: int
+    values: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Basis:
-    """Values by round, and by the cases in force who counts as one and who for nothing.
+    """Values by round, and by the cases in force who counts as one and who for nothing, and when.
 
-    `rounds`: for each valuation that is recorded, the key of its entry and its values.
+    A cluster that the values themselves were shared in is none here.
     """
 
-    rounds: Mapping[str, Mapping[str, float]]
+    rounds: tuple[Valued, ...]
     clusters: tuple[frozenset[str], ...]
-    suspects: frozenset[str]
+    suspects: Mapping[str, frozenset[int]]
 
     @cached_property
     def values(self) -> dict[str, float]:
         """The sum over the rounds of everybody who took part in one, sorted by id."""
-        adjusted = [self._adjusted(values) for values in self.rounds.values()]
+        adjusted = [self._adjusted(one) for one in self.rounds]
         players = sorted({player for values in adjusted for player in values})
         return {
             player: fsum(values[player] for values in adjusted if player in values)
             for player in players
         }
 
-    def _adjusted(self, values: Mapping[str, float]) -> dict[str, float]:
+    def _adjusted(self, valued: Valued) -> dict[str, float]:
         """Who brought the same shares the value of one of them, the highest; suspects have none."""
-        found = {**values, **dict.fromkeys(self.suspects & values.keys(), 0.0)}
+        found = {
+            player: 0.0 if valued.round in self.suspects.get(player, ()) else value
+            for player, value in valued.values.items()
+        }
         for cluster in self.clusters:
             together = sorted(cluster & found.keys())
             if len(together) > 1:
@@ -110,32 +124,24 @@ def basis_of(run: Run) -> Basis:
     recorded = (
         _planned(run)
         .filter(state=ValuationState.RECORDED)
+        .select_related("round")
         .order_by("round__number", "number")
         .prefetch_related(Prefetch("values", Value.objects.defer("shaken")))
     )
-    known: dict[str, dict[str, float]] = {}
-    grouped: set[frozenset[str]] = set()
-    for valuation in recorded:
-        known[f"valuation:{valuation.pk}"] = {
-            str(value.participation_id): value.phi for value in valuation.values.all()
-        }
-        grouped |= {frozenset(cluster) for cluster in valuation.clusters}
+    shared = {frozenset(cluster) for valuation in recorded for cluster in valuation.clusters}
     return Basis(
-        rounds=known,
-        clusters=tuple(_new(clusters_in(run), grouped)),
-        suspects=_suspects(run),
+        rounds=tuple(map(_valued, recorded)),
+        clusters=tuple(_new(clusters_of(run), shared)),
+        suspects={str(one): frozenset(when) for one, when in suspects_of(run).items()},
     )
 
 
-def _suspects(run: Run) -> frozenset[str]:
-    """Whose updates count for nothing, by the cases that are open or upheld."""
-    cases = Case.objects.filter(run=run, kind__in=SUSPECT, state__in=IN_FORCE)
-    return frozenset(
-        str(one) for named in cases.values_list("participations", flat=True) for one in named
-    )
+def _valued(found: Valuation) -> Valued:
+    values = {str(value.participation_id): value.phi for value in found.values.all()}
+    return Valued(f"valuation:{found.pk}", found.round.number, values)
 
 
-def _new(clusters: Iterable[Iterable[UUID]], grouped: set[frozenset[str]]) -> list[frozenset[str]]:
+def _new(clusters: Iterable[Iterable[UUID]], shared: set[frozenset[str]]) -> list[frozenset[str]]:
     """Clusters that the values do not share among themselves already."""
     named = {frozenset(map(str, cluster)) for cluster in clusters}
-    return sorted(named - grouped, key=sorted)
+    return sorted(named - shared, key=sorted)

@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from federation.plan import Plan
 from federation.valuation.rewards import Split
 from hub.accounts.models import User
 from hub.common.actors import HUB, Actor
@@ -20,7 +19,7 @@ from hub.common.errors import NotFound
 from hub.common.wakeups import wake
 from hub.contributions.errors import NotGrantable
 from hub.contributions.models import Credit, CreditKind, Reward, ValuationState
-from hub.contributions.rewards.basis import Basis, basis_of, standing_of
+from hub.contributions.rewards.basis import Basis, basis_of, standing_of, with_standing
 from hub.federations.selectors import require_lead
 from hub.ledger.models import EntryType
 from hub.ledger.services import append
@@ -46,10 +45,9 @@ def grant_what_is_due(*, limit: int = 20) -> int:
 @transaction.atomic
 def _grant_if_ready(run_id: UUID) -> bool:
     run = _locked(run_id)
-    plan = run.typed_plan
-    if Reward.objects.filter(run=run).exists() or not standing_of(run, plan).is_ready:
+    if Reward.objects.filter(run=run).exists() or not standing_of(run).is_ready:
         return False
-    _grant(run, plan, HUB)
+    _grant(run, HUB)
     return True
 
 
@@ -68,23 +66,22 @@ def grant_now(*, user: User, run_id: UUID) -> Reward:
     require_lead(user, run.federation_id, Role.OWNER)
     if earlier := Reward.objects.filter(run=run).first():
         return earlier
-    plan = run.typed_plan
-    standing = standing_of(run, plan)
+    standing = standing_of(run)
     if standing.reason not in {"", "cases_open"}:
         raise NotGrantable(standing.words)
-    return _grant(run, plan, user.actor)
+    return _grant(run, user.actor)
 
 
 def _locked(run_id: UUID) -> Run:
-    run = Run.objects.select_for_update(of=("self",)).select_related("federation")
-    found = run.filter(pk=run_id).first()
+    runs = with_standing(Run.objects.select_for_update(of=("self",)))
+    found = runs.select_related("federation").filter(pk=run_id).first()
     if found is None:
         raise NotFound("no such run")
     return found
 
 
-def _grant(run: Run, plan: Plan, actor: Actor) -> Reward:
-    basis, seed = basis_of(run), seed_of(run)
+def _grant(run: Run, actor: Actor) -> Reward:
+    plan, basis, seed = run.typed_plan, basis_of(run), seed_of(run)
     split = basis.split(plan, seed)
     now = database_now()
     reward = Reward.objects.create(
@@ -126,9 +123,12 @@ def told(reward: Reward, basis: Basis, split: Split) -> Mapping[str, Any]:
         "budget": reward.budget,
         "rule": reward.rule,
         "seed": reward.seed,
-        "valuations": list(basis.rounds),
+        "valuations": [one.entry for one in basis.rounds],
         "clusters": [sorted(cluster) for cluster in basis.clusters],
-        "suspects": sorted(basis.suspects),
+        "suspects": [
+            {"participation": player, "rounds": sorted(rounds)}
+            for player, rounds in sorted(basis.suspects.items())
+        ],
         "credits": [
             {
                 "participation": player,

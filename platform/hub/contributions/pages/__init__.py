@@ -1,0 +1,1 @@
+"""Pages of contributions and of the ledger; a file for each subject."""
