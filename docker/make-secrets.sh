@@ -22,9 +22,24 @@ keep() {
 	fi
 }
 
+public_half() {
+	printf '\001'
+	openssl pkey -in "$folder/ledger_key" -pubout -outform DER | tail -c 32
+}
+
+# The ledgers' public key with a name for ever: name, id and key (c2sp.org/signed-note).
+verifier_key() {
+	site="$(sed -n 's/^SITE=//p' "$folder/../.env" 2>/dev/null || true)"
+	name="${site:-foedus-$(letters 12)}"
+	id="$({ printf '%s\n' "$name"; public_half; } | openssl dgst -sha256 -binary | head -c 4 | od -An -tx1)"
+	printf '%s+%s+%s' "$name" "$(printf '%s' "$id" | tr -d ' \n')" "$(public_half | base64 | tr -d '\n')"
+}
+
 keep secret_key "$(letters 64)"
 keep signing_key "$(random 32)"
 keep model_signing_key "$(openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)"
+keep ledger_key "$(openssl genpkey -algorithm ED25519)"
+keep ledger_verifier_key "$(verifier_key)"
 keep metrics_token "$(letters 40)"
 keep postgres_password "$(letters 40)"
 keep database_owner_url "postgres://foedus:$(cat "$folder/postgres_password")@postgres:5432/foedus"

@@ -23,6 +23,7 @@ import pytest
 from hub.embedded.environment import (
     environment,
     is_set,
+    ledger_keys,
     model_key,
     secret_key,
     signing_key,
@@ -80,6 +81,7 @@ def stand_ins(folder: Path) -> dict[str, str]:
         "HUB_SIGNING_KEY": signing_key(),
         "FOEDUS_HOME": str(folder),
         "MODEL_SIGNING_KEY_FILE": kept_file(made(folder) / "model_signing_key", model_key),
+        **ledger_keys(made(folder)),
     }
     return {name: text for name, text in needed.items() if not is_set(name)}
 

@@ -36,6 +36,7 @@ class Job(StrEnum):
     RECOMPUTE_ROUND = "compute.recompute_round"
     STACK_ROUND = "compute.stack_round"
     MEASURE_ON_PROBE = "compute.measure_on_probe"
+    EXAMINE_ROUND = "compute.examine_round"
     MERGE_MODEL = "compute.merge_model"
     MEASURE_DISTANCE = "compute.measure_distance"
     VALUE_ROUND = "compute.value_round"
@@ -43,6 +44,8 @@ class Job(StrEnum):
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
     COMMIT_VERSION = "default.commit_version"
+    COMMIT_VERSION = "default.commit_version"
+    SIGN_LEDGER = "default.sign_ledger"
     TELL_KEYS = "default.tell_keys"
     PUSH_VERSION = "transfers.push_version"
     MIRROR_BASE_MODEL = "transfers.mirror_base_model"
@@ -50,7 +53,8 @@ class Job(StrEnum):
     HOUSEKEEPING = "periodic.housekeeping"
 
 
-PATIENT = frozenset({Job.VALUE_ROUND})  # a round, and whatever a person waits for, goes first
+# A round, and whatever a person waits for, goes first.
+PATIENT = frozenset({Job.VALUE_ROUND, Job.EXAMINE_ROUND})
 
 
 @cache
@@ -87,6 +91,14 @@ def send(message: OutboxMessage) -> None:
         return
     OutboxMessage.objects.filter(pk=message.pk).update(sent_at=Now())
     failpoint("W03", "after")
+
+def send_soon(job: Job, *arguments: str, seconds: float) -> None:
+    """Send a job that a sweep would ask for again; while the broker is away, nothing happens."""
+    try:
+        producer().send_task(job, args=list(arguments), expires=seconds, retry=False)
+    except (OperationalError, OSError) as away:
+        logger.info("broker away, a sweep asks again", extra={"cause": str(away)})
+
 
 
 def send_fleeting(job: Job, *arguments: str, seconds: float) -> None:

@@ -22,6 +22,7 @@ env = environ.FileAwareEnv()  # NAME_FILE may hold any value, for secrets mounte
 # Secrets. No defaults; manage.py makes them for embedded installations.
 SECRET_KEY = env.str("SECRET_KEY")
 HUB_SIGNING_KEY = env.str("HUB_SIGNING_KEY")  # base64 of 32 bytes: signs receipts
+LEDGER_VERIFIER_KEY = env.str("LEDGER_VERIFIER_KEY", default="")  # public, with the ledgers' name
 
 # Where it is reached
 DEBUG = env.bool("DEBUG", default=False)
@@ -57,6 +58,8 @@ BROKER_URL = env.str("BROKER_URL")  # Celery
 HOME = Path(env.str("FOEDUS_HOME", default=str(ROOT / ".foedus" / "data")))
 BLOB_FOLDER = Path(env.str("BLOB_FOLDER", default=str(HOME / "blobs")))
 MODEL_SIGNING_KEY_FILE = env.str("MODEL_SIGNING_KEY_FILE", default=f"{HOME}/model_signing_key")
+LEDGER_KEY_FILE = env.str("LEDGER_KEY_FILE", default="")  # for the process that signs ledgers
+LEDGER_FOLDER = Path(env.str("LEDGER_FOLDER", default=str(HOME / "ledger")))  # its memory
 UPLOAD_FOLDER = Path(env.str("UPLOAD_FOLDER", default=str(HOME / "uploads")))
 BLOB_BUCKET = env.str("BLOB_BUCKET", default="")
 BLOB_ENDPOINT = env.str("BLOB_ENDPOINT", default="")

@@ -10,6 +10,7 @@ import logging
 
 from hub.catalogue.evaluation import scoring
 from hub.catalogue.versions import distances, merging
+from hub.contributions.cases.examining import begin_examination
 from hub.dispatch import Job
 from hub.runs import services
 from hub.runs.errors import StaleClaim
@@ -18,6 +19,7 @@ from jobs.aggregation import aggregate_claimed
 from jobs.app import app
 from jobs.comparison import compare_claimed
 from jobs.distances import measure_claimed
+from jobs.examining import examine as examine_updates
 from jobs.merging import merge_claimed
 from jobs.policies import PATIENT, identifier
 from jobs.preparation import starting_adapter
@@ -84,6 +86,14 @@ def aggregate_round(round_id: str) -> None:
         aggregate_claimed(claim)
     except StaleClaim:
         logger.warning("overtaken", extra={"round": round_id, "fence": claim.fence})
+
+
+@app.task(name=Job.EXAMINE_ROUND.value, **PATIENT)
+def examine_round(round_id: str) -> None:
+    """Look at what a closed round shows; delivered twice, the second finds it looked at."""
+    wanted = begin_examination(round_id=identifier(round_id))
+    if wanted is not None:
+        examine_updates(wanted)
 
 
 @app.task(name=Job.RECOMPUTE_ROUND.value, **PATIENT)

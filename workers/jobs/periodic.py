@@ -10,9 +10,11 @@ from hub.catalogue.versions.merging import evict_merged
 from hub.common.services import prune
 from hub.contributions.rewards.granting import grant_what_is_due
 from hub.contributions.rewards.paying import release_what_is_due
+from hub.contributions.cases.examining import examine_the_rest
 from hub.contributions.services import meter_the_rest
 from hub.contributions.valuations.resuming import resume_valuations
 from hub.dispatch import Job, sweep
+from hub.ledger.services import sign_the_rest
 from hub.organisations.services import prune_nonces
 from hub.runs import services
 from jobs.app import app
@@ -23,8 +25,10 @@ def reconcile() -> None:
     """Send what was not sent, then ask again for what is due."""
     sweep()
     services.reconcile()
+    sign_the_rest()
     resume_valuations()
     meter_the_rest()
+    examine_the_rest()
     grant_what_is_due()
     release_what_is_due()
 

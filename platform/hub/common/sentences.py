@@ -35,6 +35,7 @@ PATTERNS: Mapping[str, str] = {
     "federation.paused": "{actor} paused [{federation}|the federation][: {reason}]",
     "federation.dissolved": "{actor} dissolved [{federation}|the federation][: {reason}]",
     "federation.probe_added": "{actor} made [probe {probe}|a probe set][ of {rows} examples]",
+    "ledger.resumed": "{actor} let the ledger go on[: {reason}]",
     "participation.requested": "[{organisation}|An organisation] asked to join[ {federation}]",
     "participation.active": "[{organisation}|An organisation] joined[ {federation}]",
     "participation.refused": "[{organisation}|An organisation] was not admitted[: {reason}]",
@@ -119,6 +120,10 @@ PATTERNS: Mapping[str, str] = {
     "valuation.recorded": "What contributions[ to round {round}] were worth is on record"
     "[, from {evaluations} measurements]",
     "valuation.failed": "[Round {round}|A round] could not be valued[ by {method}][: {reason}]",
+    "case.opened": "A case was opened[ about {organisations}][: {about}]",
+    "case.answered": "[{organisation}|An organisation] answered a case[ about {about}]",
+    "case.upheld": "{actor} upheld a case[ about {organisations}][: {reason}]",
+    "case.dismissed": "{actor} dismissed a case[ about {organisations}][: {reason}]",
     # tasks and updates
     "task.queued": "Work[ of round {round}] waits for [{organisation}|an organisation]",
     "task.queued from leased": "The work of {who}[ in round {round}] is offered again[: {reason}]",

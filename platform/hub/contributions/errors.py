@@ -15,6 +15,11 @@ class ValuesRefused(Invalid):
     title = "These are not the measurements that the task asked for."
 
 
+class CaseDecided(DomainError):
+    code = "case_decided"
+    title = "This case has been decided."
+
+
 class NotGrantable(DomainError):
     code = "not_grantable"
     title = "The credits of this run cannot be split yet."

@@ -20,6 +20,7 @@ from hub.contributions.selectors import (
     unmetered_rounds,
 )
 from hub.contributions.valuations.starting import queue_planned
+from hub.dispatch import Job, enqueue
 from hub.runs.errors import ExamplesAboveDeclaration
 from hub.runs.models import Round, RoundState, Task, Update, UpdateState
 from hub.runs.services import brought_bytes, publish_round
@@ -63,6 +64,7 @@ def publish_and_meter(
     failpoint("W14", "before")
     meter_round(published, weights=weights)
     queue_planned(published)
+    enqueue(Job.EXAMINE_ROUND, str(published.pk))
     transaction.on_commit(lambda: failpoint("W14", "after"))
 
 

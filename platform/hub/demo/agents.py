@@ -15,7 +15,7 @@ from hub.organisations.services import make_enrolment_code
 # What an agent at an organisation does not have either.
 HUB_ONLY = (
     *("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "BROKER_URL"),
-    *("SECRET_KEY", "HUB_SIGNING_KEY", "MODEL_SIGNING_KEY_FILE"),
+    *("SECRET_KEY", "HUB_SIGNING_KEY", "MODEL_SIGNING_KEY_FILE", "LEDGER_KEY_FILE"),
 )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hub.embedded.errors import Unavailable
 from hub.embedded.folder import kept_file, kept_secret, made
@@ -34,6 +36,7 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
             "SECRET_KEY": kept_secret(folder / "secret_key", secret_key),
             "HUB_SIGNING_KEY": kept_secret(folder / "signing_key", signing_key),
             "MODEL_SIGNING_KEY_FILE": kept_file(folder / "model_signing_key", model_key),
+            **ledger_keys(folder),
         }
         missing = {name: text for name, text in secrets_and_folder.items() if not is_set(name)}
         yield {**urls.as_environment(), **missing}
@@ -68,6 +71,37 @@ def model_key() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     kind = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, *kind).decode()
+
+
+def ledger_keys(folder: Path) -> dict[str, str]:
+    """Where the ledgers' key is, and by which public key everybody checks what it signed."""
+    file = kept_file(folder / "ledger_key", ledger_key)
+    host = urlsplit(os.environ.get("PUBLIC_URL", "")).hostname or "localhost"
+    name = f"{host}-{secrets.token_hex(4)}"
+    public = kept_secret(folder / "ledger_verifier_key", lambda: verifier_key(name, Path(file)))
+    return {"LEDGER_KEY_FILE": file, "LEDGER_VERIFIER_KEY": public}
+
+
+def ledger_key() -> str:
+    """Return a new Ed25519 key as PEM."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    kind = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(serialization.Encoding.PEM, *kind).decode()
+
+
+def verifier_key(name: str, file: Path) -> str:
+    """Return the key's public half as checkers of signed notes take it (c2sp.org/signed-note)."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    assert isinstance(key, Ed25519PrivateKey)
+    public = b"\x01" + key.public_key().public_bytes_raw()
+    number = hashlib.sha256(f"{name}\n".encode() + public).hexdigest()[:8]
+    return f"{name}+{number}+{base64.b64encode(public).decode()}"
 
 
 def signing_key() -> str:

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from federation.ledger.entries import canonical
 from hub.common.services import violated
+from hub.dispatch import Job, send_soon
 from hub.ledger.errors import EntryDiffers, LedgerStopped
 from hub.ledger.models import Entry, EntryType
+from hub.ledger.selectors import unsigned_heads
 
 PLACE_NOW = """
     SET CONSTRAINTS entry_finds_its_place IMMEDIATE;
     SET CONSTRAINTS entry_finds_its_place DEFERRED
 """
+# What somebody waits for the checkpoint of; all other entries are signed after the next sweep.
+PROMPT = frozenset({EntryType.ROUND_OPENED, EntryType.ROUND_CLOSED})
+ASKED_SECONDS = 60.0  # by then a sweep has asked again
+
 INSERT = """
     INSERT INTO ledger_entry (ledger, key, type, payload)
     VALUES (%(ledger)s, %(key)s, %(type)s, %(payload)s)
     ON CONFLICT (ledger, key) DO NOTHING
     RETURNING (SELECT stopped FROM ledger_head WHERE ledger_head.ledger = ledger_entry.ledger)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Asks for a checkpoint, once the transaction has committed."""
+
+    ledger: UUID
+
+    def __call__(self) -> None:
+        send_soon(Job.SIGN_LEDGER, str(self.ledger), seconds=ASKED_SECONDS)
 
 
 def append(*, ledger: UUID, type: EntryType, key: str, payload: Mapping[str, Any]) -> None:  # noqa: A002
@@ -48,12 +66,27 @@ def append(*, ledger: UUID, type: EntryType, key: str, payload: Mapping[str, Any
         return
     if written[0]:
         raise LedgerStopped(f"Its operators have been told why: {written[0]}.", retry_after=60)
+    if type in PROMPT and settings.LEDGER_VERIFIER_KEY:
+        _sign_soon(Signing(ledger))
 
 
 def _refuse_another(ledger: UUID, key: str, kind: EntryType, said: str) -> None:
     earlier = Entry.objects.get(ledger=ledger, key=key)
     if (earlier.type, earlier.payload) != (str(kind), said):
         raise EntryDiffers(f"{key} stands for another {earlier.type} in the ledger {ledger}")
+
+
+def _sign_soon(signing: Signing) -> None:
+    """Once for a transaction, however much it appends."""
+    if all(waiting != signing for _, waiting, _ in connection.run_on_commit):
+        transaction.on_commit(signing, robust=True)
+
+
+def sign_the_rest(*, limit: int = 500) -> None:
+    """Ask for checkpoints of ledgers that have grown."""
+    if settings.LEDGER_VERIFIER_KEY:
+        for ledger in unsigned_heads().values_list("ledger", flat=True)[:limit]:
+            Signing(ledger)()
 
 
 @contextmanager

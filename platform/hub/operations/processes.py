@@ -31,6 +31,8 @@ CELERY = [*PYTHON, "celery", "--quiet", "-A", "jobs.app"]
 QUIETLY = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 LIGHT = "default,periodic,transfers"  # queues without tensors
 ANSWERING = ["--enable-remote-control"]  # so that `celery inspect ping` finds beat too
+# Who alone has the ledgers' key; what the others are told instead.
+SIGNER, KEYLESS = "worker", {"LEDGER_KEY_FILE": "", "LEDGER_KEY_FILE_FILE": ""}
 # What no process of the hub has, but who starts them may.
 NOBODYS = {"DATABASE_OWNER_URL": "", "DATABASE_OWNER_URL_FILE": ""}
 
@@ -98,7 +100,7 @@ def start_hub(
         supervisor.start(
             name,
             [*command, "--fd", str(listener.fileno())] if is_web else command,
-            env=env,
+            env=env if name == SIGNER else {**env, **KEYLESS},
             log=logs / f"{name}.log",
             sockets=[listener] if is_web else (),
         )

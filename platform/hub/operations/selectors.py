@@ -91,8 +91,8 @@ def database() -> Database:
     """How the database is; raises what Django raises when it is away."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT current_setting('server_version'), pg_database_size(current_database()),"
+            "SELECT current_setting('server_version'), pg_database_size(current_database()),"  # noqa: S608 (our own words)
             " (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()),"
-            f" current_setting('max_connections')::int, ({COULD_REWRITE})"  # noqa: S608 (our own words)
+            f" current_setting('max_connections')::int, ({COULD_REWRITE})"
         )
         return Database(*cursor.fetchone())

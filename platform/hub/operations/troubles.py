@@ -16,6 +16,8 @@ from django.db.models.functions import Now
 
 from hub.catalogue.models import Upload, UploadState
 from hub.common.models import OutboxMessage
+from hub.ledger.models import Head
+from hub.ledger.selectors import unsigned_heads
 from hub.runs.models import (
     Round,
     RoundState,
@@ -110,6 +112,12 @@ def idle_uploads() -> QuerySet[Upload]:
     ).select_related("agent__organisation")
 
 
+def unsigned_ledgers() -> QuerySet[Head]:
+    """Those that were stopped, since the database is not what was signed; and forgotten ones."""
+    forgotten = Q(pk__in=unsigned_heads().values("pk"), at__lt=Now() - BEGUN)
+    return Head.objects.filter(~Q(stopped="") | forgotten)
+
+
 TROUBLES = (
     Trouble(
         "unsent_messages",
@@ -158,6 +166,14 @@ TROUBLES = (
         unclaimed_rounds,
         "state_changed_at",
         (RoundState.AGGREGATING,),
+    ),
+    Trouble(
+        "unsigned_ledgers",
+        "Ledgers that were stopped, or that nobody signs",
+        "Stopped: see why in its row, restore the database, then manage.py resume_ledger. Else: is "
+        "there a worker with LEDGER_KEY_FILE?",
+        unsigned_ledgers,
+        "at",
     ),
     Trouble(
         "idle_uploads",

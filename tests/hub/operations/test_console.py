@@ -18,6 +18,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from hub.accounts.models import ApiToken, User
 from hub.common.models import OutboxMessage
+from hub.ledger.models import Checkpoint, EntryType
+from hub.ledger.services import append, settle
 from hub.organisations.services import make_enrolment_code
 from tests.factories.accounts import PASSWORD, UserFactory
 from tests.factories.catalogue import EvaluationFactory, upload_file
@@ -32,6 +34,13 @@ def name_of(model: type[Model]) -> str:
     return model._meta.label_lower.replace(".", "_")
 
 
+def fill_ledger(world: World) -> None:
+    log = world.federation.pk
+    append(ledger=log, type=EntryType.CORRECTION, key="told", payload={})
+    settle(ledger=log, key="told")
+    Checkpoint.objects.create(ledger=log, size=1, root=bytes(32), note="…")
+
+
 @pytest.fixture
 def full(world: World, olga: User) -> World:
     """A world with at least one row of everything that the console shows."""
@@ -41,6 +50,7 @@ def full(world: World, olga: User) -> World:
     path = world.update_file(offer, world.sites[0])
     upload_file(world.sites[0].agent, path, task_id=offer.id)
     EvaluationFactory()
+    fill_ledger(world)
     EmailAddress.objects.create(user=olga, email=olga.email, verified=True, primary=True)
     OutboxMessage.objects.create(job="default.advance_run", arguments=[str(run.pk)])
     make_enrolment_code(organisation_id=world.sites[0].agent.organisation_id, user=world.lead)

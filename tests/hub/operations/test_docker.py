@@ -67,6 +67,21 @@ def test_no_secret_stands_in_the_file(name: str) -> None:
         assert secret in COMPOSE["secrets"]
 
 
+@pytest.mark.parametrize(
+    ("secret", "owner"),
+    [
+        ("ledger_key", "worker"),
+        ("model_signing_key", "worker"),
+        ("database_owner_url", "prepare"),
+        ("postgres_password", "postgres"),
+    ],
+)
+def test_a_secret_of_one_service_is_given_to_no_other(secret: str, owner: str) -> None:
+    assert [name for name, one in SERVICES.items() if secret in one.get("secrets", [])] == [owner]
+    folders = [name for name, one in SERVICES.items() if "ledger:" in str(one.get("volumes"))]
+    assert folders == ["worker"]
+
+
 def test_only_the_proxy_can_be_reached_from_outside() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
     assert COMPOSE["networks"]["inside"] == {"internal": True}

@@ -66,12 +66,14 @@ class Started(Supervisor):
 
     def start(self, name: str, argv: object, **options: Any) -> None:
         self.environments[name] = {**os.environ, **options["env"]}
+        for listener in options["sockets"]:
+            listener.close()
 
 
 def test_only_the_worker_has_the_ledgers_key_and_nobody_the_owners_login(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hub.operations.processes.wait_for_url", lambda url: None)
+    monkeypatch.setattr("hub.operations.processes.wait_for_url", print)
     monkeypatch.setenv("LEDGER_KEY_FILE", "/secrets/key")
     monkeypatch.setenv("DATABASE_OWNER_URL", "postgres://owner@/x")
     started = Started()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -85,4 +86,5 @@ def _welcome(agent: Agent) -> EnrolmentOut:
         key_id=agent.key_id,
         hub_public_key=key.public_key,
         hub_key_id=key.key_id,
+        ledger_key=settings.LEDGER_VERIFIER_KEY,
     )

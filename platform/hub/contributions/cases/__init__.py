@@ -1,0 +1,1 @@
+"""Cases about updates: how they are noticed, told, answered and decided."""
