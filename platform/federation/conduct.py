@@ -9,84 +9,25 @@ model, so that other factors of the same change are no disguise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import median
 
 import torch
 from torch import Tensor
 
+from federation.noticed import Figures, Finding, Seen, Sent
+
 FEWEST = 3  # updates, before one is set beside the others
 FEWEST_BESIDE_A_PAIR = 2  # others, before two are found to be more alike than those explain
 NOTHING = 0.01  # of the usual norm, below which an update changes next to nothing
 SAME = 0.995  # cosine above which two changes are nearly the same
 APART = 0.1  # how much nearer than usual that has to be: of what the others are away from one
-UNRELATED = 0.1  # cosine below which an update has to do with nothing that is known
+UNRELATED = 0.12  # cosine below which an update has to do with nothing that is known
 RELATED = 0.15  # as which the others have to do with something, in the middle
 UNEXPLAINED = 0.85  # correlation of two beyond what all others explain, from one data set mostly
 TOWARDS = 0.25  # cosine to the others from which an update goes their way
 TWICE, THRICE = 2, 3  # rounds in which a sign has to show
 EXACT = 1e-6  # of 1 − cosine: the same but for rounding
-
-Figures = Mapping[str, float | int | str]
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What one participation sent in a round: how far it moves the model, and its sketch.
-
-    `loss_change`: what it does by itself to the loss on the public probe set, where measured.
-    """
-
-    who: str
-    digest: str
-    norm: float
-    sketch: Sequence[float]
-    loss_change: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The updates of one round, and by `weights` what each counted in its result.
-
-    `exact`: cosines by pairs of digests that are known better than from sketches.
-    """
-
-    number: int
-    sent: tuple[Sent, ...]
-    weights: Mapping[str, float] = field(default_factory=dict)
-    exact: Mapping[tuple[str, str], float] = field(default_factory=dict)
-
-    @property
-    def sketches(self) -> Tensor:
-        """Of shape (updates, size)."""
-        return torch.tensor([list(one.sketch) for one in self.sent], dtype=torch.float64)
-
-    @property
-    def made(self) -> Tensor:
-        """The sketch of what the round made of all: sketches add up like changes do."""
-        shares = [self.weights.get(one.who, 0.0) for one in self.sent]
-        return torch.tensor(shares, dtype=torch.float64) @ self.sketches
-
-    @property
-    def cosines(self) -> Tensor:
-        found = _cosines(self.sketches, self.sketches)
-        for i, j in combinations(range(len(self.sent)), 2):
-            pair = self.sent[i].digest, self.sent[j].digest
-            known = self.exact.get(pair, self.exact.get(pair[::-1]))
-            if known is not None:
-                found[i, j] = found[j, i] = known
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A sign that shows in the newest round, about one participation or two (sorted)."""
-
-    kind: str
-    who: tuple[str, ...]
-    figures: Figures
-
 
 Signs = Iterator[tuple[tuple[str, ...], Figures]]
 Sign = Callable[[Sequence[Seen]], Signs]
@@ -133,14 +74,14 @@ def _noise(history: Sequence[Seen]) -> Signs:
 def _relations(before: Seen, now: Seen) -> dict[str, float]:
     """The largest cosine, of either sign, of each update to all that it could have to do with."""
     own = {one.who: place for place, one in enumerate(before.sent)}
-    earlier, sketches = before.sketches, now.sketches
-    found = {}
+    earlier, sketches, made = _sketches(before), _sketches(now), _made(before)
+    cosines, found = _among(now), {}
     for place, one in enumerate(now.sent):
         if one.norm == 0.0:
             continue
-        known = [before.made, *([earlier[own[one.who]]] if one.who in own else [])]
+        known = [made, *([earlier[own[one.who]]] if one.who in own else [])]
         beside = _cosines(sketches[place : place + 1], torch.stack(known)).abs().max()
-        found[one.who] = max(float(beside), abs(_towards(now.cosines, place)))
+        found[one.who] = max(float(beside), abs(_towards(cosines, place)))
     return found
 
 
@@ -173,10 +114,10 @@ def _nearest(one: Sent, history: Sequence[Seen]) -> tuple[float, int]:
     state, states = torch.zeros_like(change), []
     found = [(-1.0, 0)]
     for seen in history[:-1]:
-        known = torch.cat([seen.sketches, seen.made[None]])
+        known = torch.cat([_sketches(seen), _made(seen)[None]])
         found.append((float(_cosines(change, known).max()), seen.number))
-        states.append((seen.number, torch.cat([state + seen.sketches, state])))
-        state = state + seen.made
+        states.append((seen.number, torch.cat([state + _sketches(seen), state])))
+        state = state + _made(seen)
     for number, earlier in states:
         # As a change from here, an earlier state is as near as the cosine of the two changes.
         away = (earlier - state - change).norm(dim=1) / change.norm()
@@ -192,7 +133,7 @@ def _is_odd(distance: float, others: Sequence[float]) -> bool:
 
 def _near_copy(history: Sequence[Seen]) -> Signs:
     now = history[-1]
-    cosines = now.cosines
+    cosines = _among(now)
     pairs = _pairs(now)
     for i, j in pairs:
         others = [1 - float(cosines[pair]) for pair in pairs if pair != (i, j)]
@@ -207,7 +148,7 @@ def _same_data(history: Sequence[Seen]) -> Signs:
     moving = [place for place, one in enumerate(now.sent) if one.norm > 0]
     if len(history) == 1 or len(moving) < 2 + FEWEST_BESIDE_A_PAIR:
         return
-    cosines = now.cosines
+    cosines = _among(now)
     partial = _partial(cosines[moving][:, moving])
     for a, b in combinations(range(len(moving)), 2):
         i, j = moving[a], moving[b]
@@ -219,9 +160,10 @@ def _same_data(history: Sequence[Seen]) -> Signs:
 def _partial(cosines: Tensor) -> Tensor:
     """Correlations of each two beyond what all others explain, from the inverse of the cosines."""
     ridge = 1e-9 * torch.eye(len(cosines), dtype=torch.float64)
-    precision = torch.linalg.pinv(cosines + ridge, hermitian=True)
+    precision: Tensor = torch.linalg.pinv(cosines + ridge, hermitian=True)
     scale = precision.diagonal().clamp_min(1e-300).rsqrt()
-    return -precision * scale[:, None] * scale[None]
+    partial: Tensor = -precision * scale[:, None] * scale[None]
+    return partial
 
 
 def _crafted(history: Sequence[Seen]) -> Signs:
@@ -230,7 +172,7 @@ def _crafted(history: Sequence[Seen]) -> Signs:
     known = [place for place, one in enumerate(now.sent) if one.loss_change is not None]
     if len(known) <= FEWEST:
         return
-    cosines = now.cosines
+    cosines = _among(now)
     towards = {place: _towards(cosines, place) for place in known}
     for place in known:
         one, others = now.sent[place], [other for other in known if other != place]
@@ -253,6 +195,29 @@ def _pairs(seen: Seen) -> list[tuple[int, int]]:
 
 def _names(seen: Seen, i: int, j: int) -> tuple[str, ...]:
     return tuple(sorted((seen.sent[i].who, seen.sent[j].who)))
+
+
+def _sketches(seen: Seen) -> Tensor:
+    """Of shape (updates, size)."""
+    return torch.tensor([list(one.sketch) for one in seen.sent], dtype=torch.float64)
+
+
+def _made(seen: Seen) -> Tensor:
+    """The sketch of what the round made of all: sketches add up like changes do."""
+    shares = [seen.weights.get(one.who, 0.0) for one in seen.sent]
+    return torch.tensor(shares, dtype=torch.float64) @ _sketches(seen)
+
+
+def _among(seen: Seen) -> Tensor:
+    """Cosines between the updates of a round."""
+    sketches = _sketches(seen)
+    found = _cosines(sketches, sketches)
+    for i, j in combinations(range(len(seen.sent)), 2):
+        pair = seen.sent[i].digest, seen.sent[j].digest
+        known = seen.exact.get(pair, seen.exact.get(pair[::-1]))
+        if known is not None:
+            found[i, j] = found[j, i] = known
+    return found
 
 
 def _cosines(left: Tensor, right: Tensor) -> Tensor:

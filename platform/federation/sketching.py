@@ -33,7 +33,7 @@ from federation.reading import (
     read_pair,
 )
 
-SIZE = 512  # numbers; a cosine of 0.995 is known to ± 0.001
+SIZE = 1024  # numbers; a cosine of 0.995 is known to ± 0.0005, one of 0 to ± 0.03
 PIECE = 1 << 16  # values that are drawn for at once, whatever the number of updates
 
 

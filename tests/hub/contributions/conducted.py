@@ -21,7 +21,7 @@ from jobs.compute import aggregate_round, compare_updates, examine_round
 from tests.hub.runs.world import HEAD, A, B, Site, World, make_world, plan_of
 from tests.strategies import normal, seeded
 
-WIDE = 500
+WIDE = 2000
 
 Sends = Callable[[int, "Conducted"], Mapping[str, Tensor]]  # for a round: what is sent
 

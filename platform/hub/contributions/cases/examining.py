@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.crypto import salted_hmac
 
+from federation.noticed import Finding, Seen, Sent
 from hub.common.models import Event
 from hub.contributions.cases.services import open_case
 from hub.contributions.models import CaseKind, Sketch
@@ -24,9 +25,6 @@ from hub.runs.errors import ExamplesAboveDeclaration
 from hub.runs.models import Comparison, Purpose, Round, Update, UpdateState
 from hub.runs.services.duplicates import DUPLICATED
 from hub.runs.services.locks import database_now
-
-if TYPE_CHECKING:
-    from federation.conduct import Finding, Seen, Sent
 
 WINDOW = 30  # rounds that are looked back on
 FORGET_AFTER = timedelta(days=2)  # what no worker could look at by then is left alone
@@ -122,8 +120,6 @@ def _declared(evidence: Mapping[str, Any]) -> dict[str, int]:
 
 def history_of(current: Round) -> list[Seen]:
     """The newest rounds of the run up to this one, as far as they have sketches."""
-    from federation.conduct import Seen  # noqa: PLC0415 (torch, in compute workers only)
-
     first = current.number - WINDOW
     rounds = Round.objects.filter(
         run=current.run_id, number__gt=first, number__lte=current.number, version__isnull=False
@@ -152,8 +148,6 @@ def _sketches(current: Round, first: int) -> QuerySet[Sketch]:
 
 
 def _sent(sketch: Sketch) -> Sent:
-    from federation.conduct import Sent  # noqa: PLC0415 (likewise)
-
     update = sketch.update
     assert update is not None
     return Sent(
