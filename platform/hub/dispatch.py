@@ -44,7 +44,6 @@ class Job(StrEnum):
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
     COMMIT_VERSION = "default.commit_version"
-    COMMIT_VERSION = "default.commit_version"
     SIGN_LEDGER = "default.sign_ledger"
     TELL_KEYS = "default.tell_keys"
     PUSH_VERSION = "transfers.push_version"
