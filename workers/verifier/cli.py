@@ -1,33 +1,43 @@
-"""`foedus-verify model FOLDER --key KEY`: is this download what the hub signed?
+"""`foedus-verify`: what a hub gave out, checked with no trust in that hub.
 
-Exit codes: 0 it is; 1 a file is wrong, whose name is printed; 2 the command was wrong; 3 the
-signature is missing or wrong; 4 the key cannot be had, or is not the one known.
+`model FOLDER --key KEY`: is this download what the hub signed? Exit codes: 0 it is; 1 a file is
+wrong, whose name is printed; 2 the command was wrong; 3 the signature is missing or wrong; 4 the
+key cannot be had, or is not the one known.
+
+`ledger EXPORT`: does all of a federation's ledger follow? Exit codes: 0 it does; 1 something is
+wrong, and the first entry that is, is named; 2 there is nothing to check.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from verifier.bundles import named_key
 from verifier.faults import Fault
-from verifier.folders import Verified, read_signature, verify_folder
+from verifier.folders import read_signature, verify_folder
 from verifier.keys import default_pins, key_for
+from verifier.ledger import command as ledger
+from verifier.words import as_json, in_words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    sys.exit(run(parser().parse_args(arguments)))
+    given = parser().parse_args(arguments)
+    sys.exit(given.run(given))
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="foedus-verify", description=__doc__)
     made.formatter_class = argparse.RawDescriptionHelpFormatter
-    model = made.add_subparsers(dest="what", required=True).add_parser(
-        "model", help="a downloaded version of a model"
-    )
+    subjects = made.add_subparsers(dest="what", required=True)
+    _add_model(subjects.add_parser("model", help="a downloaded version of a model"))
+    ledger.add_to(subjects.add_parser("ledger", help="the export of a federation's ledger"))
+    return made
+
+
+def _add_model(model: argparse.ArgumentParser) -> None:
     model.add_argument("folder", type=Path, help="the download, with its model.sig")
     model.add_argument(
         "--key",
@@ -37,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--pins", type=Path, default=default_pins(), help=argparse.SUPPRESS)
     model.add_argument("--json", action="store_true", help="print the lineage as JSON")
-    return made
+    model.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -49,30 +59,3 @@ def run(given: argparse.Namespace) -> int:
         return fault.code
     sys.stdout.write(as_json(found) if given.json else in_words(found))
     return 0
-
-
-def as_json(found: Verified) -> str:
-    return json.dumps({"files": dict(found.files), "lineage": found.lineage}, indent=2) + "\n"
-
-
-def in_words(found: Verified) -> str:
-    lineage = found.lineage
-    parent, base = lineage["parent"], lineage["base_model"]
-    lines = [
-        f"{len(found.files)} files, all as they were signed.",
-        f"{lineage['federation']}, version {lineage['version']}",
-        f"  base model  {base['repo']} at {base['revision']}",
-        f"  parent      {_parent(parent) if parent else 'none, a fresh adapter'}",
-        f"  plan        {lineage['plan_sha256']}",
-        *(f"  update      {_update(one)}" for one in lineage["contributors"]),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _parent(parent: dict[str, object]) -> str:
-    return f"version {parent['version']}, weights {parent['adapter_sha256']}"
-
-
-def _update(one: dict[str, object]) -> str:
-    signed = one["statement_sha256"] or "none on record"
-    return f"{one['organisation']}: {one['examples']} examples, signed statement {signed}"

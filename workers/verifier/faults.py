@@ -26,3 +26,25 @@ class KeyUnknown(Fault):
     """The key cannot be had, or is not the one that this machine knows the hub by."""
 
     code = 4
+
+
+class Wrong(Fault):
+    """Something in a ledger does not follow from the rest; `where` says in which row."""
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(f"{where}: {reason}" if where else reason)
+        self.reason = reason
+        self.where = where
+
+    def at(self, where: str) -> Wrong:
+        """The same, with its place, unless it has one."""
+        return self if self.where else Wrong(self.reason, where)
+
+    def __reduce__(self) -> tuple[type[Wrong], tuple[str, str]]:
+        return Wrong, (self.reason, self.where)
+
+
+class Unusable(Fault):
+    """There is nothing to check: no such file, or no export."""
+
+    code = 2
