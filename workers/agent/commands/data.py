@@ -22,6 +22,7 @@ from agent.home import Home
 
 LONGEST_CELL = 60  # characters of a value that a preview shows
 MOST_LABELS = 20
+DECLARING = "An owner can declare these numbers on the federation's page at the hub."
 COUNTS = ("main", "rows", "usable", "empty", "unreadable", "prompted", "unlabelled")
 
 app = typer.Typer(no_args_is_help=True, help="Which local data each federation may use.")
@@ -55,7 +56,8 @@ def add(
     register(Home.found(home).data_file, federation, chosen)
     told = ", ".join(f"{count} {part}" for part, count in counts.items())
     document = {"federation": federation, **asdict(chosen), "examples": counts}
-    answer(document, f"{federation}: {told} examples in {chosen.folder}", as_json=as_json)
+    words = f"{federation}: {told} examples in {chosen.folder}\n{DECLARING}"
+    answer(document, words, as_json=as_json)
 
 
 def _checked(chosen: DataSet, found: Census, named: Mapping[str, str]) -> int:
