@@ -3,11 +3,20 @@ from __future__ import annotations
 from django.contrib import admin
 
 from hub.catalogue.models import (
+    Alias,
     Artifact,
     BaseModel,
+    BaseModelDraft,
     BaseModelFile,
+    DraftFile,
     Evaluation,
+    GateResult,
+    LicenceAcceptance,
     ModelVersion,
+    Probe,
+    ProbeScore,
+    Proposal,
+    Push,
     Upload,
     VersionCommit,
 )
@@ -27,6 +36,33 @@ class VersionCommitInline(ReadOnlyInline):
     verbose_name_plural = "commits"
 
 
+class GateResultInline(ReadOnlyInline):
+    model = GateResult
+    fk_name = "version"
+    fields = ("gate", "verdict", "blocks", "against", "judged_at")
+    readonly_fields = ("judged_at",)
+    verbose_name_plural = "gates"
+
+
+class DraftFileInline(ReadOnlyInline):
+    model = DraftFile
+    fields = ("path", "size_bytes", "offset", "sha256")
+    verbose_name_plural = "files"
+
+
+class LicenceAcceptanceInline(ReadOnlyInline):
+    model = LicenceAcceptance
+    fields = ("organisation", "accepted_by", "created_at", "opened")
+    readonly_fields = ("created_at", "opened")
+    verbose_name_plural = "who has accepted the licence"
+
+
+class ProbeScoreInline(ReadOnlyInline):
+    model = ProbeScore
+    fields = ("about", "state", "examples", "correct", "loss_sum", "seconds", "failure_code")
+    verbose_name_plural = "measurements"
+
+
 class EvaluationInline(ReadOnlyInline):
     model = Evaluation
     fields = ("participation", "round_number", "examples", "correct", "loss_sum", "opened")
@@ -38,7 +74,7 @@ class BaseModelAdmin(ReadOnlyAdmin):
     list_filter = ("licence", "architecture")
     search_fields = ("name", "slug", "revision", "id__exact")
     date_hierarchy = "created_at"
-    inlines = (BaseModelFileInline,)
+    inlines = (BaseModelFileInline, LicenceAcceptanceInline)
 
 
 @admin.register(ModelVersion)
@@ -57,7 +93,7 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     search_fields = ("federation__name", "adapter__sha256", "revision", "id__exact")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
-    inlines = (VersionCommitInline, EvaluationInline)
+    inlines = (VersionCommitInline, GateResultInline, EvaluationInline)
 
 
 @admin.register(Artifact)
@@ -99,5 +135,111 @@ class UploadAdmin(ReadOnlyAdmin):
     list_select_related = ("agent",)
     list_filter = ("state",)
     search_fields = ("sha256", "task_id__exact", "agent__name", "id__exact")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(BaseModelDraft)
+class BaseModelDraftAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        state,
+        linked("organisation"),
+        linked("begun_by"),
+        linked("base_model"),
+        moment("touched_at", "last file"),
+    )
+    list_select_related = ("organisation", "begun_by", "base_model")
+    list_filter = ("state",)
+    search_fields = ("facts__name", "facts__slug", "organisation__name", "id__exact")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    inlines = (DraftFileInline,)
+
+
+@admin.register(LicenceAcceptance)
+class LicenceAcceptanceAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        linked("base_model"),
+        linked("organisation"),
+        linked("accepted_by"),
+        moment("created_at", "accepted"),
+    )
+    list_select_related = ("base_model", "organisation", "accepted_by")
+    search_fields = ("base_model__name", "organisation__name", "licence_digest", "id__exact")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(Probe)
+class ProbeAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        linked("federation"),
+        "form",
+        "rows",
+        "licence",
+        linked("uploaded_by"),
+        moment("created_at", "uploaded"),
+    )
+    list_select_related = ("federation", "uploaded_by")
+    list_filter = ("form",)
+    search_fields = ("federation__name", "artifact__sha256", "id__exact")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    inlines = (ProbeScoreInline,)
+
+
+@admin.register(Proposal)
+class ProposalAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        state,
+        linked("federation"),
+        linked("version"),
+        linked("proposed_by"),
+        linked("decided_by"),
+        moment("created_at", "made"),
+    )
+    list_select_related = ("federation", "version", "proposed_by", "decided_by")
+    list_filter = ("state", "kind")
+    search_fields = ("federation__name", "reason", "answer", "id__exact")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+
+
+@admin.register(Alias)
+class AliasAdmin(ReadOnlyAdmin):
+    list_display = (
+        "name",
+        state,
+        linked("federation"),
+        linked("version"),
+        moment("state_changed_at", "since"),
+    )
+    list_select_related = ("federation", "version")
+    list_filter = ("state",)
+    search_fields = ("name", "federation__name", "id__exact")
+    ordering = ("-created_at",)
+
+
+@admin.register(Push)
+class PushAdmin(ReadOnlyAdmin):
+    """Copies on other hubs; the token is sealed and shown to nobody."""
+
+    list_display = (
+        "repo",
+        state,
+        "endpoint",
+        linked("version"),
+        linked("asked_by"),
+        "attempts",
+        moment("created_at", "asked"),
+    )
+    list_select_related = ("version", "asked_by")
+    list_filter = ("state", "endpoint")
+    search_fields = ("repo", "version__federation__name", "id__exact")
+    exclude = ("sealed_token",)
     date_hierarchy = "created_at"
     ordering = ("-created_at",)

@@ -17,12 +17,18 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from hub.accounts.models import ApiToken, User
+from hub.catalogue.bases import drafts
+from hub.catalogue.bases.licences import accept_licence
+from hub.catalogue.evaluation.probes import add_probe
+from hub.catalogue.models import ModelVersion, Push
+from hub.catalogue.versions.aliases import give_alias
+from hub.catalogue.versions.releases import propose_release
 from hub.common.models import OutboxMessage
 from hub.ledger.models import Checkpoint, EntryType
 from hub.ledger.services import append, settle
 from hub.organisations.services import make_enrolment_code
 from tests.factories.accounts import PASSWORD, UserFactory
-from tests.factories.catalogue import EvaluationFactory, upload_file
+from tests.factories.catalogue import BaseModelFactory, EvaluationFactory, upload_file
 from tests.hub.operations.conftest import signed_in
 from tests.hub.runs.world import World
 
@@ -50,11 +56,49 @@ def full(world: World, olga: User) -> World:
     path = world.update_file(offer, world.sites[0])
     upload_file(world.sites[0].agent, path, task_id=offer.id)
     EvaluationFactory()
+    fill_registry(world)
     fill_ledger(world)
     EmailAddress.objects.create(user=olga, email=olga.email, verified=True, primary=True)
     OutboxMessage.objects.create(job="default.advance_run", arguments=[str(run.pk)])
     make_enrolment_code(organisation_id=world.sites[0].agent.organisation_id, user=world.lead)
     return world
+
+
+def fill_registry(world: World) -> None:
+    """What people bring, accept, propose and send."""
+    version = ModelVersion.objects.order_by("number").first()
+    brought = BaseModelFactory(licence_text="Do good.", must_accept=True)
+    organisation = world.sites[0].agent.organisation
+    drafts.begin_draft(
+        user=world.lead,
+        organisation_id=organisation.pk,
+        slug="brought",
+        name="Brought",
+        licence="MIT",
+    )
+    accept_licence(
+        user=world.lead,
+        organisation_id=organisation.pk,
+        base_model_id=brought.pk,
+        licence_digest=brought.licence_digest,
+    )
+    add_probe(
+        user=world.lead,
+        federation_id=world.federation.pk,
+        content=b'{"text": "a", "label": "ham"}',
+        statement="Written by us.",
+        licence="CC0-1.0",
+    )
+    propose_release(user=world.lead, version_id=version.pk, reason="better")
+    give_alias(user=world.lead, version_id=version.pk, name="pilot")
+    Push.objects.create(
+        version=version,
+        commit=version.commits.first(),
+        endpoint="https://elsewhere.example",
+        repo="ada/copy",
+        sealed_token=b"secret of the other hub",
+        asked_by=world.lead,
+    )
 
 
 def test_strangers_sign_in_where_the_pages_do(client: Client, db: None) -> None:
@@ -147,6 +191,13 @@ def test_nothing_is_written_past_the_services(
             for page in ("change", "delete"):
                 url = reverse(f"admin:{name_of(model)}_{page}", args=[row])
                 assert console.post(url).status_code == 403
+
+
+def test_the_page_of_a_copy_shows_no_token(console: Client, full: World) -> None:
+    push = Push.objects.get()
+    page = console.get(reverse("admin:catalogue_push_change", args=[quote(push.pk)])).text
+    assert push.repo in page
+    assert "sealed" not in page.lower()
 
 
 def test_a_person_s_page_names_their_tokens_and_shows_none(console: Client, full: World) -> None:
