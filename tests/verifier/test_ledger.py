@@ -122,7 +122,12 @@ LIES: list[tuple[str, int, Callable[[dict[str, Any]], object], str]] = [
     ("reward.granted", 0, lambda said: said.update(budget=1), "budget"),
     ("reward.granted", 0, lambda said: said.update(seed="0" * 64), "seed"),
     ("reward.granted", 0, lambda said: said["valuations"].pop(), "follow"),
-    ("reward.granted", 0, lambda said: said.update(valuations=["valuation:x"]), "no valuation"),
+    (
+        "reward.granted",
+        0,
+        lambda said: said.update(valuations=["valuation:x"]),
+        "does not know a valuation",
+    ),
     ("reward.released", 0, lambda said: said["credits"][0].update(paid=9_999), "held"),
     ("correction", 0, lambda said: said["changes"][0].update(paid=1), "follow"),
     ("key.enrolled", 0, lambda said: said.update(key_id="0" * 64), "id"),
@@ -178,8 +183,8 @@ def test_an_entry_out_of_its_order_is_found(tmp_path: Path, change: dict[str, An
 
 
 def receipt(path: Path, index: int, leaf: str) -> Path:
-    document = {"receipt": {"ledger_index": index, "entry_sha256": leaf}, "statement": {}}
-    path.write_text(json.dumps(document))
+    receipt = {"ledger_index": index, "entry_sha256": leaf}
+    path.write_text(json.dumps({"receipt": receipt, "ledger": entry_of(ENTRIES[0])["ledger"]}))
     return path
 
 
@@ -194,6 +199,8 @@ def test_receipts_expose_a_ledger_that_was_set_back(
     folder.mkdir()
     receipt(folder / "a.json", 20, leaf(ENTRIES[20]))
     (folder / "old.json").write_text(json.dumps({"receipt": {"update": "x"}}))
+    another = {"receipt": {"ledger_index": 9, "entry_sha256": "0" * 64}, "ledger": "another"}
+    (folder / "another.json").write_text(json.dumps(another))
     assert verify(export, "--receipt", folder) == 0
     assert "1 receipts" in capsys.readouterr().out
     receipt(folder / "b.json", len(ENTRIES), "0" * 64)

@@ -47,6 +47,8 @@ def keep_receipt(
             "ask its operator before going on."
         ) from error
     document = {"receipt": receipt.model_dump(mode="json"), **submission}
+    if ledger:
+        document["ledger"] = str(ledger.federation)
     write_whole(home.receipts / f"{receipt.update}.json", json.dumps(document, indent=2) + "\n")
     if ledger:
         _owe(home, receipt, ledger.federation, str(submission["statement"]["federation"]))

@@ -14,7 +14,7 @@ from verifier.ledger.checking import Ledger, check_roots
 
 def check_receipts(ledger: Ledger, paths: list[Path]) -> int:
     """Raise Wrong unless each receipt's entry is there; returns how many there were."""
-    found = [receipt for path in paths for receipt in _receipts(path)]
+    found = [receipt for path in paths for receipt in _receipts(ledger, path)]
     for path, receipt in found:
         _check_receipt(ledger, path, receipt)
     return len(found)
@@ -54,14 +54,15 @@ def key_in(source: str) -> notes.Key:
         raise Unusable(f"{source}: {wrong}") from wrong
 
 
-def _receipts(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Of a file, or of all in a folder that name an entry of the ledger."""
+def _receipts(ledger: Ledger, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Of a file, or of all in a folder that name an entry of this ledger."""
     for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-        receipt = _member(_object(file, _text(file)), "receipt", file)
-        if isinstance(receipt, dict) and receipt.get("ledger_index") is not None:
+        said = _object(file, _text(file))
+        receipt = dict[str, Any](_member(said, "receipt", file))
+        if receipt.get("ledger_index") is not None and said.get("ledger") == ledger.ledger:
             yield file, receipt
         elif not path.is_dir():
-            raise Unusable(f"{file} names no entry of a ledger")
+            raise Unusable(f"{file} names no entry of this ledger")
 
 
 def _check_receipt(ledger: Ledger, path: Path, receipt: dict[str, Any]) -> None:
@@ -90,7 +91,7 @@ def _object(path: Path, text: str) -> dict[str, Any]:
     return found
 
 
-def _member(said: dict[str, Any], name: str, path: Path) -> object:
+def _member(said: dict[str, Any], name: str, path: Path) -> Any:
     if name not in said:
         raise Unusable(f"{path} has no {name}")
     return said[name]

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from verifier.faults import Wrong
 from verifier.ledger.canon import written
 from verifier.ledger.splitting import check_credits
 
 REWARD_LABEL = b"foedus/rewards/v1"
+FOUNDED = "federation.founded"
 ROUNDS_KEPT = 3  # of a run, with their updates: a late one may count in the next
 
 Said = Mapping[str, Any]
@@ -62,10 +64,18 @@ class Reward:
     is_released: bool = False
 
 
+class Before(Exception):
+    """It is about what was before the ledger."""
+
+
 @dataclass(slots=True)
 class Lineage:
-    """What is known when the next entry comes."""
+    """What is known when the next entry comes.
 
+    `is_later`: the federation is older than its ledger, so not all that is named is in it.
+    """
+
+    is_later: bool = False
     runs: dict[str, Run] = field(default_factory=dict)
     run_of: dict[str, str] = field(default_factory=dict)  # of rounds
     versions: dict[str, str] = field(default_factory=dict)  # adapter's digest, or empty
@@ -75,18 +85,27 @@ class Lineage:
     def follow(self, kind: str, key: str, said: Said) -> None:
         """Raises Wrong, and KeyError or TypeError for what such an entry lacks."""
         if step := STEPS.get(kind):
-            step(self, key, said)
+            with suppress(Before):
+                step(self, key, said)
+
+    def _unknown(self, what: str) -> NoReturn:
+        if self.is_later:
+            raise Before
+        raise Wrong(f"the ledger does not know {what}")
 
     def _run(self, name: str) -> Run:
         if name not in self.runs:
-            raise Wrong(f"the ledger knows no run {name}")
+            self._unknown(f"the run {name}")
         return self.runs[name]
 
     def _round(self, name: str) -> tuple[Run, Round]:
         if name not in self.run_of:
-            raise Wrong(f"the ledger knows no round {name}")
+            self._unknown(f"the round {name}")
         run = self.runs[self.run_of[name]]
         return run, run.rounds[name]
+
+    def _founded(self, _key: str, said: Said) -> None:
+        self.is_later = said["since"] is not None
 
     def _started(self, _key: str, said: Said) -> None:
         self.runs[said["run"]] = Run(said["plan_digest"], said["rewards"])
@@ -100,7 +119,7 @@ class Lineage:
             raise Wrong("it opens a round of another plan")
         if before and before.result and said["start"] != before.result:
             raise Wrong("it does not start from the result of the round before")
-        if before and said["number"] != before.number + 1:
+        if before and said["number"] - before.number not in {1, 0 if not before.result else 1}:
             raise Wrong(f"round {said['number']} follows round {before.number}")
         run.open(said["round"], Round(said["number"], said["start"]))
         self.run_of[said["round"]] = said["run"]
@@ -145,9 +164,9 @@ class Lineage:
         self._name_version(said["version"], said["result"])
 
     def _published(self, _key: str, said: Said) -> None:
-        if said["parent"] and said["parent"] not in self.versions:
-            raise Wrong(f"the ledger does not know its parent {said['parent']}")
         self._name_version(said["version"], said["adapter"])
+        if said["parent"] and said["parent"] not in self.versions:
+            self._unknown(f"its parent {said['parent']}")
 
     def _name_version(self, version: str, adapter: str | None) -> None:
         known = self.versions.get(version, "")
@@ -156,10 +175,12 @@ class Lineage:
         self.versions[version] = adapter or known
 
     def _valued(self, key: str, said: Said) -> None:
+        values = {one["participation"]: one["value"] for one in said["values"]}
+        self.valuations[key] = said["run"], values
         run = self._run(said["run"])
         found = [(one, each) for one, each in run.rounds.items() if each.number == said["round"]]
         if not found:
-            raise Wrong(f"the ledger knows no round {said['round']} of its run")
+            self._unknown(f"round {said['round']} of its run")
         _, current = found[-1]
         used = {digest for player in said["players"] for digest in player["updates"]}
         if not used <= current.counted:
@@ -168,8 +189,6 @@ class Lineage:
             _check_players(said)
             if said["seed"] != _seed(run, current, used, said["charter_digest"]):
                 raise Wrong("its seed was chosen: it does not follow from round and charter")
-        values = {one["participation"]: one["value"] for one in said["values"]}
-        self.valuations[key] = said["run"], values
 
     def _granted(self, key: str, said: Said) -> None:
         run = self._run(said["run"])
@@ -195,7 +214,7 @@ class Lineage:
         for name in said["valuations"]:
             run, values = self.valuations.get(name, ("", {}))
             if run != said["run"]:
-                raise Wrong(f"its run has no valuation {name} in the ledger")
+                self._unknown(f"a valuation {name} of its run")
             found.append(values)
         return found
 
@@ -212,6 +231,8 @@ class Lineage:
         reward.is_released = True
 
     def _corrected(self, _key: str, said: Said) -> None:
+        if "reward" not in said:
+            return
         reward = self._reward(said)
         self._check_rule(self._run(said["run"]), said)
         split = check_credits(said, self._values(said))
@@ -226,13 +247,14 @@ class Lineage:
 
     def _reward(self, said: Said) -> Reward:
         if said["reward"] not in self.rewards:
-            raise Wrong(f"the ledger knows no reward {said['reward']}")
+            self._unknown(f"the reward {said['reward']}")
         return self.rewards[said["reward"]]
 
 
 Step = Callable[[Lineage, str, Said], None]
 STEPS: Mapping[str, Step] = {
-    "run.started": Lineage._started,  # noqa: SLF001 (the table of what each type asks for)
+    FOUNDED: Lineage._founded,  # noqa: SLF001 (the table of what each type asks for)
+    "run.started": Lineage._started,  # noqa: SLF001
     "round.opened": Lineage._opened,  # noqa: SLF001
     "update.submitted": Lineage._submitted,  # noqa: SLF001
     "update.judged": Lineage._judged,  # noqa: SLF001
