@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from hub.common.console import ReadOnlyAdmin, linked, moment
-from hub.contributions.models import ContributionFact
+from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
+from hub.contributions.models import ContributionFact, Valuation, Value
 
 
 @admin.register(ContributionFact)
@@ -23,3 +23,46 @@ class ContributionFactAdmin(ReadOnlyAdmin):
     search_fields = ("participation__organisation__name", "round__run__name")
     date_hierarchy = "at"
     ordering = ("-id",)
+
+
+class ValueInline(ReadOnlyInline):
+    model = Value
+    fields = ("participation", "phi", "low", "high")
+    verbose_name_plural = "values"
+
+
+@admin.register(Valuation)
+class ValuationAdmin(ReadOnlyAdmin):
+    list_display = (
+        linked("round__run"),
+        linked("round"),
+        "number",
+        "method",
+        state,
+        "evaluations",
+        "seconds",
+        moment("ended_at", "ended"),
+    )
+    list_select_related = ("round__run",)
+    list_filter = ("state", "method", "is_planned")
+    search_fields = ("round__run__name", "seed", "id__exact")
+    ordering = ("-created_at",)
+    fields = (
+        "round",
+        "number",
+        "state",
+        "method",
+        "spec",
+        "seed",
+        "probe",
+        "deadline_at",
+        "evaluations",
+        "seconds",
+        "worth",
+        "gap",
+        "attempts",
+        "failure_code",
+        "failure_detail",
+        "ended_at",
+    )
+    inlines = (ValueInline,)

@@ -54,7 +54,12 @@ STATES: Mapping[str, tuple[str, str]] = {
     "rejected": ("negative", "cross"),
     "late": ("attention", "clock"),
     "missed": ("attention", "dot"),
+    "measuring": ("active", "gauge"),
+    "recorded": ("positive", "check"),
     "evaluated": ("positive", "gauge"),
+    # cases
+    "upheld": ("attention", "shield"),
+    "dismissed": ("neutral", "check"),
     # versions and uploads
     "candidate": ("waiting", "dot"),
     "released": ("positive", "seal"),

@@ -118,15 +118,15 @@ class ValuationIn(In):
     spec = SpecField()
 
 
-class AnswerOut(serializers.Serializer[Answer]):
+class MemberAnswerOut(serializers.Serializer[Answer]):
     participation = serializers.UUIDField()
     organisation = serializers.CharField()
     state = serializers.CharField()
     reason = serializers.CharField()
 
 
-class AnswersOut(serializers.Serializer[Any]):
-    answers = AnswerOut(many=True)
+class MemberAnswersOut(serializers.Serializer[Any]):
+    answers = MemberAnswerOut(many=True)
 
 
 class RecordOut(serializers.Serializer[Any]):
@@ -167,12 +167,12 @@ class ValuationViewSet(ApiViewSet[Valuation]):
         """All losses that were measured, from which anybody computes the same values."""
         return Response({"record": record_of(self.get_object())})
 
-    @extend_schema(responses=AnswersOut)
+    @extend_schema(responses=MemberAnswersOut)
     @action(detail=True, methods=["get"])
     def answers(self, request: Request, pk: str) -> Response:
         """Whose own examples it was measured on, and who did not answer and why."""
         found = {"answers": answers_to(self.get_object())}
-        return Response(AnswersOut(found).data)
+        return Response(MemberAnswersOut(found).data)
 
 
 class WorthOut(serializers.Serializer[Worth]):
