@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
-from hub.contributions.models import ContributionFact, Valuation, Value
+from hub.contributions.models import Answer, Case, ContributionFact, Valuation, Value
 
 
 @admin.register(ContributionFact)
@@ -66,3 +66,37 @@ class ValuationAdmin(ReadOnlyAdmin):
         "ended_at",
     )
     inlines = (ValueInline,)
+
+
+class AnswerInline(ReadOnlyInline):
+    model = Answer
+    fields = ("participation", "text", "by", "at")
+    verbose_name_plural = "answers"
+
+
+@admin.register(Case)
+class CaseAdmin(ReadOnlyAdmin):
+    list_display = (
+        "kind",
+        linked("federation"),
+        linked("run"),
+        linked("round"),
+        state,
+        moment("created_at", "opened"),
+    )
+    list_select_related = ("federation", "run", "round")
+    list_filter = ("state", "kind")
+    search_fields = ("run__name", "federation__name", "id__exact")
+    ordering = ("-created_at",)
+    fields = (
+        "federation",
+        "run",
+        "round",
+        "kind",
+        "state",
+        "participations",
+        "evidence",
+        "reason",
+        "decided_by",
+    )
+    inlines = (AnswerInline,)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.contributions.pages import facts, ledger, rewards, statements, values
+from hub.contributions.pages import cases, facts, ledger, rewards, statements, values
 
 app_name = "contributions"
 
@@ -26,6 +26,10 @@ urlpatterns = [
         statements.download,
         name="statement_csv",
     ),
+    path(f"{CONTRIBUTIONS}/cases", cases.cases, name="cases"),
+    path(f"{CONTRIBUTIONS}/cases/<uuid:pk>", cases.case, name="case"),
+    path(f"{CONTRIBUTIONS}/cases/<uuid:pk>/decide", cases.decide, name="decide"),
+    path(f"{CONTRIBUTIONS}/cases/<uuid:pk>/answer", cases.answer, name="answer"),
     path(f"{FEDERATION}/ledger", ledger.entries, name="ledger"),
     path(f"{FEDERATION}/ledger/<int:index>", ledger.entry, name="entry"),
 ]

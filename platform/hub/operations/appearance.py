@@ -56,6 +56,7 @@ PAGES: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = (
         (
             ("contributions_contributionfact", "Contribution facts", "receipt_long"),
             ("contributions_valuation", "Valuations", "balance"),
+            ("contributions_case", "Cases", "gavel"),
             ("ledger_head", "Ledgers", "account_tree"),
             ("ledger_entry", "Ledger entries", "format_list_numbered"),
             ("ledger_checkpoint", "Checkpoints", "task_alt"),
