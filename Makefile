@@ -2,6 +2,7 @@
 
 ARGS ?=
 JOBS ?= 2
+VERIFIER ?= .foedus/foedus-verify.pyz
 BIN = .foedus/venv/bin
 MANAGE = $(BIN)/python manage.py
 TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o cache_dir=.foedus/cache/pytest
@@ -23,7 +24,7 @@ INSTALL = @for python in $(PYTHON) python3.11 python3.12 python3; do \
 	exit 1; fi; \
 	"$$python" -I platform/hub/embedded/install.py
 
-.PHONY: help install tools demo up test check bench crash format clean
+.PHONY: help install tools demo up test check bench crash verifier format clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -50,6 +51,11 @@ crash: tools ## kill every process at every named point, cut a long upload
 
 bench: tools ## measure the hub
 	@exec $(MANAGE) bench $(ARGS)
+
+verifier: ## foedus-verify as one file, for machines without the agent
+	@staged=$$(mktemp -d) && cp -r workers/verifier "$$staged" && mkdir -p .foedus \
+	&& python3 -m zipapp "$$staged" -m verifier.cli:main -o $(VERIFIER) && rm -r "$$staged" \
+	&& echo $(VERIFIER)
 
 check: tools ## format, lint, types, imports, templates, migrations, settings, schema, layout
 	$(BIN)/python -m ruff format --check .

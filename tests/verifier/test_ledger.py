@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
-import zipapp
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -24,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS = rows()
 ENTRIES = [row for row in ROWS if row.startswith(b'{"entry":')]
 FLIPS = 350
+LEDGER = str(entry_of(ENTRIES[0])["ledger"])
+OURS = [sys.executable, "-m", "verifier"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "workers")}
 
 
 def verify(*words: object) -> int:
@@ -184,7 +188,7 @@ def test_an_entry_out_of_its_order_is_found(tmp_path: Path, change: dict[str, An
 
 def receipt(path: Path, index: int, leaf: str) -> Path:
     receipt = {"ledger_index": index, "entry_sha256": leaf}
-    path.write_text(json.dumps({"receipt": receipt, "ledger": entry_of(ENTRIES[0])["ledger"]}))
+    path.write_text(json.dumps({"receipt": receipt, "ledger": LEDGER}))
     return path
 
 
@@ -259,18 +263,34 @@ def test_several_processes_find_the_same(
         check(written(tmp_path / "x", flipped), processes=2)
 
 
-def test_one_file_is_all_it_takes(export: Path, tmp_path: Path) -> None:
-    """Built as docs/contributions.md says, run where nothing of ours is."""
-    program = tmp_path / "foedus-verify.pyz"
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "verifier").symlink_to(ROOT / "workers" / "verifier")
-    zipapp.create_archive(source, program, main="verifier.cli:main")
-    done = subprocess.run(
-        [sys.executable, "-I", program, "ledger", export],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "is right" in done.stdout
+def test_the_guide_s_commands_do_what_it_says(export: Path, tmp_path: Path) -> None:
+    """Each as it stands there, in a folder with a download and what an agent keeps."""
+    guide = (ROOT / "docs" / "contributions.md").read_text().partition("## Check it yourself")[2]
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)).replace("\\\n", " ")
+    commands = [shlex.split(line) for line in blocks.splitlines()]
+    agent = kept_by_an_agent(tmp_path / "agent")
+    export.rename(tmp_path / "ledger.jsonl")
+    program = str(tmp_path / "foedus-verify.pyz")
+    named = {".foedus/foedus-verify.pyz": program, "python3": sys.executable, "FEDERATION": LEDGER}
+    for words in commands:
+        for name, value in {**named, "~/.foedus-agent": str(agent)}.items():
+            words[:] = [word.replace(name, value) for word in words]
+        if words[0] == "make":
+            words += [f"VERIFIER={program}", "--directory", str(ROOT)]
+        argv = OURS + words[1:] if words[0] == "foedus-verify" else words
+        done = subprocess.run(
+            argv, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (words, done.stderr)
+    assert [words[0] for words in commands].count("foedus-verify") == 2
+
+
+def kept_by_an_agent(folder: Path) -> Path:
+    """The folder of an agent that has seen the export."""
+    for name in ("receipts", "ledgers"):
+        (folder / name).mkdir(parents=True)
+    (folder / "agent.json").write_text(ROWS[-1].decode())
+    receipt(folder / "receipts" / "a.json", 20, leaf(ENTRIES[20]))
+    note = json.loads(ROWS[-2])["checkpoint"]
+    (folder / "ledgers" / f"{LEDGER}.json").write_text(json.dumps({"note": note}))
+    return folder
