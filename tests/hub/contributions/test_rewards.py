@@ -22,6 +22,7 @@ from hub.contributions.rewards.granting import grant_now, grant_what_is_due, see
 from hub.contributions.rewards.paying import release, release_what_is_due
 from hub.ledger.models import Entry
 from hub.runs.models import Run
+from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
 from tests.factories.organisations import MembershipFactory
 from tests.hub.contributions.valued import make_valued, played, valuation_of, work
@@ -194,3 +195,12 @@ def test_a_run_without_a_promise_has_no_credits(world: ProbedWorld) -> None:
     assert standing(run) == "none_promised"
     assert grant_what_is_due() == 0
     assert basis_of(run).values
+
+
+def test_credits_are_read_by_members_only(world: ProbedWorld, run: Run) -> None:
+    grant_what_is_due()
+    address = f"/api/v1/credits?federation={run.federation_id}"
+    rows = client_of(world.lead).get(address).json()["results"]
+    assert sum(row["paid"] + row["held"] for row in rows) == 1000
+    assert {row["run"] for row in rows} == {str(run.pk)}
+    assert client_of(UserFactory()).get(address).json()["results"] == []

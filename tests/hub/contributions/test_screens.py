@@ -115,11 +115,11 @@ def test_entries_are_found_by_their_type_and_paged(run: Run, member: Client) -> 
         )
     settle(ledger=ledger, key="test:29")
     page = member.get(address, {"type": "correction"})
-    assert [one.key for one, _ in page.context["entries"]] == [
+    assert [one.key for one, *_ in page.context["entries"]] == [
         f"test:{n}" for n in range(29, 4, -1)
     ]
     older = member.get(address, {"type": "correction", "before": page.context["older"]})
-    assert [one.key for one, _ in older.context["entries"]] == [
+    assert [one.key for one, *_ in older.context["entries"]] == [
         f"test:{n}" for n in range(4, -1, -1)
     ]
     for odd in ({"type": "nonsense"}, {"before": "x"}, {"before": "9" * 40}):

@@ -30,6 +30,7 @@ _SECTIONS = {
     "probes": "Examples that all members may read.",
     "probe scores": "What versions achieve on them.",
     "contributions": "What each organisation gave.",
+    "credits": "What each organisation got for it.",
     "valuations": "What that was worth.",
     "events": "What happened, in order.",
     "blobs": "Bytes, by their SHA-256.",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from hub.contributions.api import agent, cases, credits, ledger, valuations, views
+from hub.contributions.api import agent, cases, ledger, rewards, valuations, views
 
 router = SimpleRouter(trailing_slash=False)
 router.register("contributions", views.FactViewSet, basename="contribution")

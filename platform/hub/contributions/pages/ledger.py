@@ -20,7 +20,7 @@ from hub.federations.models import Federation
 from hub.federations.places import Place, places_in
 from hub.federations.selectors import federations_of
 from hub.ledger import selectors
-from hub.ledger.models import Checkpoint, Cosignature, EntryType, Head
+from hub.ledger.models import Checkpoint, Cosignature, Entry, EntryType, Head
 
 ENTRIES_SHOWN = 25
 CHECKPOINTS_SHOWN = 5
@@ -43,7 +43,9 @@ def entries(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "federation": federation,
         "head": Head.objects.filter(ledger=federation.pk).first(),
-        "entries": [(one, bytes(one.leaf or b"").hex()) for one in shown[:ENTRIES_SHOWN]],
+        "entries": [
+            (one, label_of(one), bytes(one.leaf or b"").hex()) for one in shown[:ENTRIES_SHOWN]
+        ],
         "older": shown[ENTRIES_SHOWN - 1].position if len(shown) > ENTRIES_SHOWN else None,
         "is_first": not before,
         "kind": kind,
@@ -54,6 +56,11 @@ def entries(request: HttpRequest, slug: str) -> HttpResponse:
         "export": f"/api/v1/federations/{federation.pk}/ledger/export",
     }
     return render(request, "contributions/ledger.html", context)
+
+
+def label_of(entry: Entry) -> str:
+    """What it tells, in words; a type of a later hub as it is written."""
+    return EntryType(entry.type).label if entry.type in EntryType.values else entry.type
 
 
 def _kind(name: str) -> str:
@@ -89,7 +96,7 @@ def entry(request: HttpRequest, slug: str, index: int) -> HttpResponse:
     context = {
         "federation": federation,
         "entry": found,
-        "kind": found.type.replace(".", ", "),
+        "kind": label_of(found),
         "before": index - 1,
         "after": index + 1,
         "has_next": index + 1 < selectors.size_of(federation.pk),
