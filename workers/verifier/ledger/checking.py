@@ -196,8 +196,10 @@ class _Progress:
             if not name.endswith(origin):
                 raise Wrong(f"it is of {name}", f"the checkpoint of size {size}")
         check_roots(ledger, said, "the checkpoint of size {}")
-        if (covered := max(said, default=0)) < ledger.size:
-            raise Wrong("no checkpoint covers it", f"entry {covered}")
+        if not said:
+            raise Wrong("no checkpoint covers it", "entry 0")
+        if uncovered := ledger.size - max(said):
+            ledger.counted["unsigned"] = uncovered  # the next checkpoint will have them
 
 
 def check_roots(ledger: Ledger, said: dict[int, bytes], where: str) -> None:
