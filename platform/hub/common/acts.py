@@ -6,32 +6,32 @@ several apps. The console shows those that fit a row's state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
-from uuid import UUID
 
+from django import forms
 from django.contrib.admin.utils import quote
 from django.db.models import Model
 from django.urls import reverse
-
-from hub.common.actors import Actor
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
     """What an operator may do to a row while it is in one of `states` (empty: in any).
 
-    `perform` takes the row's id, who acts, and why. A dangerous act asks for the password again.
+    `perform` takes the row's id, who acts, and why, and by name what `asks` has fields for. A
+    dangerous act asks for the password again.
     """
 
     name: str
     label: str
     consequence: str
-    perform: Callable[[UUID, Actor, str], object]
+    perform: Callable[..., object]
     states: frozenset[str] = frozenset()
     is_dangerous: bool = False
     icon: str = "bolt"
+    asks: Mapping[str, Callable[[], forms.Field]] = field(default_factory=dict)
 
     def fits(self, row: Model) -> bool:
         return not self.states or getattr(row, "state", None) in self.states

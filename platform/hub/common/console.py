@@ -155,9 +155,9 @@ class ReadOnlyAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
         return self._ask(request, row, act)
 
     def _ask(self, request: HttpRequest, row: Model, act: Act) -> HttpResponseBase:
-        form = ReasonForm(request.POST or None)
+        form = ReasonForm(request.POST or None, act=act)
         if form.is_valid():
-            _perform(request, row, act, form.cleaned_data["reason"])
+            _perform(request, row, act, **form.cleaned_data)
             return redirect(_back(request, row))
         more = {"act": act, "form": form, "back": _back(request, row)}
         return self._page(request, row, "act", f"{act.label}: {row}", **more)
@@ -190,10 +190,15 @@ class ReasonForm(forms.Form):
         help_text="Kept in the record for ever, and shown to those it concerns.",
     )
 
+    def __init__(self, *args: Any, act: Act, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields |= {name: made() for name, made in act.asks.items()}
+        self.order_fields([*act.asks, "reason"])
 
-def _perform(request: HttpRequest, row: Model, act: Act, reason: str) -> None:
+
+def _perform(request: HttpRequest, row: Model, act: Act, reason: str, **asked: object) -> None:
     try:
-        act.perform(row.pk, request.user.actor, reason)  # type: ignore[union-attr]
+        act.perform(row.pk, request.user.actor, reason, **asked)  # type: ignore[union-attr]
     except DomainError as refusal:
         messages.error(request, f"Nothing was done. {refusal.title} {refusal.detail}")
     else:

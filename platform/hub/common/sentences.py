@@ -20,6 +20,7 @@ PATTERNS: Mapping[str, str] = {
     "organisation.refused": "{actor} refused [{organisation}|the organisation][: {reason}]",
     "organisation.suspended": "{actor} suspended [{organisation}|the organisation][: {reason}]",
     "organisation.approved from suspended": "{actor} reinstated [{organisation}|the organisation]",
+    "organisation.quota_set": "{actor} let [{organisation}|it] store {may}[: {reason}]",
     "organisation.member_added": "{actor} added [{person}|a person][ as {role}]",
     "organisation.member_removed": "{actor} removed [{person}|a person][ from {organisation}]",
     "organisation.code_made": "{actor} made an enrolment code[ for {organisation}]",

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from django import forms
 from django.contrib import admin
+from django.template.defaultfilters import filesizeformat
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from hub.common.acts import Act, offer
 from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
@@ -40,7 +43,13 @@ class OrganisationAdmin(ReadOnlyAdmin):
         ("state", "state_changed_at"),
         "description",
         ("contact_email", "created_at"),
+        "quota",
     )
+
+    @admin.display(description="may store")
+    def quota(self, organisation: Organisation) -> str:
+        own = organisation.quota_bytes
+        return "as much as any other" if own is None else filesizeformat(own) if own else "no limit"
 
 
 @admin.register(Agent)
@@ -82,8 +91,34 @@ class EnrolmentCodeAdmin(ReadOnlyAdmin):
     fields = ("organisation", "created_by", ("created_at", "expires_at"), "agent")
 
 
+def gibibytes() -> forms.IntegerField:
+    return forms.IntegerField(
+        min_value=0,
+        max_value=2**20,
+        required=False,
+        label="GiB",
+        widget=UnfoldAdminIntegerFieldWidget(attrs={"autofocus": True}),
+        help_text="0: no limit. Empty: as much as any other, which a setting says.",
+    )
+
+
 offer(
     Organisation,
+    Act(
+        name="quota",
+        label="Set quota",
+        consequence="Its agents' uploads and the base models that it brings may take so much. What "
+        "it has stored stays, even if that is more.",
+        perform=lambda pk, who, why, gib: services.set_quota(
+            organisation_id=pk,
+            quota_bytes=None if gib is None else gib * 2**30,
+            actor=who,
+            reason=why,
+        ),
+        states=frozenset({OrganisationState.APPROVED, OrganisationState.SUSPENDED}),
+        asks={"gib": gibibytes},
+        icon="database",
+    ),
     Act(
         name="approve",
         label="Approve",

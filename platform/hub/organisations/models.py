@@ -38,6 +38,7 @@ class Organisation(Stateful):
     name = models.CharField(max_length=120, unique=True)
     description = models.CharField(max_length=500, blank=True)
     contact_email = models.EmailField()
+    quota_bytes = models.BigIntegerField(null=True)  # what it may store; 0: no limit, null: as all
     members: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Membership", related_name="organisations"
     )

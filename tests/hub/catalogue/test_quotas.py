@@ -13,6 +13,9 @@ from hub.catalogue.blobs.artifacts import adopt_bytes, grant
 from hub.catalogue.blobs.quotas import Usage, usage_of_federation, usage_of_organisation
 from hub.catalogue.errors import QuotaReached
 from hub.catalogue.models import Upload
+from hub.common.actors import HUB
+from hub.common.models import Event
+from hub.organisations.services import set_quota
 from tests.factories.catalogue import BaseModelFactory, send, sha256_hex
 from tests.factories.federations import FederationFactory
 from tests.factories.organisations import AgentFactory
@@ -73,3 +76,21 @@ def test_without_a_limit_there_is_always_room(settings):
     settings.ORGANISATION_QUOTA_BYTES = settings.FEDERATION_QUOTA_BYTES = 0
     begin(AgentFactory(), b"a" * 5000, FederationFactory())
     assert Usage(5000, 0).share == 0.0
+
+
+def test_an_operator_gives_an_organisation_a_quota_of_its_own():
+    agent, other = AgentFactory(), AgentFactory()
+    for _ in range(2):
+        set_quota(organisation_id=agent.organisation_id, quota_bytes=3000, actor=HUB)
+    begin(agent, b"a" * 2500)
+    assert usage_of_organisation(agent.organisation_id) == Usage(2500, 3000)
+    with pytest.raises(QuotaReached, match="3000 bytes"):
+        begin(agent, b"b" * 501)
+    set_quota(organisation_id=agent.organisation_id, quota_bytes=0, actor=HUB)
+    begin(agent, b"b" * 5000)
+    set_quota(organisation_id=agent.organisation_id, quota_bytes=None, actor=HUB)
+    with pytest.raises(QuotaReached, match="1000 bytes"):
+        begin(agent, b"c")
+    with pytest.raises(QuotaReached, match="1000 bytes"):
+        begin(other, b"d" * 1001)
+    assert Event.objects.filter(kind="organisation.quota_set").count() == 3

@@ -10,8 +10,9 @@ from django.test import Client
 from django.urls import reverse
 
 from hub.accounts.models import User
-from hub.common.acts import Act, act_url, acts_for, offer
+from hub.common.acts import Act, act_url, acts_for, change_url, offer
 from hub.common.models import Event, OutboxMessage
+from hub.common.sentences import sentence
 from hub.dispatch import Job
 from hub.organisations.models import Organisation, OrganisationState
 from hub.runs.models import Task, Update
@@ -49,6 +50,10 @@ ROWS: dict[tuple[str, str], tuple[Callable[[World], Model], str]] = {
     ("organisation", "reinstate"): (
         lambda _: OrganisationFactory(state=OrganisationState.SUSPENDED),
         "organisation.approved",
+    ),
+    ("organisation", "quota"): (
+        lambda _: OrganisationFactory(quota_bytes=1),
+        "organisation.quota_set",
     ),
     ("agent", "revoke"): (lambda _: AgentFactory(), "agent.revoked"),
     ("federation", "pause"): (lambda world: world.federation, "federation.paused"),
@@ -107,6 +112,20 @@ def test_a_dangerous_act_asks_for_the_password_again(console: Client) -> None:
     assert console.post(url, REASON)["Location"].startswith(reverse("account_reauthenticate"))
     reauthenticated(console)
     assert console.get(url).status_code == 200
+
+
+def test_an_act_may_ask_for_more_than_a_reason(console: Client) -> None:
+    organisation = OrganisationFactory()
+    url = act_url(organisation, "quota")
+    assert "as much as any other" in console.get(change_url(organisation)).text
+    for wrong in ("-1", "much", "2000000"):
+        assert "Done" not in console.post(url, {**REASON, "gib": wrong}, follow=True).text
+    for asked, kept in (("512", 512 * 2**30), ("0", 0), ("", None)):
+        console.post(url, {**REASON, "gib": asked})
+        organisation.refresh_from_db()
+        assert organisation.quota_bytes == kept
+    told = [sentence(event) for event in Event.objects.filter(kind="organisation.quota_set")]
+    assert told[0].startswith(f"Olga let {organisation.name} store 512 GiB")
 
 
 def test_a_refusal_of_the_service_is_shown(world: World, console: Client) -> None:

@@ -18,6 +18,7 @@ from hub.catalogue.models import (
     Upload,
     UploadState,
 )
+from hub.organisations.models import Organisation
 
 RETRY_SECONDS = 300
 
@@ -47,7 +48,13 @@ def usage_of_organisation(organisation_id: UUID) -> Usage:
     )
     stored = _complete(uploads).union(of_bases.values_list("artifact_id"))
     used = _stored(stored) + _announced(uploads) + _sum(drafted)
-    return Usage(used, settings.ORGANISATION_QUOTA_BYTES)
+    return Usage(used, _quota_of(organisation_id))
+
+
+def _quota_of(organisation_id: UUID) -> int:
+    """Its own, where an operator has given it one, else that of all."""
+    own = Organisation.objects.values_list("quota_bytes", flat=True).get(pk=organisation_id)
+    return settings.ORGANISATION_QUOTA_BYTES if own is None else own
 
 
 def usage_of_federation(federation_id: UUID) -> Usage:
@@ -65,15 +72,16 @@ class Sender:
     name: str
     slug: str
     sent_bytes: int
+    quota_bytes: int | None  # its own; none: that of all
 
 
 def largest_senders(limit: int) -> list[Sender]:
     """The organisations that have sent most, in one query."""
     sent = Upload.objects.filter(state=UploadState.COMPLETE).values_list(
-        "agent__organisation__name", "agent__organisation__slug"
+        "agent__organisation__name", "agent__organisation__slug", "agent__organisation__quota_bytes"
     )
     rows = sent.annotate(total=Sum("size_bytes")).order_by("-total")[:limit]
-    return [Sender(name, slug, total) for name, slug, total in rows]
+    return [Sender(name, slug, total, quota) for name, slug, quota, total in rows]
 
 
 def require_room(
@@ -84,17 +92,18 @@ def require_room(
     Raises:
         QuotaReached: before a byte is taken.
     """
-    if organisation_id and not usage_of_organisation(organisation_id).has_room_for(size_bytes):
-        _refuse("The organisation", settings.ORGANISATION_QUOTA_BYTES)
-    if federation_id and not usage_of_federation(federation_id).has_room_for(size_bytes):
-        _refuse("The federation", settings.FEDERATION_QUOTA_BYTES)
+    if organisation_id:
+        _check("The organisation", usage_of_organisation(organisation_id), size_bytes)
+    if federation_id:
+        _check("The federation", usage_of_federation(federation_id), size_bytes)
 
 
-def _refuse(whose: str, limit_bytes: int) -> None:
-    raise QuotaReached(
-        f"{whose} may store {limit_bytes} bytes; an operator can allow more.",
-        retry_after=RETRY_SECONDS,
-    )
+def _check(whose: str, usage: Usage, size_bytes: int) -> None:
+    if not usage.has_room_for(size_bytes):
+        raise QuotaReached(
+            f"{whose} may store {usage.limit_bytes} bytes; an operator can allow more.",
+            retry_after=RETRY_SECONDS,
+        )
 
 
 def _complete(uploads: QuerySet[Upload]) -> QuerySet[Upload, tuple[str]]:

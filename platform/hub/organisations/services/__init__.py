@@ -24,6 +24,7 @@ from hub.organisations.services.organisations import (
     register_organisation,
     reinstate_organisation,
     remove_member,
+    set_quota,
     suspend_organisation,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "revoke_agent",
     "revoke_enrolment_code",
     "rotate_key",
+    "set_quota",
     "spend_nonce",
     "suspend_organisation",
     "touch_agent",

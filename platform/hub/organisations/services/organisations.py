@@ -17,6 +17,8 @@ from hub.organisations.errors import LastOwner, NameTaken, PersonUnknown
 from hub.organisations.models import Membership, Organisation, OrganisationState, Role
 from hub.organisations.selectors import require_role
 
+GIB = 2**30
+
 
 @transaction.atomic
 def register_organisation(
@@ -73,6 +75,32 @@ def refuse_organisation(*, organisation_id: UUID, actor: Actor, reason: str = ""
 def suspend_organisation(*, organisation_id: UUID, actor: Actor, reason: str = "") -> Organisation:
     """Stop an organisation: its agents are refused from their next request on."""
     return _decide(organisation_id, OrganisationState.SUSPENDED, actor, reason)
+
+
+@transaction.atomic
+def set_quota(
+    *, organisation_id: UUID, quota_bytes: int | None, actor: Actor, reason: str = ""
+) -> Organisation:
+    """Let an organisation store so many bytes; 0: without limit, None: as many as any other.
+
+    Doing it twice changes nothing.
+    """
+    organisation = _locked(organisation_id)
+    if organisation.quota_bytes != quota_bytes:
+        organisation.quota_bytes = quota_bytes
+        organisation.save(update_fields=["quota_bytes"])
+        data = {"organisation": organisation.name, "may": _may_store(quota_bytes)}
+        organisation.record("quota_set", actor=actor, reason=text.line(reason, most=500), data=data)
+    return organisation
+
+
+def _may_store(quota_bytes: int | None) -> str:
+    match quota_bytes:
+        case None:
+            return "as much as any other"
+        case 0:
+            return "without limit"
+    return f"{quota_bytes / GIB:.6g} GiB"
 
 
 @transaction.atomic
