@@ -28,3 +28,8 @@ class NotGrantable(DomainError):
 class NothingToCorrect(DomainError):
     code = "nothing_to_correct"
     title = "These credits need no correction."
+
+
+class CosignatureWrong(Invalid):
+    code = "cosignature_wrong"
+    title = "This does not cosign the checkpoint."
