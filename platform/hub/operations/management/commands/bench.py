@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.embedded.supervisor import Supervisor
-from hub.operations.bench import engine, fetching, polls, rounds, transfers, waiting
+from hub.operations.bench import engine, fetching, polls, rounds, transfers, valuing, waiting
 from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import make_place
 from hub.operations.processes import start_hub
@@ -52,6 +52,9 @@ class Command(BaseCommand):
             default=",".join(engine.USUAL),
             help=f"of {', '.join(engine.ROWS)}; all, or none (default {','.join(engine.USUAL)})",
         )
+        parser.add_argument(
+            "--players", type=int, default=8, help="of a round that is valued exactly; 0: none"
+        )
         parser.add_argument("--waiting", type=int, default=1000, help="agents that wait; 0: none")
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -63,6 +66,8 @@ class Command(BaseCommand):
         with Supervisor() as supervisor, tempfile.TemporaryDirectory() as folder:
             found = _measured(supervisor, Path(folder), names, options)
         found["engine"] = _engine(engine_names)
+        if options["players"]:
+            found["values"] = _values(options["players"])
         _clear()
         _show(Console(highlight=False), found)
         print(f"Written to {_written(found)}")
@@ -79,6 +84,12 @@ def _engine(names: list[str]) -> list[dict[str, Any]]:
     """The engine by itself, when the hub is gone."""
     with tempfile.TemporaryDirectory(dir=settings.HOME) as folder:
         return [asdict(engine.measure(name, Path(folder))) for name in names]
+
+
+def _values(players: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(dir=settings.HOME) as folder:
+        found = valuing.measure(Path(folder), players=players)
+    return asdict(found) | {"gate_share": 0.7, "gate_growth_bytes": 32 << 20}
 
 
 def _measured(
@@ -189,6 +200,15 @@ def _show(console: Console, found: dict[str, Any]) -> None:
             f"(gate 30%), +{idle['web_rss_growth']:.0f} MB in the web process\n"
             f"A run's tasks reach half    {idle['median_seconds']:.1f} s, "
             f"all {idle['all_seconds']:.1f} s"
+        )
+    if values := found.get("values"):
+        console.print(
+            f"Exact values of {values['players']} updates  {values['evaluations']} coalitions on "
+            f"{values['examples']} examples in {values['seconds']:.0f} s, of which values "
+            f"{values['bootstrap_seconds']:.2f} s\n"
+            f"Coalitions                 {values['coalitions_per_second']:.2f} a second of a core, "
+            f"plain evaluations {values['limit']:.2f}: {values['share']:.0%} (gate 70%), "
+            f"+{values['growth_bytes'] / 1e6:.0f} MB meanwhile (gate 32 MiB)"
         )
     if found["engine"]:
         console.print(_engine_table(found["engine"]))
