@@ -13,6 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.accounts.selectors import person_of
 from hub.catalogue.models import ModelVersion
+from hub.catalogue.playground.asking import Playground
+from hub.catalogue.playground.forms import QuestionForm
 from hub.catalogue.versions.distances import MOST_COMPARED, ask_distances
 from hub.catalogue.versions.lines import with_origin
 from hub.common.refusals import told
@@ -61,7 +63,16 @@ def _context(
         "most": MOST_COMPARED,
         "query": urlencode([("v", version.number) for version in versions]),
         "board": Compared(versions, person_of(request)) if is_enough else None,
+        "question": _question(versions) if is_enough else None,
     }
+
+
+def _question(versions: list[ModelVersion]) -> QuestionForm | None:
+    """What asks all of them the same; none where one cannot be tried, or is asked otherwise."""
+    grounds = [Playground(version) for version in versions]
+    kinds = {None if ground.refusal else ground.kind for ground in grounds}
+    kind = kinds.pop()
+    return QuestionForm(kind) if kind and not kinds else None
 
 
 def _federation(request: HttpRequest, slug: str) -> Federation:

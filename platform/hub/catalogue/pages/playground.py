@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ from hub.common.errors import DomainError, NotFound
 from hub.common.handler import until_woken
 from hub.common.waiting import LONGEST_WAIT, wait_until
 
-TEMPLATE = "catalogue/try.html"
+TEMPLATE, BESIDE = "catalogue/try.html", "catalogue/parts/beside.html"
 PATIENCE = 20.0  # seconds that a page waits before it says that it still waits
 
 
@@ -41,20 +41,25 @@ class Bench:
     answer: Answer | None = None
     waiting: UUID | None = None
     refusal: DomainError | None = None
+    is_beside: bool = False  # one of several versions that are asked the same, without the base
 
     @property
     def version(self) -> ModelVersion:
         return self.playground.version
 
     @property
+    def spot(self) -> str:
+        """The id of what the answer takes the place of."""
+        return f"beside-{self.version.pk}" if self.is_beside else "answer"
+
+    @property
     def panes(self) -> list[tuple[str, Any]]:
         """Heading and reply: the base on the left, the version on the right."""
         assert self.answer
-        base = f"{self.version.base_model.name}, the base"
-        return [
-            (base, self.answer.base),
-            (f"Version {self.version.number}", self.answer.version),
-        ]
+        own = (f"Version {self.version.number}", self.answer.version)
+        if self.is_beside:
+            return [own]
+        return [(f"{self.version.base_model.name}, the base", self.answer.base), own]
 
 
 def private(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -136,7 +141,9 @@ def _answered(
 def _page(request: HttpRequest, bench: Bench) -> HttpResponse:
     """Whole, or for htmx only what changes; that takes no refusal for an error."""
     is_part = request.headers.get("HX-Request") == "true"
-    template = f"{TEMPLATE}#answer" if is_part else TEMPLATE
+    bench = replace(bench, is_beside=is_part and "beside" in request.GET)
+    part = BESIDE if bench.is_beside else f"{TEMPLATE}#answer"
+    template = part if is_part else TEMPLATE
     refusal = bench.refusal
     status = refusal.status if refusal and not is_part else 200
     page = render(request, template, {"version": bench.version, "bench": bench}, status=status)
