@@ -35,13 +35,14 @@ UPDATES = """
     WHERE r.run_id = %s
 """
 FACTS = """
-    SELECT f.*, r.number AS round_number FROM ledger_contributionfact f
-    JOIN runs_round r ON r.id = f.round_id WHERE r.run_id = %s
+    SELECT f.*, r.number AS round_number FROM contributions_contributionfact f
+    JOIN runs_round r ON r.id = f.round_id WHERE r.run_id = %s AND f.outcome <> 'evaluated'
 """
 TASKS = """
     SELECT t.*, r.number AS round_number FROM runs_task t JOIN runs_round r ON r.id = t.round_id
     WHERE r.run_id = %s
 """
+ENTRIES = "SELECT key, position, leaf FROM ledger_entry WHERE ledger = %s ORDER BY position"
 OPEN_UPLOADS = "SELECT id FROM catalogue_upload WHERE state = 'open'"
 UNSENT = "SELECT id FROM common_outboxmessage WHERE sent_at IS NULL"
 
@@ -69,6 +70,7 @@ class Invariants:
         self.check_tasks(run_id, len(rounds) * trainers, evaluations)
         self.check_events(run_id, rounds, updates)
         self.check_receipts(updates)
+        self.check_ledger(run, rounds, updates)
         self.check_files(updates, rounds)
         last: str = rounds[-1]["adapter_id"]
         return last
@@ -139,6 +141,26 @@ class Invariants:
         assert kinds["run.completed"] == kinds["run.running"] == 1
         assert kinds["round.closed"] == kinds["round.aggregating"] == len(rounds)
         assert kinds["update.received"] == kinds["update.accepted"] == len(updates)
+
+    def check_ledger(self, run: Row, rounds: list[Row], updates: list[Row]) -> None:
+        """Every act has its entry, in a ledger without a gap; receipts say where theirs is."""
+        entries = {row["key"]: row for row in self.sql(ENTRIES, run["federation_id"])}
+        assert [row["position"] for row in entries.values()] == list(range(len(entries)))
+        measured = self.sql("SELECT id FROM catalogue_evaluation WHERE run_id = %s", run["id"])
+        wanted = {
+            f"run:{run['id']}",
+            *(f"round:{one['id']}:{what}" for one in rounds for what in ("opened", "closed")),
+            *(f"version:{one['version_id']}" for one in rounds),
+            *(f"evaluation:{one['id']}" for one in measured),
+            *(f"update:{one['id']}" for one in updates),
+        }
+        assert wanted <= entries.keys(), wanted - entries.keys()
+        verdicts = Counter(key.split(":")[1] for key in entries if ":judged:" in key)
+        assert all(verdicts[str(update["id"])] == 1 for update in updates)
+        for update in updates:
+            entry, receipt = entries[f"update:{update['id']}"], update["receipt"]
+            assert receipt["ledger_index"] == entry["position"]
+            assert receipt["entry_sha256"] == bytes(entry["leaf"]).hex()
 
     def check_receipts(self, updates: list[Row]) -> None:
         """What agents hold the hub's word for is what the hub holds, byte for byte."""
