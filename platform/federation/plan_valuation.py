@@ -88,9 +88,23 @@ class ValuationSpec(Part):
         ),
     ] = 0.02
 
+    every: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            title="Every so many rounds",
+            description="1: every round is valued. The last one always is.",
+        ),
+    ] = 1
+
     @property
     def is_asked_for(self) -> bool:
         return self.method != "none"
+
+    def is_due(self, number: int, *, last: int) -> bool:
+        """Whether a round of this number is valued, in a run whose last one is `last`."""
+        return self.is_asked_for and (number % self.every == 0 or number == last)
 
     def method_for(self, players: int) -> tuple[str, Method]:
         """The name and the method for a round of so many players. KeyError where none is asked."""

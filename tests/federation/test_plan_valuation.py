@@ -66,3 +66,9 @@ def test_what_goes_together_is_taken():
     assert plan(method="exact", quorum=8).valuation.is_asked_for
     assert plan(method="shapley", probe="members", attributable=True).valuation.is_asked_for
     assert not plan(probe="members", quorum=2).valuation.is_asked_for
+
+
+def test_every_so_many_rounds_are_valued_and_the_last_one() -> None:
+    spec = ValuationSpec(method="shapley", every=3)
+    assert [number for number in range(1, 9) if spec.is_due(number, last=8)] == [3, 6, 8]
+    assert not ValuationSpec().is_due(8, last=8)

@@ -41,10 +41,10 @@ def queue_planned(closed: Round) -> None:
 
     Needs `run.federation`. Queued twice, it is queued once.
     """
-    run = closed.run
-    spec = run.typed_plan.valuation
-    if spec.is_asked_for and run.purpose == Purpose.FEDERATED:
-        _queue(closed, spec)
+    plan, purpose = closed.run.typed_plan, closed.run.purpose
+    is_due = plan.valuation.is_due(closed.number, last=plan.rounds.count)
+    if is_due and purpose == Purpose.FEDERATED:
+        _queue(closed, plan.valuation)
 
 
 @transaction.atomic
