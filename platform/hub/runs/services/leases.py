@@ -33,6 +33,7 @@ from hub.common.actors import HUB, Actor
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.organisations.models import Agent, AgentState
+from hub.runs.entries import opening_of
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task, TaskState
 from hub.runs.point_models import TrainingPoint
@@ -128,6 +129,7 @@ def _spec(task: Task, plan: Plan) -> TrainSpec | EvaluateSpec | ValueSpec:
             seed=task_seed(plan, task),
             control=_ref(memory.state) if memory else None,
             control_after=memory.control_after(task.participation_id) if memory else None,
+            ledger=opening_of(task.round) if settings.LEDGER_VERIFIER_KEY else None,
         )
     asked = asked_of(task)
     return EvaluateSpec(
