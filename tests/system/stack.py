@@ -23,7 +23,7 @@ from agent.datasets import found_in, register
 from agent.enrolment import enrol
 from agent.home import Home
 from hub.demo.agents import command
-from hub.embedded.environment import secret_key, signing_key
+from hub.embedded.environment import ledger_keys, secret_key, signing_key
 from hub.embedded.services import ServiceUrls, remove, services
 from hub.operations.processes import source_path, start_hub
 from tests.agent import tiny
@@ -204,6 +204,7 @@ def environment_of(home: Path, urls: ServiceUrls) -> dict[str, str]:
         "FOEDUS_HOME": str(home),
         "SECRET_KEY": secret_key(),
         "HUB_SIGNING_KEY": signing_key(),
+        **ledger_keys(home),
     }
 
 
@@ -244,6 +245,7 @@ def start_agent(stack: Stack, name: str, rows: int) -> None:
             "PYTHONPATH": source_path(),
             "OMP_NUM_THREADS": "1",
             "AGENT_CHECKPOINT_SECONDS": "0.2",
+            "AGENT_LEDGER_SECONDS": "15",
         },
         log=stack.folder / "hub" / "logs" / f"agent-{name}.log",
     )
