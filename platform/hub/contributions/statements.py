@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from hub.contributions.models import ContributionFact, Credit, ValuationState, Value
+from hub.contributions.models import ContributionFact, Credit, Outcome, ValuationState, Value
 from hub.contributions.selectors import of_purpose
 from hub.federations.models import Participation
 from hub.ledger.selectors import positions_of
@@ -86,7 +86,8 @@ class Statement:
 
     @property
     def sums(self) -> Mapping[str, float]:
-        sums = {name: sum(getattr(fact, name) for fact in self.facts) for name in UNITS}
+        counted = [fact for fact in self.facts if fact.outcome == Outcome.ACCEPTED]
+        sums = {name: sum(getattr(fact, name) for fact in counted) for name in UNITS}
         return {
             **sums,
             "value": sum(value.phi for value in self.values),

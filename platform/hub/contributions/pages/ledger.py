@@ -12,6 +12,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hub.accounts.selectors import person_of
@@ -40,6 +41,7 @@ def entries(request: HttpRequest, slug: str) -> HttpResponse:
         found = found.filter(position__lt=min(int(before), 2**63 - 1))
     shown = list(found[: ENTRIES_SHOWN + 1])
     places = places_in(federation.pk, user)
+    checkpoints = _checkpoints(federation, places)
     context = {
         "federation": federation,
         "head": Head.objects.filter(ledger=federation.pk).first(),
@@ -50,10 +52,11 @@ def entries(request: HttpRequest, slug: str) -> HttpResponse:
         "is_first": not before,
         "kind": kind,
         "kinds": EntryType.choices,
-        "checkpoints": _checkpoints(federation, places),
+        "checkpoints": checkpoints,
+        "note": checkpoints[0]["checkpoint"].note if checkpoints else "",
         "members": sum(place.is_active for place in places.values()),
         "vkey": settings.LEDGER_VERIFIER_KEY,
-        "export": f"/api/v1/federations/{federation.pk}/ledger/export",
+        "export": reverse("ledger-export", args=[federation.pk]),
     }
     return render(request, "contributions/ledger.html", context)
 
