@@ -44,6 +44,7 @@ class Job(StrEnum):
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
     COMMIT_VERSION = "default.commit_version"
+    DESCRIBE_RELEASED = "default.describe_released"
     SIGN_LEDGER = "default.sign_ledger"
     TELL_KEYS = "default.tell_keys"
     PUSH_VERSION = "transfers.push_version"

@@ -9,7 +9,7 @@ from hub.federations import services as federations
 from hub.ledger.signing import sign
 from hub.runs import services
 from jobs.app import app
-from jobs.describing import describe
+from jobs.describing import describe, describe_released_of
 from jobs.policies import PATIENT, identifier
 
 
@@ -23,6 +23,12 @@ def advance_run(run_id: str) -> None:
 def commit_version(version_id: str) -> None:
     """Write what is on record of a version now; delivered twice, the second finds it written."""
     describe(identifier(version_id))
+
+
+@app.task(name=Job.DESCRIBE_RELEASED.value, **PATIENT | {"throws": (NotFound, ModelKeyUnusable)})
+def describe_released(federation_id: str) -> None:
+    """Have a released version say what is said now; delivered twice, the second finds it said."""
+    describe_released_of(identifier(federation_id))
 
 
 @app.task(name=Job.SIGN_LEDGER.value, **PATIENT)

@@ -13,6 +13,7 @@ from hub.common import text
 from hub.common.errors import Invalid, NotFound
 from hub.common.services import slugs_for, violated
 from hub.common.wakeups import wake
+from hub.dispatch import Job, enqueue
 from hub.federations.entries import (
     tell_admitted,
     tell_declared,
@@ -238,7 +239,9 @@ def set_rank(*, user: User, participation_id: UUID, rank: int | None) -> Partici
 
 @transaction.atomic
 def set_data_statement(*, user: User, participation_id: UUID, statement: str) -> Participation:
-    """What the organisation says of its data in the cards of later versions. Twice is once.
+    """What the organisation says of its data in the cards of models. Twice is once.
+
+    The released version's card says so soon; others keep what was said when they were made.
 
     Raises:
         NotFound, Forbidden: the person is no owner of that organisation.
@@ -252,6 +255,7 @@ def set_data_statement(*, user: User, participation_id: UUID, statement: str) ->
         place.save(update_fields=["data_statement"])
         data = {"organisation": place.organisation.name}
         place.record("data_stated", actor=user.actor, data=data)
+        enqueue(Job.DESCRIBE_RELEASED, str(place.federation_id))
     return place
 
 
@@ -293,7 +297,9 @@ def declare_data(
 def describe_federation(
     *, user: User, federation_id: UUID, intended_use: str, limits: str
 ) -> Federation:
-    """What its models are for, and for what not, in the cards of later versions. Twice is once.
+    """What its models are for, and for what not, in their cards. Twice is once.
+
+    The released version's card says so soon; others keep what was said when they were made.
 
     Raises:
         NotFound, Forbidden: the person is no owner of the lead organisation.
@@ -309,6 +315,7 @@ def describe_federation(
         federation.intended_use, federation.limits = texts["intended_use"], texts["limits"]
         federation.save(update_fields=[*texts])
         federation.record("described", actor=user.actor, data={"federation": federation.name})
+        enqueue(Job.DESCRIBE_RELEASED, str(federation.pk))
     return federation
 
 

@@ -18,11 +18,14 @@ from hub.catalogue.errors import ModelKeyUnusable
 from hub.catalogue.models import ModelKey, ModelVersion
 from hub.catalogue.versions.commits import newest_commit
 from hub.catalogue.versions.lines import with_origin
+from hub.catalogue.versions.releases import release_version
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job
+from hub.federations.services import describe_federation
 from hub.runs.models import Round
 from hub.runs.services import reconcile
 from hub.runs.services.updates import statement_digest
+from jobs.coordination import describe_released
 from jobs.describing import describe
 from jobs.signing import public_pem
 from tests.factories.catalogue import EvaluationFactory, VersionFactory
@@ -111,6 +114,29 @@ def test_what_is_committed_after_the_evaluation_is_said_once(version):
     )
     describe(version.pk)
     assert newest_commit(version) == evaluated
+
+
+def test_a_released_version_says_what_its_federation_says_now(version, federation, ada):
+    close(version)
+    describe(version.pk)
+    release_version(user=ada.user, version_id=version.pk)
+    candidate = VersionFactory(federation=federation, files=FILES)
+    texts = {"intended_use": "Sorting post.", "limits": "Nothing about people."}
+    for _ in range(2):
+        describe_federation(user=ada.user, federation_id=federation.pk, **texts)
+    assert asked_for(Job.DESCRIBE_RELEASED) == [str(federation.pk)]
+    for _ in range(2):
+        describe_released(str(federation.pk))
+    assert [commit.reason for commit in version.commits.all()] == [
+        "published",
+        "evaluated",
+        "described",
+    ]
+    assert "Nothing about people." in read(version, "README.md")
+    assert version.files.filter(path="model.sig").exists()
+    assert candidate.commits.count() == 1
+    before = version.commits.get(number=2).files.get(path="README.md").artifact_id
+    assert "Nothing about people." not in store().local_path(before).read_text()
 
 
 def test_the_card_has_every_figure_and_nobody_s_markup(version):

@@ -9,8 +9,9 @@ from django.db import connection
 
 from hub.common.actors import HUB
 from hub.common.errors import Forbidden, IllegalTransition, Invalid, NotFound
-from hub.common.models import Event
+from hub.common.models import Event, OutboxMessage
 from hub.common.sentences import sentence
+from hub.dispatch import Job
 from hub.federations import errors, services
 from hub.federations.models import Federation, Participation
 from hub.federations.selectors import (
@@ -211,6 +212,7 @@ def test_what_stands_in_the_cards_is_said_by_owners_only(ada, blaise, carol, fed
             user=ada.user, federation_id=federation.pk, intended_use="Sorting.", limits="No people."
         )
     assert told(place) == ["Blaise Bank says anew what its data are"]
+    assert OutboxMessage.objects.filter(job=Job.DESCRIBE_RELEASED).count() == 2
     assert [t for t in told(federation) if "anew" in t] == [
         f"{federation.name} says anew what its models are for"
     ]

@@ -84,7 +84,7 @@ class FederationViewSet(ApiViewSet[Federation]):
     @extend_schema(request=serializers.DescriptionIn, responses=serializers.FederationOut)
     @action(detail=True, methods=["post"])
     def describe(self, request: Request, pk: UUID) -> Response:
-        """Say what the models are for, in the cards of later versions; for the lead's owners."""
+        """Say what the models are for, in their cards; for the lead's owners."""
         described = services.describe_federation(
             user=self.person,
             federation_id=self.get_object().pk,
@@ -189,7 +189,7 @@ class ParticipationViewSet(ApiViewSet[Participation]):
     @extend_schema(request=serializers.StatementIn, responses=serializers.ParticipationOut)
     @action(detail=True, methods=["post"])
     def statement(self, request: Request, pk: UUID) -> Response:
-        """Say what your organisation's data are, in the cards of later versions; for owners."""
+        """Say what your organisation's data are, in the models' cards; for owners."""
         place = services.set_data_statement(
             user=self.person,
             participation_id=self.get_object().pk,
