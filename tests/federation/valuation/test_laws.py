@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.valuation import NOBODY, Table, ValuationRefused, valuations
@@ -24,15 +24,18 @@ from tests.federation.valuation.games import (
 )
 
 CERTAIN = sorted(set(valuations) - {"guided_permutations"})
+some = settings(max_examples=40)  # each is several games
 methods = pytest.mark.parametrize("name", sorted(valuations))
 
 
+@some
 @given(losses=games())
 def test_exact_values_are_those_of_every_order_written_out(losses):
     expected = {player: float(by_all_orders(losses, player)) for player in max(losses, key=len)}
     assert values_of(losses) == expected
 
 
+@some
 @given(losses=games())
 def test_val_1_the_values_add_up_to_the_worth_of_all(losses):
     players = max(losses, key=len)
@@ -45,6 +48,7 @@ def test_val_1_the_values_add_up_to_the_worth_of_all(losses):
     assert found.gap == pytest.approx(0, abs=1e-9)
 
 
+@some
 @given(losses=games(least=2))
 def test_val_2_who_adds_the_same_is_worth_the_same(losses):
     swap = dict.fromkeys(max(losses, key=len)) | {"a": "b", "b": "a"}
@@ -56,6 +60,7 @@ def test_val_2_who_adds_the_same_is_worth_the_same(losses):
 
 
 @methods
+@some
 @given(losses=games(least=2))
 def test_val_3_who_changes_nothing_is_worth_nothing_at_all(name, losses):
     players = valuation(max(losses, key=len), valuations[name]())
@@ -63,6 +68,7 @@ def test_val_3_who_changes_nothing_is_worth_nothing_at_all(name, losses):
     assert (found.value, found.lower or 0.0, found.upper or 0.0) == (0.0, 0.0, 0.0)
 
 
+@some
 @given(losses=games(), other=st.randoms(use_true_random=False))
 def test_val_4_the_values_of_two_probes_add_up(losses, other):
     more = {one: tuple(other.randrange(10**7) for _ in sums) for one, sums in losses.items()}
@@ -72,6 +78,7 @@ def test_val_4_the_values_of_two_probes_add_up(losses, other):
         assert sum_of == pytest.approx({p: one[p] + two[p] for p in one}, abs=1e-9)
 
 
+@some
 @given(losses=games(), more=st.randoms(use_true_random=False))
 def test_val_5_who_adds_more_to_everybody_is_not_worth_less(losses, more):
     raised = {
@@ -83,6 +90,7 @@ def test_val_5_who_adds_more_to_everybody_is_not_worth_less(losses, more):
         assert values_of(raised, method)["a"] > values_of(losses, method)["a"]
 
 
+@some
 @given(losses=games(), dice=st.randoms(use_true_random=False))
 def test_val_7_other_names_permute_the_values(losses, dice):
     players = sorted(max(losses, key=len))
@@ -94,6 +102,7 @@ def test_val_7_other_names_permute_the_values(losses, dice):
 
 
 @methods
+@some
 @given(losses=games(least=2), dice=st.randoms(use_true_random=False))
 def test_no_order_matters_and_no_measurement_twice(name, losses, dice):
     players = list(max(losses, key=len))
@@ -107,6 +116,7 @@ def test_no_order_matters_and_no_measurement_twice(name, losses, dice):
 
 
 @methods
+@some
 @given(losses=games(least=2), dice=st.randoms(use_true_random=False))
 def test_it_goes_on_from_whatever_is_known(name, losses, dice):
     asked = valuation(max(losses, key=len), valuations[name]())
