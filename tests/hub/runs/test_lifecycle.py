@@ -56,7 +56,8 @@ def test_contributions_are_metered_with_the_version(world: World) -> None:
     assert facts.count() == 3
     assert {f.outcome for f in facts} == {"accepted"}
     assert sum(f.weight for f in facts) == pytest.approx(1.0)
-    assert all(f.examples == 100 and f.bytes_up > 0 for f in facts)
+    assert all(f.examples == 100 and f.bytes_down > 0 for f in facts)
+    assert {f.bytes_up for f in facts} == {0}  # the hub knew these bytes
 
 
 def test_starting_twice_is_starting_once(world: World) -> None:
