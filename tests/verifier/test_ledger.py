@@ -256,7 +256,7 @@ def test_several_processes_find_the_same(
     export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("verifier.ledger.checking.SMALL_BYTES", 0)
-    monkeypatch.setattr("verifier.ledger.checking.ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("verifier.ledger.checking.PIECE_BYTES", 4096)
     assert check(export, processes=2).leaves == check(export, processes=1).leaves
     flipped = [*ROWS[:50], ROWS[50].replace(b'"time":"2', b'"time":"3'), *ROWS[51:]]
     with pytest.raises(Wrong, match="entry 50"):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from verifier.faults import Unusable, Wrong
@@ -20,7 +21,7 @@ from verifier.ledger.chunks import Found, Known, check_rows
 from verifier.ledger.keys import Keyring
 from verifier.ledger.lineage import Lineage
 
-ROWS_AT_ONCE, BYTES_AT_ONCE = 2_000, 1 << 21
+PIECE_BYTES = 1 << 20
 SMALL_BYTES = 1 << 22  # below that no further process is worth its start
 AHEAD = 3  # pieces for each process that wait or are done
 
@@ -43,40 +44,69 @@ class Ledger:
         return bytes(self.leaves[index * trees.HASH_BYTES : (index + 1) * trees.HASH_BYTES])
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of the file: where they lie, and which index their first entry should have."""
+
+    first: int
+    begin: int
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class Survey:
+    """What is known of an export before its rows are checked."""
+
+    known: Known
+    pieces: list[Piece]
+
+
 def check(path: Path, *, pinned: notes.Key | None = None, processes: int = 0) -> Ledger:
     """Check an export from the first row to the last.
 
     `pinned`: the ledger's key, from somewhere else. Raises Wrong for the first entry that is, and
     Unusable.
     """
-    known = survey(path, pinned)
+    surveyed = survey(path, pinned)
+    known = surveyed.known
     progress = _Progress(Ledger(key=f"{known.ledger_key.name}+{known.ledger_key.id.hex()}"))
-    for found in _checked(path, known, processes or os.cpu_count() or 1):
+    for found in _checked(path, surveyed, processes or os.cpu_count() or 1):
         progress.take(found)
     progress.end()
     return progress.ledger
 
 
-def survey(path: Path, pinned: notes.Key | None = None) -> Known:
-    """Read the keys: the ledger's and those of the agents. Raises Wrong, Unusable."""
+def survey(path: Path, pinned: notes.Key | None = None) -> Survey:
+    """Read the keys, the ledger's and those of the agents, and where rows lie.
+
+    Raises Wrong, Unusable.
+    """
     keyring, troubles, index, last = Keyring(), dict[int, str](), 0, b""
+    pieces, piece, place = list[Piece](), Piece(0, 0, 0), 0
     with rows.opened(path) as file:
         for line in rows.lines(file):
             if rows.tells_of_a_key(line):
-                try:
-                    entry = rows.entry_of(line)
-                    keyring.learn(index, entry.type, entry.payload)
-                except Wrong as wrong:
-                    troubles[index] = wrong.reason
-                except (KeyError, TypeError, AttributeError) as error:
-                    troubles[index] = f"it lacks what such an entry has: {error!r}"
+                _learn(keyring, troubles, index, line)
             index += line.startswith(rows.ENTRY)
+            place += len(line)
+            if place - piece.begin >= PIECE_BYTES:
+                pieces.append(Piece(piece.first, piece.begin, place - piece.begin))
+                piece = Piece(index, place, 0)
             last = line
-    if not last:
-        raise Unusable(f"{path} is empty")
+    pieces.append(Piece(piece.first, piece.begin, place - piece.begin))
     if not index and not last.startswith(rows.KEY):
         raise Unusable(f"{path} is no export of a ledger")
-    return Known(keyring, _ledger_key(last, pinned), troubles)
+    return Survey(Known(keyring, _ledger_key(last, pinned), troubles), pieces)
+
+
+def _learn(keyring: Keyring, troubles: dict[int, str], index: int, line: bytes) -> None:
+    try:
+        entry = rows.entry_of(line)
+        keyring.learn(index, entry.type, entry.payload)
+    except Wrong as wrong:
+        troubles[index] = wrong.reason
+    except (KeyError, TypeError, AttributeError) as error:
+        troubles[index] = f"it lacks what such an entry has: {error!r}"
 
 
 def _ledger_key(last: bytes, pinned: notes.Key | None) -> notes.Key:
@@ -91,47 +121,40 @@ def _ledger_key(last: bytes, pinned: notes.Key | None) -> notes.Key:
     return found
 
 
-def _checked(path: Path, known: Known, processes: int) -> Iterator[Found]:
+def _checked(path: Path, surveyed: Survey, processes: int) -> Iterator[Found]:
     """What each piece of the file came to, in order."""
     if processes == 1 or path.stat().st_size <= SMALL_BYTES:
-        for first, lines in _pieces(path):
-            yield check_rows(known, first, lines)
+        for piece in surveyed.pieces:
+            yield _check(surveyed.known, path, piece)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _begin, (known,)) as pool:
+    with ProcessPoolExecutor(processes, context, _begin, (surveyed.known, path)) as pool:
         waiting = deque[Future[Found]]()
-        for first, lines in _pieces(path):
-            waiting.append(pool.submit(_check, first, lines))
+        for piece in surveyed.pieces:
+            waiting.append(pool.submit(_check_here, piece))
             if len(waiting) > AHEAD * processes:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _pieces(path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Some rows at a time, and which index their first entry should have."""
-    first, index, size, lines = 0, 0, 0, list[bytes]()
+def _check(known: Known, path: Path, piece: Piece) -> Found:
     with rows.opened(path) as file:
-        for line in rows.lines(file):
-            lines.append(line)
-            size += len(line)
-            index += line.startswith(rows.ENTRY)
-            if len(lines) >= ROWS_AT_ONCE or size >= BYTES_AT_ONCE:
-                yield first, lines
-                first, size, lines = index, 0, []
-    if lines:
-        yield first, lines
+        file.seek(piece.begin)
+        lines = BytesIO(file.read(piece.size_bytes)).readlines()
+    return check_rows(known, piece.first, lines)
 
 
-_known: list[Known] = []  # of a process of the pool
+_here: list[tuple[Known, Path]] = []  # of a process of the pool
 
 
-def _begin(known: Known) -> None:
-    _known[:] = [known]
+def _begin(known: Known, path: Path) -> None:
+    _here[:] = [(known, path)]
 
 
-def _check(first: int, lines: Sequence[bytes]) -> Found:
-    return check_rows(_known[0], first, lines)
+def _check_here(piece: Piece) -> Found:
+    known, path = _here[0]
+    return _check(known, path, piece)
 
 
 class _Progress:

@@ -54,7 +54,7 @@ def _checked(given: argparse.Namespace) -> dict[str, Any]:
     ledger = check(given.export, pinned=pinned, processes=given.processes)
     receipts = check_receipts(ledger, given.receipt)
     if given.checkpoint:
-        key = pinned or survey(given.export).ledger_key
+        key = pinned or survey(given.export).known.ledger_key
         for path in given.checkpoint:
             check_checkpoint(ledger, path, key)
     return _document(ledger) | {"receipts": receipts, "kept_checkpoints": len(given.checkpoint)}

@@ -28,7 +28,7 @@ _MARK_WITHIN = 200  # bytes from the end
 _MEMBERS = {"index", "key", "ledger", "payload", "prev", "time", "type"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     index: int
     key: str
