@@ -212,6 +212,7 @@ def prepared(bases: Sequence[Path], environment: Mapping[str, str]) -> dict[str,
     """Make the tables and the cast."""
     env = {**without_our_services(), **environment, "DJANGO_SETTINGS_MODULE": "hub.settings"}
     env["PYTHONPATH"] = source_path()
+    env["IDLE_TRANSACTION_TIMEOUT_MS"] = "60000"  # Python thinks long between two migrations
     done(["-m", "django", "migrate", "-v", "0"], env)
     facts: dict[str, Any] = json.loads(done(["-m", "tests.system.seed", *map(str, bases)], env))
     return facts
