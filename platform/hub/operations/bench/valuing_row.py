@@ -53,12 +53,13 @@ def run(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _measured(bench: Bench, plain: Plain, players: tuple[str, ...]) -> dict[str, Any]:
     every = list(coalitions(players))
+    apart = max(1, len(every) // PLAIN)
     found: list[Measured] = []
     wall, spent, of_plain, early = 0.0, 0.0, 0.0, 0
     for number, coalition in enumerate(every):
-        if number % (len(every) // PLAIN) == 0:
+        if number % apart == 0:
             of_plain += plain.seconds()
-        if number == WARM:
+        if number == min(WARM, len(every) - 1):
             early = _peak()
         began, at = time.perf_counter(), time.process_time()
         found.append(bench.measured(coalition))
