@@ -46,23 +46,24 @@ class GuidedPermutations(Summed):
             return ends
         if self._is_still(game):
             return []
+        walks: list[Walk] = []
         for cycle in range(self.cycles):
-            walks = self._cycle(game, cycle)
+            walks += self._cycle(game, cycle)
             if missing := [walk.missing for walk in walks if walk.missing is not None]:
                 return game.lacks(missing)
-            if self._suffices(game, cycle + 1):
+            if self._suffices(game, walks):
                 break
         return []
 
     def draws(self, game: Game) -> list[Draw]:
         if self._is_still(game):
             return [Draw({})]
-        found: list[Draw] = []
+        walks: list[Walk] = []
         for cycle in range(self.cycles):
-            found += [Draw(walk.steps) for walk in self._cycle(game, cycle)]
-            if self._suffices(game, cycle + 1):
+            walks += self._cycle(game, cycle)
+            if self._suffices(game, walks):
                 break
-        return found
+        return [Draw(walk.steps) for walk in walks]
 
     def _is_still(self, game: Game) -> bool:
         """Truncation between rounds."""
@@ -87,11 +88,10 @@ class GuidedPermutations(Summed):
             before = after
         return Walk(steps)
 
-    def _suffices(self, game: Game, cycles: int) -> bool:
+    def _suffices(self, game: Game, walks: Sequence[Walk]) -> bool:
         """Whether all values are as sure as is asked for."""
-        if cycles < FEWEST_CYCLES:
+        if len(walks) < FEWEST_CYCLES * len(game.players):
             return False
-        walks = [walk for cycle in range(cycles) for walk in self._cycle(game, cycle)]
         bound = self.precision * abs(_gain(game, NOBODY, game.everybody))
         return all(_error(game, player, walks) <= bound for player in game.players)
 
