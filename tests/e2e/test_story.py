@@ -37,7 +37,7 @@ def test_two_organisations_register_federate_train_and_download(
     download(ada, tmp_path)
     look_through_the_registry(ada, slug)
     ask(ada)
-    expect_same_record(blaise, stack, slug)
+    read_the_record(blaise, slug)
     follow_the_readme(stack)
 
 
@@ -95,6 +95,9 @@ def start_run(page: Page, stack: Stack, slug: str) -> None:
     page.goto(f"/federations/{slug}/runs/new")
     page.fill("textarea[name$=labels]", "hot\ncold")
     page.fill("input[name$=count]", "2")
+    page.evaluate("document.querySelectorAll('main details').forEach((part) => (part.open = true))")
+    page.select_option("select[name$=method]", "cgsv")
+    page.fill("input[name$=budget]", "1001")
     page.get_by_role("button", name="Start the run").click()
     expect(page).to_have_url(re.compile(r"/runs/[0-9a-f-]{36}"))
 
@@ -118,8 +121,10 @@ def download(page: Page, folder: Path) -> None:
 def look_through_the_registry(page: Page, slug: str) -> None:
     """Each page of a version and of its line: accessible, and no wider than a phone."""
     version = page.url
-    addresses = [version, *(f"{version}/{name}" for name in ("card", "evaluation", "origins"))]
-    addresses += ["/models/", f"/federations/{slug}/lineage", f"/federations/{slug}/decisions"]
+    names = ("card", "evaluation", "origins", "decisions", "try")
+    addresses = [version, f"{version}?commit=1", *(f"{version}/{name}" for name in names)]
+    addresses += [f"/federations/{slug}/{name}" for name in ("lineage", "decisions", "probes")]
+    addresses += ["/models/", "/base-models/tiny"]
     for address in addresses:
         answer = page.goto(address)
         assert answer
@@ -157,11 +162,27 @@ def ask(page: Page) -> None:
     without_violations(page)
 
 
-def expect_same_record(page: Page, stack: Stack, slug: str) -> None:
-    """The other party sees the same facts."""
-    page.goto(f"/federations/{slug}/contributions")
-    for organisation in CAST.values():
-        expect(page.locator("main")).to_contain_text(organisation)
+def read_the_record(page: Page, slug: str) -> None:
+    """The other party sees what all gave, what that was worth and what they got, and checks it."""
+    for name in ("", "/value", "/rewards"):
+        page.goto(f"/federations/{slug}/contributions{name}")
+        for organisation in CAST.values():
+            expect(page.locator("main")).to_contain_text(organisation)
+        fits_a_phone(page)
+        without_violations(page)
+    expect(page.locator("main")).to_contain_text("of 1,001")
+    page.get_by_role("link", name=re.compile("statement of Blaise Bank")).click()
+    fits_a_phone(page)
+    without_violations(page)
+    page.goto(f"/federations/{slug}/ledger")
+    page.get_by_role("button", name="Check it here").click()
+    expect(page.locator("#ledger-checked")).to_contain_text("which the ledger's key has signed")
+    fits_a_phone(page)
+    without_violations(page)
+    page.get_by_role("link", name="3", exact=True).click()
+    expect(page.locator("main")).to_contain_text("Hash of the entry")
+    fits_a_phone(page)
+    without_violations(page)
 
 
 def follow_the_readme(stack: Stack) -> None:
