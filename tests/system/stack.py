@@ -175,7 +175,7 @@ def plan(
     }
     for section in (usual, changes):
         for name, values in section.items():
-            document[name] |= values
+            document[name] = {**document.get(name, {}), **values}
     return document
 
 
