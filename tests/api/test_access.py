@@ -103,6 +103,12 @@ ROUTES = [
     ("post", "/api/v1/participations/{participation}/refuse", {"reason": "no"}),
     ("post", "/api/v1/participations/{participation}/leave", {}),
     ("post", "/api/v1/participations/{participation}/rank", {"rank": 4}),
+    ("get", "/api/v1/participations/{participation}/declarations", None),
+    (
+        "post",
+        "/api/v1/participations/{participation}/declarations",
+        {"train_examples": 1, "test_examples": 1},
+    ),
 ]
 
 

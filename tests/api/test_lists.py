@@ -118,6 +118,7 @@ COSTS = {
     "/api/v1/federations": 1,
     "/api/v1/federations/{federation}/participations": 2,
     "/api/v1/participations": 1,
+    "/api/v1/participations/{participation}/declarations": 2,
 }
 
 
@@ -127,12 +128,20 @@ def more(ada: Person, federation: Federation) -> None:
     AgentFactory(organisation=ada.organisation)
     FederationFactory(base_model=BaseModelFactory())
     ParticipationFactory(federation=federation, organisation=OrganisationFactory())
+    place = federation.participations.get(organisation=ada.organisation)
+    place.declarations.create(
+        number=place.declarations.count() + 1, train_examples=1, test_examples=1, signed_by=ada.user
+    )
     ada.user.auth_token_set.model.objects.create(user=ada.user, expiry=None, name="more")
 
 
 @pytest.mark.parametrize("path", COSTS)
 def test_a_list_costs_the_same_however_long_it_is(ada: Person, federation, path):
-    here = path.format(organisation=ada.organisation.pk, federation=federation.pk)
+    here = path.format(
+        organisation=ada.organisation.pk,
+        federation=federation.pk,
+        participation=federation.participations.get(organisation=ada.organisation).pk,
+    )
     ada.api.get(here)
     for _ in range(3):
         more(ada, federation)
