@@ -43,7 +43,7 @@ from hub.ledger.services import append
 
 logger = logging.getLogger(__name__)
 
-READ_AGAIN = 100_000  # entries of the past, each time
+READ_AGAIN = 20_000  # entries of the past, each time: some tenth of a second
 DAMAGED, REGRESSION = "ledger_damaged", "ledger_regression"
 
 # The first entry of a stretch that is not what was hashed, or not in its place; or what is missing.

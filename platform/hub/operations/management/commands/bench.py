@@ -22,10 +22,20 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.embedded.supervisor import Supervisor
-from hub.operations.bench import engine, fetching, polls, rounds, transfers, valuing, waiting
+from hub.operations.bench import (
+    engine,
+    fetching,
+    ledger,
+    polls,
+    rounds,
+    transfers,
+    valuing,
+    waiting,
+)
 from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import make_place
 from hub.operations.processes import start_hub
+from hub.operations.roles import as_owner
 from hub.runs.models import Run
 
 # agents x megabytes: how many rounds are measured, and the gate for one of them
@@ -55,6 +65,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--players", type=int, default=8, help="of a round that is valued exactly; 0: none"
         )
+        parser.add_argument(
+            "--entries", type=int, default=1_000_000, help="of a ledger that proves; 0: none"
+        )
         parser.add_argument("--waiting", type=int, default=1000, help="agents that wait; 0: none")
 
     def handle(self, *_: Any, **options: Any) -> None:
@@ -66,6 +79,9 @@ class Command(BaseCommand):
         with Supervisor() as supervisor, tempfile.TemporaryDirectory() as folder:
             found = _measured(supervisor, Path(folder), names, options)
         found["engine"] = _engine(engine_names)
+        if options["entries"]:
+            gates = {"gate_per_second": 200, "gate_p99_milliseconds": 20}
+            found["ledger"] = asdict(ledger.measure(options["entries"])) | gates
         if options["players"]:
             found["values"] = _values(options["players"])
         _clear()
@@ -144,7 +160,8 @@ def _machine() -> dict[str, Any]:
 
 def _clear() -> None:
     """Leave nothing behind but the result: the next one begins with an empty hub."""
-    call_command("flush", interactive=False, verbosity=0)
+    with as_owner():
+        call_command("flush", interactive=False, verbosity=0)
     for folder in (settings.BLOB_FOLDER, settings.UPLOAD_FOLDER, settings.HOME / "scratch"):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -200,6 +217,13 @@ def _show(console: Console, found: dict[str, Any]) -> None:
             f"(gate 30%), +{idle['web_rss_growth']:.0f} MB in the web process\n"
             f"A run's tasks reach half    {idle['median_seconds']:.1f} s, "
             f"all {idle['all_seconds']:.1f} s"
+        )
+    if told := found.get("ledger"):
+        console.print(
+            f"Entries of one ledger      {told['per_second']:.0f}/s by {told['writers']} at once "
+            f"(gate 200/s)\n"
+            f"Proof of one of {told['entries']:,}  {told['median_milliseconds']:.1f} ms, p99 "
+            f"{told['p99_milliseconds']:.1f} ms (gate 20)"
         )
     if values := found.get("values"):
         console.print(
