@@ -34,6 +34,7 @@ from hub.operations.bench import (
 )
 from hub.operations.bench.machine import Meter
 from hub.operations.bench.place import make_place
+from hub.operations.bench.verifying import measure as measure_verifier
 from hub.operations.processes import start_hub
 from hub.operations.roles import as_owner
 from hub.runs.models import Run
@@ -53,6 +54,9 @@ class Command(BaseCommand):
             help=f"of {', '.join(ROWS)}; all, or none (default 4x1,10x1)",
         )
         parser.add_argument("--strategy", default="stack_svd", choices=["stack_svd", "fedavg"])
+        parser.add_argument(
+            "--exported", type=int, default=1_000_000, help="entries that are checked; 0: none"
+        )
         parser.add_argument("--megabytes", type=int, default=256, help="size of the transfers")
         parser.add_argument(
             "--model", type=int, default=1000, help="MB of a file fetched through /hf; 0: none"
@@ -78,6 +82,8 @@ class Command(BaseCommand):
             raise CommandError("This hub is in use; measure in a FOEDUS_HOME of its own.")
         with Supervisor() as supervisor, tempfile.TemporaryDirectory() as folder:
             found = _measured(supervisor, Path(folder), names, options)
+        if options["exported"]:
+            found["verified"] = _verified(options["exported"])
         found["engine"] = _engine(engine_names)
         if options["entries"]:
             gates = {"gate_per_second": 200, "gate_p99_milliseconds": 20}
@@ -106,6 +112,12 @@ def _values(players: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=settings.HOME) as folder:
         found = valuing.measure(Path(folder), players=players)
     return asdict(found) | {"gate_share": 0.7, "gate_growth_bytes": 32 << 20}
+
+
+def _verified(entries: int) -> dict[str, Any]:
+    """A whole ledger, checked by a member."""
+    with tempfile.TemporaryDirectory(dir=settings.HOME) as folder:
+        return asdict(measure_verifier(Path(folder), entries=entries)) | {"gate_seconds": 30}
 
 
 def _measured(
@@ -173,6 +185,14 @@ def _written(found: dict[str, Any]) -> Path:
     return file
 
 
+def _show_verified(console: Console, found: dict[str, Any] | None) -> None:
+    if found:
+        console.print(
+            f"Check of {found['entries']:,} entries    {found['seconds']:.0f} s on two cores, "
+            f"{found['core_seconds']:.0f} core seconds, {found['peak_mib']} MiB (gate 30 s)"
+        )
+
+
 def _show(console: Console, found: dict[str, Any]) -> None:
     machine = found["machine"]
     console.print(
@@ -204,6 +224,7 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         f"{moved['bare_download']:.0f}: {moved['download_ratio']:.0%} (gate 70%)\n"
         f"Memory of the web process  +{moved['web_rss_growth']:.0f} MB meanwhile (gate 64)"
     )
+    _show_verified(console, found.get("verified"))
     if model := found.get("model"):
         console.print(
             f"Model of {model['megabytes']} MB by /hf    {model['hub']:.0f} MB/s, bare ASGI "
