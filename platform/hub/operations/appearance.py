@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 
 WEIGHTS = ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", "950")
-GREYS = "#f6f8f7 #eef1f0 #d4dbd9 #bcc6c3 #8f9e9b #6a7b7c #4b5957 #364341 #263132 #161f20 #0f1516"
+GREYS = "#f6f8f7 #eef1f0 #d4dbd9 #bcc6c3 #8f9e9b #617273 #4b5957 #364341 #263132 #161f20 #0f1516"
 PETROL = "#eef6f5 #dcebea #b9d8d6 #8fc3c0 #5aa7a5 #2a8f8a #0d5c63 #08444a #0a3a3f #0a2d31 #06201f"
 
 # Groups of the sidebar: model, words, icon.
