@@ -25,6 +25,7 @@ APART = 0.1  # how much nearer than usual that has to be: of what the others are
 UNRELATED = 0.12  # cosine below which an update has to do with nothing that is known
 RELATED = 0.15  # as which the others have to do with something, in the middle
 UNEXPLAINED = 0.85  # correlation of two beyond what all others explain, from one data set mostly
+HARM = 0.25  # of what the others help in the middle, from which an update harms
 TOWARDS = 0.25  # cosine to the others from which an update goes their way
 TWICE, THRICE = 2, 3  # rounds in which a sign has to show
 EXACT = 1e-6  # of 1 − cosine: the same but for rounding
@@ -179,7 +180,7 @@ def _crafted(history: Sequence[Seen]) -> Signs:
         change = one.loss_change
         usual = median(_change(now.sent[other]) for other in others)
         is_praised = towards[place] >= max(TOWARDS, median(towards[other] for other in others))
-        if change is not None and change >= 0 > usual and is_praised:
+        if change is not None and change > -HARM * usual > 0 and is_praised:
             figures = {"cosine": towards[place], "loss_change": change, "usual_loss_change": usual}
             yield (one.who,), figures
 
@@ -233,5 +234,5 @@ SIGNS: Mapping[str, tuple[Sign, int]] = {
     "stale": (_stale, 1),
     "near_copy": (_near_copy, TWICE),
     "same_data": (_same_data, THRICE),
-    "crafted": (_crafted, TWICE),
+    "crafted": (_crafted, THRICE),
 }

@@ -25,6 +25,7 @@ from federation.protocol import (
     UpdateIn,
     UploadIn,
 )
+from federation.protocol_commitments import CommitmentIn
 from federation.signatures import (
     SignatureRefused,
     generate_private_key,
@@ -34,6 +35,7 @@ from federation.signatures import (
     verify_bytes,
     verify_request,
 )
+from tests.agent.fake_commitments import FakeCommitments
 from tests.agent.fake_http import Answer, FaultyServer, Problem, Seen, answered, ranged
 from tests.agent.fake_identity import FakeIdentity
 from tests.agent.fake_ledger import FakeLedger
@@ -62,12 +64,14 @@ class Task:
     heartbeats: list[HeartbeatIn] = field(default_factory=list)
     failures: list[FailureIn] = field(default_factory=list)
     releases: int = 0
+    commitments: list[CommitmentIn] = field(default_factory=list)
+    reveal: bool | None = None  # whether its update may be sent, where it is committed to first
     updates: list[UpdateIn] = field(default_factory=list)
     evaluations: list[EvaluationIn] = field(default_factory=list)
     receipt: Receipt | None = None
 
 
-class FakeHub(FakeIdentity, FakeLedger, FaultyServer):
+class FakeHub(FakeIdentity, FakeLedger, FakeCommitments, FaultyServer):
     def __init__(self, *, chunk_bytes: int = 4096) -> None:
         super().__init__()
         self.chunk_bytes = chunk_bytes
@@ -213,7 +217,7 @@ class FakeHub(FakeIdentity, FakeLedger, FaultyServer):
         if task.state != "leased" or message.fence != task.offer.fence:
             return answered({"verdict": "cancel", "reason": f"the task is {task.state}"})
         verdict = "cancel" if task.cancel else "continue"
-        return answered({"verdict": verdict, "reason": task.cancel})
+        return answered({"verdict": verdict, "reason": task.cancel, "reveal": task.reveal})
 
     def on_failures(self, seen: Seen, task_id: str) -> Answer:
         task, message = self._task(task_id), FailureIn.model_validate_json(seen.body)
@@ -369,6 +373,7 @@ ROUTES = [  # what it matches, what answers, whether it must be signed
     (rf"POST {TASK}/failures", "failures", True),
     (rf"POST {TASK}/release", "release", True),
     (rf"POST {TASK}/uploads", "uploads", True),
+    (rf"POST {TASK}/commitments", "commitments", True),
     (rf"POST {TASK}/updates", "updates", True),
     (rf"POST {TASK}/evaluations", "evaluations", True),
     (rf"HEAD {UPLOAD}", "offset", True),

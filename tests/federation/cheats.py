@@ -23,7 +23,7 @@ from federation.valuation.exact import coalitions
 from tests.federation.attacks import DATA, DOMAINS, Model, beginning, features_of
 from tests.strategies import normal, seeded
 
-OWN, ROUNDS, EPOCHS, BATCH, RATE, MOMENTUM = 400, 5, 1, 32, 1.0, 0.9
+OWN, ROUNDS, BATCH, RATE, MOMENTUM = 400, 5, 32, 1.0, 0.9
 ORGANISATIONS, PROBE, SIZE = 5, 120, 1024
 TESTED = (ORGANISATIONS + 3) * PROBE
 LIAR, SIBLING = 0, ORGANISATIONS  # the second only where somebody splits into two
@@ -86,19 +86,21 @@ def probes(count: int) -> list[Examples]:
     ]
 
 
-def trained(start: Model, data: Examples, seed: int) -> Model:
-    """One epoch in small batches, in an order of its own."""
-    features, labels = data
-    dice = seeded(seed)
-    parts = [part.clone().requires_grad_() for part in (start.b, start.a, start.bias)]
+def trained(start: Model, data: Sequence[Examples], seeds: Sequence[int]) -> Tensor:
+    """One epoch in small batches, each organisation in an order of its own; all of them at once."""
+    fewest = min(len(labels) for _, labels in data)
+    orders = torch.stack([torch.randperm(fewest, generator=seeded(seed)) for seed in seeds])
+    wide = [part.expand(len(data), *part.shape).clone() for part in (start.b, start.a, start.bias)]
+    parts = [part.requires_grad_() for part in wide]
     optimiser = torch.optim.SGD(parts, lr=RATE, momentum=MOMENTUM)
-    for _ in range(EPOCHS):
-        for some in torch.randperm(len(labels), generator=dice).split(BATCH):
-            logits = Model(*parts).logits(features[some])
-            optimiser.zero_grad()
-            torch.nn.functional.cross_entropy(logits, labels[some]).backward()
-            optimiser.step()
-    return Model(*[part.detach() for part in parts])
+    for some in orders.split(BATCH, dim=1):
+        features = torch.stack([one[rows] for (one, _), rows in zip(data, some, strict=True)])
+        labels = torch.cat([one[rows] for (_, one), rows in zip(data, some, strict=True)])
+        logits = Model(*parts).logits(features).flatten(0, 1)
+        optimiser.zero_grad()
+        (torch.nn.functional.cross_entropy(logits, labels) * len(data)).backward()
+        optimiser.step()
+    return Model(*[part.detach() for part in parts]).dense.flatten(1).double()
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +162,8 @@ def campaign(cheat: Cheat, *, seed: int = 0, alpha: float = 5.0, twice: bool = F
     model, rounds = beginning(), list[Round]()
     for number in range(ROUNDS):
         start = model.dense.flatten().double()
-        sent = [
-            trained(model, one, 1000 * seed + 50 * number + i).dense for i, one in enumerate(data)
-        ]
-        changes = torch.stack([one.flatten().double() - start for one in sent])
+        seeds = [1000 * seed + 50 * number + place for place in range(len(data))]
+        changes = trained(model, data, seeds) - start
         rounds.append(Round(start, cheat(number, changes.clone(), rounds), weights))
         model = Model.of((start + rounds[-1].made).reshape(model.dense.shape).float())
     return Campaign(tuple(rounds))

@@ -124,6 +124,7 @@ def _keep(agent: Agent, task: Task, message: CommitmentIn, unveiling: Unveiling)
 
 def _entry(made: Commitment, message: CommitmentIn) -> dict[str, Any]:
     return {
+        "run": str(made.round.run_id),
         "round": str(made.round_id),
         "participation": str(made.participation_id),
         "digest": made.digest,
