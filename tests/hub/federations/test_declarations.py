@@ -78,7 +78,7 @@ def test_an_owner_signs_on_the_page_and_all_members_read_it(blaise: Person, plac
     said = {"train_examples": "1200", "test_examples": "150"}
     done = client.post(f"/participations/{place.pk}/declaration", said, follow=True)
     assert "Signed for" in words(done)
-    assert "At most 1,200 examples to train on and 150 to test on, signed by" in words(done)
+    assert "At most 1,200 examples to train on and 150 to test on. Signed by" in words(done)
     lead = place.federation.participations.get(standing="lead").signed_by
     assert "1,200 150 to test on" in words(browser(lead).get(address))
 
