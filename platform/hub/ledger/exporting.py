@@ -54,7 +54,7 @@ class Export:
             connection.close()
 
 
-def _entry(text: str | None, leaf: bytes | None) -> str:
+def _entry(text: str | None, leaf: bytes | memoryview | None) -> str:
     return f'{{"entry":{text},"leaf":"{bytes(leaf or b"").hex()}"}}\n'
 
 

@@ -142,11 +142,13 @@ def _hashes(ledger: UUID, nodes: Iterable[merkle.Node]) -> dict[merkle.Node, byt
     nodes = list(nodes)
     leaves = [index for level, index in nodes if level == 0]
     trees = [(level, index) for level, index in nodes if level > 0]
-    entries = Entry.objects.filter(ledger=ledger, position__in=leaves)
-    kept = Node.objects.filter(TupleIn(("level", "index"), trees), ledger=ledger)
     found: dict[merkle.Node, bytes] = {}
     if leaves:
-        found |= {(0, place): leaf for place, leaf in entries.values_list("position", "leaf")}
+        for entry in Entry.objects.filter(ledger=ledger, position__in=leaves).only(
+            "position", "leaf"
+        ):
+            found[0, entry.position or 0] = bytes(entry.leaf or b"")
     if trees:
-        found |= {(a, b): hash_ for a, b, hash_ in kept.values_list("level", "index", "hash")}
+        for node in Node.objects.filter(TupleIn(("level", "index"), trees), ledger=ledger):
+            found[node.level, node.index] = bytes(node.hash)
     return found

@@ -78,7 +78,7 @@ def _refuse_another(ledger: UUID, key: str, kind: EntryType, said: str) -> None:
 
 def _sign_soon(signing: Signing) -> None:
     """Once for a transaction, however much it appends."""
-    if all(waiting != signing for _, waiting, _ in connection.run_on_commit):
+    if not any(signing in waiting for waiting in connection.run_on_commit):
         transaction.on_commit(signing, robust=True)
 
 

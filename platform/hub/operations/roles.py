@@ -57,7 +57,7 @@ def as_owner() -> Iterator[Mapping[str, Any]]:
 
 def _log_in(login: Mapping[str, Any]) -> None:
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]  # of PostgreSQL's connections only
     connection.settings_dict.update({name: login[name] for name in LOGIN})
 
 

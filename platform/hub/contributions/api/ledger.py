@@ -56,7 +56,7 @@ class EntryOut(serializers.ModelSerializer[Entry]):
 
 
 class CheckpointOut(serializers.ModelSerializer[Checkpoint]):
-    root = serializers.SerializerMethodField(help_text="Hex.")
+    root = serializers.SerializerMethodField(help_text="Hex.")  # type: ignore[assignment]
     note = serializers.SerializerMethodField(
         help_text="The C2SP checkpoint with the lines of all who have cosigned it."
     )
@@ -78,7 +78,7 @@ class CheckpointOut(serializers.ModelSerializer[Checkpoint]):
 
 class ProvedOut(EntryOut):
     size = serializers.IntegerField(allow_null=True, help_text="Of the checkpoint.")
-    root = serializers.CharField(allow_null=True)
+    root = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     proof = serializers.ListField(
         child=serializers.CharField(), allow_null=True, help_text="RFC 6962, 2.1.1, in hex."
     )
