@@ -169,9 +169,9 @@ def _record(private: bytes, ledger: UUID, size: int, root: bytes) -> None:
 
 
 def _read_again(ledger: UUID, known: Known, size: int) -> int:
-    """Read what is new, and a stretch of the past; returns where to go on the next time."""
+    """Read what is new, and of the past all or a stretch; returns where to go on the next time."""
     _check(ledger, known.size, size)
-    begin = known.read if known.read < known.size else 0
+    begin = known.read if READ_AGAIN < known.size > known.read else 0
     end = min(begin + READ_AGAIN, known.size)
     _check(ledger, begin, end)
     return end
