@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import admin
-from django.template.defaultfilters import filesizeformat
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from hub.common.acts import Act, offer
 from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
+from hub.common.templatetags.foedus import human_bytes
 from hub.organisations import services
 from hub.organisations.models import (
     Agent,
@@ -49,7 +49,7 @@ class OrganisationAdmin(ReadOnlyAdmin):
     @admin.display(description="may store")
     def quota(self, organisation: Organisation) -> str:
         own = organisation.quota_bytes
-        return "as much as any other" if own is None else filesizeformat(own) if own else "no limit"
+        return "as much as any other" if own is None else human_bytes(own) if own else "no limit"
 
 
 @admin.register(Agent)

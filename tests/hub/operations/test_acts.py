@@ -13,6 +13,7 @@ from hub.accounts.models import User
 from hub.common.acts import Act, act_url, acts_for, change_url, offer
 from hub.common.models import Event, OutboxMessage
 from hub.common.sentences import sentence
+from hub.common.templatetags.foedus import human_bytes
 from hub.dispatch import Job
 from hub.organisations.models import Organisation, OrganisationState
 from hub.runs.models import Task, Update
@@ -124,6 +125,8 @@ def test_an_act_may_ask_for_more_than_a_reason(console: Client) -> None:
         console.post(url, {**REASON, "gib": asked})
         organisation.refresh_from_db()
         assert organisation.quota_bytes == kept
+        shown = "no limit" if kept == 0 else human_bytes(kept) if kept else "as much as any other"
+        assert shown in console.get(change_url(organisation)).text
     told = [sentence(event) for event in Event.objects.filter(kind="organisation.quota_set")]
     assert told[0].startswith(f"Olga let {organisation.name} store 512 GiB")
 
