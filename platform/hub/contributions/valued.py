@@ -122,8 +122,8 @@ class RoundWorth:
 class Worths:
     """The values of a federation, or of one run of it; read when they are first asked for.
 
-    Of each round the first valuation that was recorded counts, and rounds are added up that were
-    valued by the same method, which is the last round's.
+    Of each round the valuation counts that its plan asked for, else the first one. Rounds are
+    added up that were valued by the same method, which is the last round's.
     """
 
     def __init__(self, valuations: QuerySet[Valuation]) -> None:
@@ -132,7 +132,8 @@ class Worths:
     @cached_property
     def rounds(self) -> list[RoundWorth]:
         """The rounds that were valued, in their order, the last `MOST_ROUNDS` of them."""
-        first = Window(RowNumber(), partition_by=F("round"), order_by="ended_at")
+        order = [F("is_planned").desc(), F("ended_at").asc()]
+        first = Window(RowNumber(), partition_by=F("round"), order_by=order)
         recorded = self._all.filter(state=ValuationState.RECORDED).annotate(place=first)
         newest = recorded.filter(place=1).select_related("round__run", "probe")
         found = newest.order_by("-round__created_at").prefetch_related("values")[:MOST_ROUNDS]

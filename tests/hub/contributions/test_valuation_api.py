@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rest_framework.test import APIClient
 
-from federation.plan import Rounds
+from federation.plan import Rounds, ValuationSpec
 from federation.valuation.documents import replay
 from hub.contributions.models import CoalitionScore, Valuation
 from hub.contributions.valued import values_of
@@ -88,3 +88,15 @@ def test_a_federation_without_a_probe_set_is_told_so(world: ProbedWorld) -> None
     assert (found.state, found.failure_code) == ("failed", "no_probe")
     assert values_of(run).failed == [found]
     assert client_of(world.lead).get(f"{URL}/{found.pk}").data["failure_code"] == "no_probe"
+
+
+def test_where_orders_are_sampled_each_wave_asks_for_the_next(world: ProbedWorld) -> None:
+    sampled = ValuationSpec(method="guided_permutations", examples=30)
+    run = played(world, sampled, rounds=TWO)
+    work()
+    found = Valuation.objects.get()
+    assert (found.state, found.failure_detail) == ("recorded", "")
+    rows = list(found.scores.order_by("pk"))
+    assert [row.coalition for row in rows[:2]] == [[], [0, 1]]  # the ends come first
+    assert found.evaluations == len(rows) > 2
+    assert values_of(run).method == "guided_permutations"

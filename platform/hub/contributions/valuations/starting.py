@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -79,11 +80,14 @@ def _check(current: Round, spec: ValuationSpec) -> None:
 
 
 def _queue(current: Round, spec: ValuationSpec, user: User | None = None) -> Valuation:
-    document = spec.model_dump(mode="json")
-    digest = sha256(canonical(document)).hexdigest()
+    """A case that was opened since about who brought the same makes it another valuation."""
+    players = players_of(current)
+    clusters = clusters_for(current, players)
+    digest = _digest(spec, clusters)
     found = current.valuations.select_for_update().filter(spec_digest=digest).first()
     if found is None:
-        found = _new(current, spec, user, digest)
+        frozen = {"spec_digest": digest, "players": players, "clusters": clusters}
+        found = _new(current, spec, user, **frozen)
     elif found.state == ValuationState.FAILED:
         found.round = current
         found.move_to(
@@ -101,22 +105,24 @@ def _queue(current: Round, spec: ValuationSpec, user: User | None = None) -> Val
     return found
 
 
-def _new(current: Round, spec: ValuationSpec, user: User | None, digest: str) -> Valuation:
-    players = players_of(current)
-    clusters = clusters_for(current, players)
-    playing = len(players) - sum(len(each) - 1 for each in clusters)
+def _digest(spec: ValuationSpec, clusters: list[list[str]]) -> str:
+    document = [spec.model_dump(mode="json"), clusters]
+    return sha256(canonical(document)).hexdigest()
+
+
+def _new(current: Round, spec: ValuationSpec, user: User | None, **frozen: Any) -> Valuation:
+    """`frozen`: the spec's digest, players and clusters."""
+    playing = len(frozen["players"]) - sum(len(each) - 1 for each in frozen["clusters"])
     found = Valuation.objects.create(
         round=current,
         number=(current.valuations.aggregate(last=Max("number"))["last"] or 0) + 1,
         spec=spec.model_dump(mode="json"),
-        spec_digest=digest,
         is_planned=user is None,
         asked_by=user,
         method=spec.method_for(playing)[0],
-        seed=seed_for(current, players),
-        players=players,
-        clusters=clusters,
+        seed=seed_for(current, frozen["players"]),
         probe=_probe(current) if spec.probe == "public" else None,
+        **frozen,
     )
     actor = user.actor if user else HUB
     found.record(ValuationState.QUEUED, actor=actor, data=names_of(found))
