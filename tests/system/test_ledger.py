@@ -1,0 +1,188 @@
+"""A ledger that its operator changes, rewrites or sets back, before agents who have seen it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from agent.ledgers import Kept, Ledgers
+from federation.ledger import entries
+from federation.ledger.merkle import nodes_of
+from tests.system.plays import Plays
+from tests.system.processes import wait_until
+from tests.system.stack import ROOT, ROWS, Stack, plan
+
+pytestmark = pytest.mark.system
+
+TABLES = ("ledger_cosignature", "ledger_checkpoint", "ledger_node", "ledger_head", "ledger_entry")
+OVERTURN = "SET session_replication_role = replica"  # no trigger and no key stops a superuser
+WITNESSES = """
+    SELECT count(DISTINCT s.agent) FROM ledger_cosignature s
+    JOIN ledger_checkpoint c ON c.id = s.checkpoint_id WHERE c.ledger = %s
+"""
+DECLINED = """
+    SELECT reason FROM common_event WHERE run_id = %s AND kind IN ('task.failed', 'task.queued')
+    AND (data ->> 'code' = %s OR reason = %s)
+"""
+
+
+class Operator:
+    """Somebody with the database and the ledger's key in hand."""
+
+    def __init__(self, stack: Stack, ledger: UUID) -> None:
+        self.stack, self.ledger = stack, ledger
+        self.memory = stack.folder / "hub" / "ledger"
+
+    def copy(self, name: str) -> None:
+        """Keep the ledger as it is now, and what the signer remembers of it."""
+        self._all(*(f"CREATE TABLE {name}_{table} AS TABLE {table}" for table in TABLES))
+        shutil.copytree(self.memory, self.stack.folder / name)
+
+    def restore(self, name: str) -> None:
+        back = (f"INSERT INTO {table} SELECT * FROM {name}_{table}" for table in TABLES[::-1])
+        self._all(*(f"DELETE FROM {table}" for table in TABLES), *back)
+        shutil.rmtree(self.memory)
+        shutil.copytree(self.stack.folder / name, self.memory)
+
+    def edit(self, index: int) -> None:
+        """One byte of one entry, and nothing else."""
+        self._all(
+            f"UPDATE ledger_entry SET text = replace(text, '\"index\":{index},', '\"index\":9,') "
+            f"WHERE ledger = '{self.ledger}' AND position = {index}"
+        )
+
+    def rewrite(self) -> None:
+        """Another history: the key of an entry is changed, and all that follows hashed anew."""
+        rows = self.stack.sql(
+            "SELECT id, text FROM ledger_entry WHERE ledger = %s ORDER BY position", self.ledger
+        )
+        prev, changes, leaves = entries.NO_ENTRY, list[str](), list[bytes]()
+        for row in rows:
+            entry = entries.parse_entry(row["text"])
+            said = json.loads(row["text"])
+            said |= {"prev": prev.hex(), "key": f"{entry.key}.x" if not leaves else entry.key}
+            text = entries.canonical(said)
+            leaf = entries.leaf_of(text)
+            changes.append(
+                f"UPDATE ledger_entry SET key = '{said['key']}', text = $t${text}$t$, "
+                f"prev = '\\x{prev.hex()}', leaf = '\\x{leaf.hex()}' WHERE id = {row['id']}"
+            )
+            leaves.append(leaf)
+            prev = leaf
+        changes += [
+            f"UPDATE ledger_node SET hash = '\\x{hashed.hex()}' "
+            f"WHERE ledger = '{self.ledger}' AND level = {level} AND index = {index}"
+            for (level, index), hashed in nodes_of(leaves).items()
+        ]
+        head = f"UPDATE ledger_head SET last = '\\x{prev.hex()}' WHERE ledger = '{self.ledger}'"
+        gone = ("DELETE FROM ledger_cosignature", "DELETE FROM ledger_checkpoint")
+        self._all(*changes, head, *gone)
+        shutil.rmtree(self.memory)
+
+    def _all(self, *statements: str) -> None:
+        self.stack.change("; ".join([OVERTURN, *statements]))
+
+
+@pytest.fixture
+def ledger(stack: Stack, plays: Plays) -> UUID:
+    """A federation whose agents have seen its ledger."""
+    played(stack, plays, seed=71)
+    return UUID(stack.facts["federation"])
+
+
+def played(stack: Stack, plays: Plays, *, seed: int) -> None:
+    run = stack.start_run(plan(count=1, every="never", seed=seed))
+    assert stack.wait_for_end(run, seconds=120) == "completed"
+    wait_until(plays.is_quiet, what="something is still going on")
+
+
+@contextmanager
+def undone(stack: Stack, operator: Operator) -> Iterator[None]:
+    """Do what nobody may, and leave everything as it was."""
+    operator.copy("before")
+    for name in ROWS:
+        shutil.copytree(ledgers(stack, name), stack.folder / f"seen-{name}")
+    try:
+        yield
+    finally:
+        operator.restore("before")
+        for name in ROWS:
+            forget(stack, name)
+
+
+def forget(stack: Stack, name: str) -> None:
+    shutil.rmtree(ledgers(stack, name))
+    shutil.copytree(stack.folder / f"seen-{name}", ledgers(stack, name))
+
+
+def ledgers(stack: Stack, name: str) -> Path:
+    return stack.home(name).folder / "ledgers"
+
+
+def kept(stack: Stack, name: str) -> Kept:
+    (found,) = Ledgers(stack.home(name)).all()
+    return found
+
+
+def refused(stack: Stack, code: str) -> None:
+    """An agent will not train for the next round, and says why."""
+    run = stack.start_run(plan(count=1, every="never", seed=72, rounds={"quorum": 1}), "ada")
+    wait_until(lambda: stack.sql(DECLINED, run, code, code), seconds=90, what=f"no {code}")
+    if stack.state(run) != "failed":
+        stack.change("UPDATE runs_run SET state = 'cancelled', ended_at = now() WHERE id = %s", run)
+        stack.change(
+            "UPDATE runs_task SET state = 'cancelled', lease_expires_at = NULL "
+            "WHERE state IN ('queued', 'leased')"
+        )
+    wait_until(lambda: not stack.doings("ada"), what="the agent holds on to its task")
+
+
+def verified(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
+    """What a member makes of the export that the hub gives out now."""
+    export = stack.folder / "ledger.jsonl"
+    path = f"/federations/{stack.facts['federation']}/ledger/export"
+    export.write_bytes(stack.ada.http.get(path).content)
+    program = [sys.executable, "-m", "verifier", "ledger", str(export), *words]
+    env = {"PYTHONPATH": str(ROOT / "workers")}
+    return subprocess.run(program, env=env, capture_output=True, text=True, check=False)
+
+
+def test_agents_refuse_what_an_operator_does_to_a_ledger(
+    stack: Stack, plays: Plays, ledger: UUID
+) -> None:
+    operator = Operator(stack, ledger)
+    home = stack.home("ada").folder
+    known = ["--ledger-key", str(home / "agent.json"), "--receipt", str(home / "receipts")]
+    seen = ["--checkpoint", str(home / "ledgers" / f"{ledger}.json")]
+    assert stack.value(WITNESSES, ledger) == len(ROWS)
+    honest = verified(stack, *known, *seen)
+    assert honest.returncode == 0, honest.stderr
+
+    with undone(stack, operator):
+        operator.edit(3)
+        refused(stack, "ledger_stale")
+        edited = verified(stack)
+        assert (edited.returncode, edited.stderr.split(":")[0]) == (1, "entry 3")
+        operator.restore("before")
+
+        operator.rewrite()
+        refused(stack, "ledger_fork")
+        assert kept(stack, "ada").held
+        forked = verified(stack, *seen)
+        assert (forked.returncode, "another root" in forked.stderr) == (1, True)
+        operator.restore("before")
+        forget(stack, "ada")
+
+        played(stack, plays, seed=73)
+        operator.restore("before")
+        refused(stack, "ledger_regression")
+        back = verified(stack, *known)
+        assert (back.returncode, "receipt" in back.stderr) == (1, True)
