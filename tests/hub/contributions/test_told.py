@@ -53,7 +53,8 @@ from tests.hub.runs.world import World, make_world
 
 pytestmark = pytest.mark.django_db
 
-DOCS = Path(__file__).parents[3] / "docs" / "contributions.md"
+ROOT = Path(__file__).parents[3]
+DOCS, CODE = ROOT / "docs" / "contributions.md", ROOT / "platform" / "hub"
 REASON = "They sent figures that nobody believes."
 PLAIN = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # identifiers
@@ -285,6 +286,9 @@ def test_a_federation_of_before_begins_with_who_takes_part_and_is_told_nothing_t
     assert len(told(older)) == 10
 
 
-def test_the_table_in_the_docs_has_every_type_that_is_written():
-    rows = re.findall(r"^\| `([a-z]+(?:\.[a-z]+)?)` \|", DOCS.read_text(), re.MULTILINE)
+def test_the_table_in_the_docs_has_every_type_and_all_of_them_are_written():
+    table = DOCS.read_text().partition("| type | when | payload |\n")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([a-z.]+)` \|", table, re.MULTILINE)
     assert sorted(rows) == sorted(EntryType.values)
+    code = [path.read_text() for path in CODE.rglob("*.py") if path.parent.name != "ledger"]
+    assert not [kind for kind in EntryType if not any(f"EntryType.{kind.name}" in c for c in code)]
