@@ -18,6 +18,7 @@ from hub.catalogue.models import (
 )
 from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
+from hub.contributions.models import Case, Valuation
 from hub.federations.models import Federation, Participation
 from hub.organisations.models import Agent, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
@@ -25,7 +26,7 @@ from hub.runs.stacked_models import Stacking
 
 MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
 MODELS += (Alias, BaseModelDraft, Distance, MergedModel, Proposal, Push)
-MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore, Stacking)
+MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore, Stacking, Case, Valuation)
 
 
 def event(kind: str, *, came_from: str = "", reason: str = "", **data: object) -> Event:

@@ -32,6 +32,7 @@ _SECTIONS = {
     "contributions": "What each organisation gave.",
     "credits": "What each organisation got for it.",
     "valuations": "What that was worth.",
+    "cases": "Signs that somebody cheats, and what people decided.",
     "events": "What happened, in order.",
     "blobs": "Bytes, by their SHA-256.",
     "agent protocol": "What agents say; every request is signed.",
