@@ -3,7 +3,8 @@
 A wake-up says only «look», never what: the database is the truth, and Redis may be away. Then
 nobody is woken, every wait ends at its timeout, and work is found one poll later.
 
-Channels: `organisation:<id>` (work for its agents), `run:<id>` and `federation:<id>` (news).
+Channels: `organisation:<id>` (work for its agents), `run:<id>` and `federation:<id>` (news),
+`ledger:<id>` (a new checkpoint).
 """
 
 from __future__ import annotations

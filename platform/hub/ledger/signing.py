@@ -27,6 +27,7 @@ from federation.ledger.notes import NoteWrong, VerifierKey
 from hub.common.actors import Actor
 from hub.common.errors import NotFound
 from hub.common.models import Event
+from hub.common.wakeups import wake
 from hub.ledger import memory
 from hub.ledger.memory import Known
 from hub.ledger.models import Checkpoint, EntryType, Head
@@ -166,6 +167,7 @@ def _record(private: bytes, ledger: UUID, size: int, root: bytes) -> None:
     note = notes.sign_checkpoint(private, notes.Checkpoint(origin, size, root), name=name)
     row = Checkpoint(ledger=ledger, size=size, root=root, note=note)
     Checkpoint.objects.bulk_create([row], ignore_conflicts=True)
+    wake(f"ledger:{ledger}")
 
 
 def _read_again(ledger: UUID, known: Known, size: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.http import content_disposition_header
 from django_filters import rest_framework as filters
@@ -23,18 +23,22 @@ from rest_framework.response import Response
 from federation.protocol_ledger import CheckpointOut as CheckpointMessage
 from federation.protocol_ledger import CosignatureIn
 from hub.common.api.permissions import IsPerson
+from hub.common.api.problems import problem_of
 from hub.common.api.views import ApiView, ReadingViewSet
+from hub.common.handler import until_woken
+from hub.common.waiting import wait_until
 from hub.contributions import witnesses
 from hub.federations.models import Federation
 from hub.federations.selectors import federations_of
 from hub.ledger import selectors
-from hub.ledger.errors import NoSuchTree
+from hub.ledger.errors import CheckpointPending, NoSuchTree
 from hub.ledger.exporting import Export, cosigned
 from hub.ledger.models import Checkpoint, Entry, EntryType
 from hub.organisations.api.base import AgentView, message_schema
 
 LINES = "application/jsonl"
 DIGITS = 16
+SIGNED_SECONDS = 2.0  # by then a checkpoint that somebody waits for is there
 
 
 class EntryOut(serializers.ModelSerializer[Entry]):
@@ -221,15 +225,20 @@ class AgentCheckpointView(AgentView):
         ],
         responses=message_schema(CheckpointMessage),
     )
-    def get(self, request: Request, federation_id: UUID) -> Response:
+    def get(self, request: Request, federation_id: UUID) -> HttpResponse:
         """The newest checkpoint, and the proof that it extends the one the agent has kept."""
         asked = request.query_params
-        shown = witnesses.checkpoint_for(
-            agent=self.agent,
-            federation_id=federation_id,
-            known=number_in(request, "from") if "from" in asked else 0,
-            covers=number_in(request, "covers") if "covers" in asked else None,
-        )
+        try:
+            shown = witnesses.checkpoint_for(
+                agent=self.agent,
+                federation_id=federation_id,
+                known=number_in(request, "from") if "from" in asked else 0,
+                covers=number_in(request, "covers") if "covers" in asked else None,
+            )
+        except CheckpointPending as pending:
+            until = wait_until(request._request, SIGNED_SECONDS)  # noqa: SLF001
+            signed = [f"ledger:{federation_id}"]
+            return until_woken(problem_of(pending).response(), channels=signed, until=until)
         return Response(shown.model_dump(mode="json"))
 
 
