@@ -43,10 +43,10 @@ class Job(StrEnum):
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
     RETIRE_AGENT = "default.retire_agent"
+    TELL_KEYS = "default.tell_keys"
     COMMIT_VERSION = "default.commit_version"
     DESCRIBE_RELEASED = "default.describe_released"
     SIGN_LEDGER = "default.sign_ledger"
-    TELL_KEYS = "default.tell_keys"
     PUSH_VERSION = "transfers.push_version"
     MIRROR_BASE_MODEL = "transfers.mirror_base_model"
     RECONCILE = "periodic.reconcile"
@@ -92,13 +92,13 @@ def send(message: OutboxMessage) -> None:
     OutboxMessage.objects.filter(pk=message.pk).update(sent_at=Now())
     failpoint("W03", "after")
 
+
 def send_soon(job: Job, *arguments: str, seconds: float) -> None:
     """Send a job that a sweep would ask for again; while the broker is away, nothing happens."""
     try:
         producer().send_task(job, args=list(arguments), expires=seconds, retry=False)
     except (OperationalError, OSError) as away:
         logger.info("broker away, a sweep asks again", extra={"cause": str(away)})
-
 
 
 def send_fleeting(job: Job, *arguments: str, seconds: float) -> None:
