@@ -38,6 +38,7 @@ class FederationAdmin(ReadOnlyAdmin):
 class DeclarationInline(ReadOnlyInline):
     model = DataDeclaration
     fields = ("number", "train_examples", "test_examples", "signed_by", "created_at")
+    readonly_fields = ("created_at",)
 
 
 @admin.register(Participation)
