@@ -63,7 +63,7 @@ class Story(Chronicle):
         yield self.entry("participation.expelled", "expelled:somebody", place)
 
     def released(self, name: str, run: str, seed: str, valued: Any) -> str:
-        told = super().told(name, run, seed, valued, suspects=())
+        told = super().told(name, run, seed, valued, suspects={})
         released = [
             {"participation": one["participation"], "kind": "released", "paid": one["held"], "held": -one["held"]}
             for one in told["credits"]
@@ -72,8 +72,8 @@ class Story(Chronicle):
         return self.entry("reward.released", f"reward:{name}:released", said)
 
     def corrected(self, name: str, run: str, seed: str, valued: Any, suspect: str) -> str:
-        before = super().told(name, run, seed, valued, suspects=())
-        after = super().told(name, run, seed, valued, suspects=(suspect,))
+        before = super().told(name, run, seed, valued, suspects={})
+        after = super().told(name, run, seed, valued, suspects={suspect: (1, 2)})
         changes = [
             {
                 "participation": now["participation"],

@@ -79,7 +79,7 @@ class Lineage:
     runs: dict[str, Run] = field(default_factory=dict)
     run_of: dict[str, str] = field(default_factory=dict)  # of rounds
     versions: dict[str, str] = field(default_factory=dict)  # adapter's digest, or empty
-    valuations: dict[str, tuple[str, dict[str, float]]] = field(default_factory=dict)
+    valuations: dict[str, tuple[str, int, dict[str, float]]] = field(default_factory=dict)
     rewards: dict[str, Reward] = field(default_factory=dict)
 
     def follow(self, kind: str, key: str, said: Said) -> None:
@@ -176,7 +176,7 @@ class Lineage:
 
     def _valued(self, key: str, said: Said) -> None:
         values = {one["participation"]: one["value"] for one in said["values"]}
-        self.valuations[key] = said["run"], values
+        self.valuations[key] = said["run"], said["round"], values
         run = self._run(said["run"])
         found = [(one, each) for one, each in run.rounds.items() if each.number == said["round"]]
         if not found:
@@ -209,13 +209,13 @@ class Lineage:
         if (said["budget"], said["rule"]) != (run.rewards["budget"], promised):
             raise Wrong("budget or rule are not those of the plan")
 
-    def _values(self, said: Said) -> list[dict[str, float]]:
+    def _values(self, said: Said) -> list[tuple[int, dict[str, float]]]:
         found = []
         for name in said["valuations"]:
-            run, values = self.valuations.get(name, ("", {}))
+            run, number, values = self.valuations.get(name, ("", 0, {}))
             if run != said["run"]:
                 self._unknown(f"a valuation {name} of its run")
-            found.append(values)
+            found.append((number, values))
         return found
 
     def _released(self, _key: str, said: Said) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from verifier.faults import Wrong
 
 Values = Mapping[str, float]
+Round = tuple[int, Values]  # its number, and what everybody's contribution to it was worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,10 @@ class Split:
     left: int
 
 
-def check_credits(payload: Mapping[str, Any], rounds: Sequence[Values]) -> Split:
+def check_credits(payload: Mapping[str, Any], rounds: Sequence[Round]) -> Split:
     """Raise Wrong unless an entry's credits follow from the values of its valuations."""
-    values = summed(rounds, payload["clusters"], frozenset(payload["suspects"]))
+    suspects = {one["participation"]: frozenset(one["rounds"]) for one in payload["suspects"]}
+    values = summed(rounds, payload["clusters"], suspects)
     said = {one["participation"]: one for one in payload["credits"]}
     if said.keys() != values.keys():
         raise Wrong("the credits are of others than those who were valued")
@@ -41,10 +43,15 @@ def check_credits(payload: Mapping[str, Any], rounds: Sequence[Values]) -> Split
 
 
 def summed(
-    rounds: Sequence[Values], clusters: Sequence[Sequence[str]], suspects: frozenset[str]
+    rounds: Sequence[Round],
+    clusters: Sequence[Sequence[str]],
+    suspects: Mapping[str, frozenset[int]],
 ) -> dict[str, float]:
-    """Values over rounds. Who brought the same shares the highest of theirs; suspects have none."""
-    adjusted = [_adjusted(values, clusters, suspects) for values in rounds]
+    """Values over rounds. Who brought the same shares the highest of theirs.
+
+    Suspects have none of the rounds in which they were noticed.
+    """
+    adjusted = [_adjusted(number, values, clusters, suspects) for number, values in rounds]
     players = sorted({player for values in adjusted for player in values})
     return {
         player: fsum(values[player] for values in adjusted if player in values)
@@ -53,9 +60,15 @@ def summed(
 
 
 def _adjusted(
-    values: Values, clusters: Sequence[Sequence[str]], suspects: frozenset[str]
+    number: int,
+    values: Values,
+    clusters: Sequence[Sequence[str]],
+    suspects: Mapping[str, frozenset[int]],
 ) -> dict[str, float]:
-    found = {player: 0.0 if player in suspects else value for player, value in values.items()}
+    found = {
+        player: 0.0 if number in suspects.get(player, ()) else value
+        for player, value in values.items()
+    }
     for cluster in clusters:
         together = sorted(set(cluster) & found.keys())
         if len(together) > 1:

@@ -287,7 +287,7 @@ class Chronicle:
     def reward(self, run: str, valued: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
         name = named(f"reward {run}")
         seed = sha256(b"foedus/rewards/v1" + bytes.fromhex(PLAN_DIGEST)).hexdigest()
-        said = self.told(name, run, seed, valued, suspects=())
+        said = self.told(name, run, seed, valued, suspects={})
         yield self.entry("reward.granted", f"reward:{name}", said)
 
     def told(
@@ -296,9 +296,12 @@ class Chronicle:
         run: str,
         seed: str,
         valued: Mapping[str, Mapping[str, float]],
-        suspects: Sequence[str],
+        suspects: Mapping[str, Sequence[int]],
     ) -> dict[str, Any]:
-        """What an entry says of credits and what they follow from."""
+        """What an entry says of credits and what they follow from.
+
+        `suspects`: whose updates counted for nothing, in all rounds that are valued.
+        """
         players = sorted({player for values in valued.values() for player in values})
         sums = {
             player: sum(values.get(player, 0.0) for values in valued.values())
@@ -316,7 +319,10 @@ class Chronicle:
             "seed": seed,
             "valuations": list(valued),
             "clusters": [],
-            "suspects": sorted(suspects),
+            "suspects": [
+                {"participation": player, "rounds": list(rounds)}
+                for player, rounds in sorted(suspects.items())
+            ],
             "credits": [
                 {
                     "participation": player,
