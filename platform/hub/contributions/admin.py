@@ -71,6 +71,7 @@ class ValuationAdmin(ReadOnlyAdmin):
 class AnswerInline(ReadOnlyInline):
     model = Answer
     fields = ("participation", "text", "by", "at")
+    readonly_fields = ("at",)
     verbose_name_plural = "answers"
 
 

@@ -24,9 +24,11 @@ from hub.catalogue.models import ModelVersion, Push
 from hub.catalogue.versions.aliases import give_alias
 from hub.catalogue.versions.releases import propose_release
 from hub.common.models import OutboxMessage
+from hub.contributions.models import Case, CaseKind, Valuation
 from hub.ledger.models import Checkpoint, EntryType
 from hub.ledger.services import append, settle
 from hub.organisations.services import make_enrolment_code
+from hub.runs.models import Run
 from tests.factories.accounts import PASSWORD, UserFactory
 from tests.factories.catalogue import BaseModelFactory, EvaluationFactory, upload_file
 from tests.hub.operations.conftest import signed_in
@@ -57,6 +59,7 @@ def full(world: World, olga: User) -> World:
     upload_file(world.sites[0].agent, path, task_id=offer.id)
     EvaluationFactory()
     fill_registry(world)
+    fill_conduct(run)
     fill_ledger(world)
     EmailAddress.objects.create(user=olga, email=olga.email, verified=True, primary=True)
     OutboxMessage.objects.create(job="default.advance_run", arguments=[str(run.pk)])
@@ -98,6 +101,21 @@ def fill_registry(world: World) -> None:
         repo="ada/copy",
         sealed_token=b"secret of the other hub",
         asked_by=world.lead,
+    )
+
+
+def fill_conduct(run: Run) -> None:
+    """What contributions were worth, and what was noticed about them."""
+    first = run.rounds.earliest("number")
+    Valuation.objects.create(
+        round=first, number=1, spec={}, spec_digest="0" * 64, is_planned=False, seed="0" * 64
+    )
+    Case.objects.create(
+        federation=run.federation,
+        run=run,
+        round=first,
+        kind=CaseKind.values[0],
+        participations=[run.federation.participations.earliest("created_at").pk],
     )
 
 
