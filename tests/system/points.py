@@ -6,7 +6,7 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, zip_longest
 
 # How often each process passes a point in an undisturbed run of two rounds with two agents, by
 # when the run evaluates. A part of an upload is one of three.
@@ -55,34 +55,71 @@ UPLOADING = {"W06", "W07", "W08"}
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One process dies once, at its `passage`-th passage of a point, in a run with a seed."""
+    """One process dies once, at its `passage`-th passage of a point."""
 
     process: str
     point: str
     when: str
     passage: int
-    every: str
-    seed: int
 
     def __str__(self) -> str:
-        return f"{self.process}-{self.failpoint}-{self.every}-{self.seed}"
+        return f"{self.process}-{self.failpoint}"
 
     @property
     def failpoint(self) -> str:
         return f"{self.point}:{self.when}:{self.passage}"
 
 
-def all_kills() -> Iterator[Kill]:
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """Processes die, each of them once, in a run with a seed that evaluates so often."""
+
+    kills: tuple[Kill, ...]
+    every: str
+    seed: int
+
+    def __str__(self) -> str:
+        return "-".join([*map(str, self.kills), self.every, str(self.seed)])
+
+
+def all_disturbances() -> Iterator[Disturbance]:
     """Every place with three seeds; a later seed kills at a later passage, where there is one."""
     fresh = count(100)
-    for number, every in enumerate(EVERY):
+    for number in range(len(EVERY)):
         for process, points in PASSAGES.items():
             for point, passages in points.items():
                 for when in ("before", "after"):
                     if passages[number]:
-                        passage = min(number + 1, passages[number])
-                        seed = next(fresh) if point in UPLOADING else number
-                        yield Kill(process, point, when, passage, every, seed)
+                        kill = Kill(process, point, when, min(number + 1, passages[number]))
+                        yield _disturbance([kill], number, fresh)
+
+
+def sample() -> Iterator[Disturbance]:
+    """Each point of each process once, before or after it; several processes die in each run."""
+    dice, fresh = random.Random("foedus"), count(100)
+    most = EVERY.index("round")
+    for number in (most, EVERY.index("last")):
+        chosen = [list(_chosen(process, number, most, dice)) for process in PASSAGES]
+        for kills in zip_longest(*chosen):
+            yield _disturbance([kill for kill in kills if kill], number, fresh)
+
+
+def _chosen(process: str, number: int, most: int, dice: random.Random) -> Iterator[Kill]:
+    """The points of a process that are passed in this kind of run and not in the usual one.
+
+    Those that need a new run come first, so that they share one with those of other processes.
+    """
+    points = PASSAGES[process]
+    for point in sorted(points, key=lambda point: (point not in UPLOADING, point)):
+        passages = points[point][number]
+        if passages and (number == most or not points[point][most]):
+            when = dice.choice(("before", "after"))
+            yield Kill(process, point, when, dice.randint(1, min(3, passages)))
+
+
+def _disturbance(kills: list[Kill], number: int, fresh: Iterator[int]) -> Disturbance:
+    is_new = any(kill.point in UPLOADING for kill in kills)
+    return Disturbance(tuple(kills), EVERY[number], next(fresh) if is_new else number)
 
 
 def is_exhaustive() -> bool:
@@ -90,13 +127,6 @@ def is_exhaustive() -> bool:
     return os.environ.get("FOEDUS_CRASH") == "all"
 
 
-def chosen_kills() -> list[Kill]:
-    """All with FOEDUS_CRASH=all; else one at each point of each process, before or after it."""
-    kills = list(all_kills())
-    if is_exhaustive():
-        return kills
-    dice = random.Random("foedus")
-    dice.shuffle(kills)
-    sample = list({(kill.process, kill.point): kill for kill in kills}.values())
-    dice.shuffle(sample)  # what has died has time to come back
-    return sample
+def chosen_disturbances() -> list[Disturbance]:
+    """All of them one by one with FOEDUS_CRASH=all, else a sample."""
+    return list(all_disturbances() if is_exhaustive() else sample())
