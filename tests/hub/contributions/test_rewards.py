@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -20,13 +23,18 @@ from hub.contributions.rewards.basis import Basis, Valued, basis_of, standing_of
 from hub.contributions.rewards.correcting import correct
 from hub.contributions.rewards.granting import grant_now, grant_what_is_due, seed_of
 from hub.contributions.rewards.paying import release, release_what_is_due
+from hub.ledger.exporting import _line, cosigned
 from hub.ledger.models import Entry
+from hub.ledger.selectors import checkpoints_of, entries_of
+from hub.ledger.services import settle
+from hub.ledger.signing import sign
 from hub.runs.models import Run
 from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
 from tests.factories.organisations import MembershipFactory
 from tests.hub.contributions.valued import make_valued, played, valuation_of, work
 from tests.hub.runs.probed import ProbedWorld
+from verifier.cli import main as verify
 
 pytestmark = pytest.mark.django_db
 
@@ -66,6 +74,14 @@ def opened(run: Run, kind: CaseKind, *players: str, state: CaseState = CaseState
         state=state,
         decided_by=None if state == CaseState.OPEN else run.created_by,
     )
+
+
+def lines_of(ledger: UUID) -> Iterator[str]:
+    for text, leaf in entries_of(ledger).values_list("text", "leaf"):
+        yield f'{{"entry":{text},"leaf":"{bytes(leaf or b"").hex()}"}}\n'
+    for checkpoint in checkpoints_of(ledger):
+        yield _line(checkpoint=cosigned(checkpoint)).decode()
+    yield _line(ledger_key=settings.LEDGER_VERIFIER_KEY).decode()
 
 
 def standing(run: Run) -> str:
@@ -204,3 +220,28 @@ def test_credits_are_read_by_members_only(world: ProbedWorld, run: Run) -> None:
     assert sum(row["paid"] + row["held"] for row in rows) == 1000
     assert {row["run"] for row in rows} == {str(run.pk)}
     assert client_of(UserFactory()).get(address).json()["results"] == []
+
+
+def test_the_verifier_comes_to_the_same_credits(
+    world: ProbedWorld, run: Run, tmp_path: Path
+) -> None:
+    first, *_ = players_of(run)
+    opened(run, CaseKind.ZERO_UPDATE, first)
+    reward = grant_now(user=world.lead, run_id=run.pk)
+    Case.objects.get().move_to(CaseState.DISMISSED, decided_by=run.created_by)
+    correct(user=world.lead, run_id=run.pk)
+    Reward.objects.update(release_at=timezone.now() - timedelta(days=1))
+    assert release_what_is_due() == 1
+    settle(ledger=run.federation_id, key=f"reward:{reward.pk}:released")
+    sign(ledger=run.federation_id)
+    export = tmp_path / "ledger.jsonl"
+    export.write_text("".join(lines_of(run.federation_id)))
+    assert exit_code(export) == 0
+    export.write_text(export.read_text().replace('"paid":', '"paid":1', 1))
+    assert exit_code(export) == 1
+
+
+def exit_code(export: Path) -> object:
+    with pytest.raises(SystemExit) as ended:
+        verify(["ledger", str(export)])
+    return ended.value.code
