@@ -19,6 +19,7 @@ from federation.plan_adapters import AdapterPart, FullWeights, Ia3, Lora, Prompt
 from federation.plan_aggregation import Aggregation
 from federation.plan_gates import Gates
 from federation.plan_parts import Part
+from federation.plan_rewards import Rewards
 from federation.plan_server import CONTROLLED, Server
 from federation.plan_tasks import (
     CausalLanguageModelling,
@@ -29,7 +30,6 @@ from federation.plan_tasks import (
     SequenceClassification,
     TaskPart,
 )
-from federation.plan_rewards import Rewards
 from federation.plan_valuation import ValuationSpec
 from federation.terms import TERMS
 

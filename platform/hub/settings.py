@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from hub.common.api.enums import ENUMS
 from hub.common.api.tags import TAGS
 from hub.common.loggers import LOGGERS
+from hub.operations.theme import THEME
 
 django_stubs_ext.monkeypatch()
 
@@ -385,24 +386,5 @@ DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.WARNING  # expected one
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # the proxy's business
 DJANGO_STRUCTLOG_REQUEST_CANCELLED_LOG_LEVEL = logging.DEBUG  # who reads live closes the page
 
-# The operator console
-UNFOLD = {
-    "SITE_TITLE": "Foedus console",
-    "SITE_HEADER": "Foedus console",
-    "SITE_URL": "/",
-    "SITE_ICON": "hub.operations.appearance.mark",
-    "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "hub.operations.appearance.mark"}
-    ],
-    "STYLES": ["hub.operations.appearance.stylesheet"],
-    "BORDER_RADIUS": "4px",
-    "COLORS": {
-        "base": "hub.operations.appearance.greys",
-        "primary": "hub.operations.appearance.petrol",
-    },
-    "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "hub.operations.dashboard.dashboard",
-    "SIDEBAR": {"navigation": "hub.operations.appearance.navigation"},
-    "ACCOUNT": {"navigation": "hub.operations.appearance.account"},
-}
+UNFOLD = THEME  # the operator's console
 SILENCED_SYSTEM_CHECKS: list[str] = []

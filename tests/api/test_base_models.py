@@ -16,8 +16,8 @@ from hub.catalogue.models import BaseModel, BaseModelDraft
 from hub.common.errors import DependencyDown
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job
-from jobs.transfers import mirror_base_model
 from jobs.mirroring import mirror
+from jobs.transfers import mirror_base_model
 from tests.api.live import live_hub
 from tests.factories.catalogue import BaseModelFactory, safetensors_bytes, sha256_hex
 

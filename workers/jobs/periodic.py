@@ -8,9 +8,9 @@ from hub.catalogue.blobs.sweeps import sweep_artifacts, sweep_store
 from hub.catalogue.blobs.uploads import sweep_uploads
 from hub.catalogue.versions.merging import evict_merged
 from hub.common.services import prune
+from hub.contributions.cases.examining import examine_the_rest
 from hub.contributions.rewards.granting import grant_what_is_due
 from hub.contributions.rewards.paying import release_what_is_due
-from hub.contributions.cases.examining import examine_the_rest
 from hub.contributions.services import meter_the_rest
 from hub.contributions.valuations.resuming import resume_valuations
 from hub.dispatch import Job, sweep

@@ -116,7 +116,8 @@ PATTERNS: Mapping[str, str] = {
     "stacking.failed": "The stacked adapter of [round {round}|a round] could not be made"
     "[: {reason}]",
     "valuation.queued": "What [round {round}|a round] was worth is to be measured[ by {method}]",
-    "valuation.queued from failed": "{actor} had [round {round}|a round] valued again[ by {method}]",
+    "valuation.queued from failed": "{actor} had [round {round}|a round] valued again"
+    "[ by {method}]",
     "valuation.measuring": "What [round {round}|a round] was worth is being measured[ by {method}]",
     "valuation.recorded": "What contributions[ to round {round}] were worth is on record"
     "[, from {evaluations} measurements]",

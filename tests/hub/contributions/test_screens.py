@@ -19,8 +19,8 @@ from hub.ledger.services import append, settle
 from hub.runs.models import Run
 from tests.factories.accounts import UserFactory
 from tests.hub.contributions.valued import make_valued, played, work
-from tests.pages import browser
 from tests.hub.runs.probed import ProbedWorld
+from tests.pages import browser
 
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 10
