@@ -20,6 +20,7 @@ from federation.noticed import Seen, Sent
 from federation.valuation import MILLIONTHS, Bin, Measured, Table, Valuation, valuations
 from federation.valuation.binning import places_of
 from federation.valuation.exact import coalitions
+from federation.valuation.weights import fixed_weights
 from tests.federation.attacks import DATA, DOMAINS, Model, beginning, features_of
 from tests.strategies import normal, seeded
 
@@ -172,16 +173,18 @@ def campaign(cheat: Cheat, *, seed: int = 0, alpha: float = 5.0, twice: bool = F
 def _values(one: Round) -> list[float]:
     """Shapley's, exact, by the probes of all but each one's own."""
     names = [str(place) for place in range(len(one.weights))]
+    lengths: list[float | None] = one.changes.norm(dim=1).tolist()
+    weights = torch.tensor(fixed_weights(one.weights.tolist(), lengths), dtype=torch.float64)
     every = list(coalitions(tuple(names)))
     chosen = torch.tensor([[float(name in group) for name in names] for group in every])
-    models = one.start + (chosen.double() * one.weights) @ one.changes
+    models = one.start + (chosen.double() * weights) @ one.changes
     wide = models.float().reshape(len(every), DOMAINS, -1)
     table = Table.of(
         measured
         for owner, probe in enumerate(probes(len(names)))
         for measured in _losses(every, wide, str(owner), probe)
     )
-    players = dict(zip(names, one.weights.tolist(), strict=True))
+    players = dict(zip(names, weights.tolist(), strict=True))
     found = Valuation(valuations["exact"](), players, "00" * 32, samples=2).valued(table)
     return [found.contributions[name].value for name in names]
 

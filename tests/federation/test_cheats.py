@@ -29,7 +29,6 @@ from tests.federation.cheats import (
 SEEDS = (0,)
 MOST = 0.05  # gain over honest play
 TWICE = "two organisations with one data set"
-NOT_CAUGHT = "its own update twice as long"  # docs/contributions.md says what to do about it
 # How each is noticed: the kinds of its cases.
 NOTICED: Mapping[str, set[str]] = {
     "no change": {"zero_update"},
@@ -84,7 +83,7 @@ def test_cheats_gain_nothing_and_the_guide_has_the_figures() -> None:
     assert [played("nobody", seed).cases() for seed in SEEDS] == [set() for _ in SEEDS]
     assert {name: others_named(name) for name in names} == {name: set() for name in names}
     assert {name: kinds(name) for name in NOTICED} == NOTICED
-    assert {name for name in names if gains(name)[1] >= MOST} == {NOT_CAUGHT}
+    assert {name for name in names if gains(name)[1] >= MOST} == set()
     written = dict(re.findall(r"^\| ([a-z][^|]*?) \| (.*) \|$", GUIDE.read_text(), re.MULTILINE))
     for name in names:
         said = [float(text.replace("−", "-")) for text in re.findall(r"([+−]\d+) %", written[name])]

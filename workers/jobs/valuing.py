@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -75,7 +76,10 @@ def _stack(wanted: Preparation) -> Artifact:
         try:
             digest = write_game(
                 start=store().local_path(current.start_id),
-                updates=[weighted(update, plan) for update in playing_updates(current)],
+                updates=[
+                    replace(weighted(update, plan), norm=update.norm)
+                    for update in playing_updates(current)
+                ],
                 target=target,
                 travels=plan.aggregation.travels(current.number),
             )

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import fsum
 from pathlib import Path
 
 import torch
@@ -27,12 +26,13 @@ from federation.plan import Aggregation, Lora, Plan
 from federation.stacked import CHANGE, START, Share, shares_of, write_stacked
 from federation.tensors import TensorFile, blocks_of
 from federation.valuation.games import Coalition
+from federation.valuation.weights import fixed_weights
 
 
-def fixed_weights(updates: Sequence[WeightedUpdate]) -> dict[str, float]:
-    """The weights pᵢ of a game, by digest: shares of the examples, whatever the rule judged."""
-    total = fsum(update.weight for update in updates)
-    return {update.digest: update.weight / total for update in updates}
+def weights_of(updates: Sequence[WeightedUpdate]) -> dict[str, float]:
+    """The weights pᵢ of a game, by digest, whatever the rule judged."""
+    weights = fixed_weights([one.weight for one in updates], [one.norm for one in updates])
+    return {update.digest: weight for update, weight in zip(updates, weights, strict=True)}
 
 
 def write_game(
@@ -43,7 +43,7 @@ def write_game(
     It knows the start, the updates and their weights, and nothing of the round's result. Raises
     AggregationRefused where an update does not fit the start.
     """
-    weights = fixed_weights(updates)
+    weights = weights_of(updates)
     return write_stacked(
         start=start, updates=updates, weights=weights, target=target, travels=travels
     )

@@ -22,7 +22,7 @@ from federation.plan import Aggregation
 from federation.reading import read_pair, read_residual
 from federation.tensors import TensorFile, cut_rank, sha256_of, write_adapter
 from federation.valuation import NOBODY, Coalition, Measured, Table, Valuation, valuations
-from federation.valuation.coalitions import Board, board_of, fixed_weights, write_game
+from federation.valuation.coalitions import Board, board_of, weights_of, write_game
 from federation.valuation.exact import coalitions
 from federation.valuation.measuring import Bench, play
 from federation.valuation.slopes import slopes
@@ -100,7 +100,7 @@ class Game:
             yield Bench.of(board, data, owner="carol", most=24, on_step=on_step)
 
     def valuation(self, name: str = "exact") -> Valuation:
-        weights = fixed_weights(list(self.updates.values()))
+        weights = weights_of(list(self.updates.values()))
         players = {player: weights[one.digest] for player, one in self.updates.items()}
         return Valuation(valuations[name](), players, "00", samples=50)
 

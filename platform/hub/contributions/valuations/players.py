@@ -12,10 +12,11 @@ from typing import Any
 
 from federation.plan import canonical
 from federation.valuation import seed_of
+from federation.valuation.weights import fixed_weights
 from hub.contributions.valuations.clusters import clusters_in
 from hub.runs.models import Round, Update
 from hub.runs.services.rounds import counted_updates
-from hub.runs.services.weights import is_root, shares_of
+from hub.runs.services.weights import is_root, weight_of
 
 
 def playing_updates(current: Round) -> list[Update]:
@@ -27,11 +28,14 @@ def playing_updates(current: Round) -> list[Update]:
 def players_of(current: Round) -> list[dict[str, Any]]:
     """Who took part, sorted by the participation's id: {"id", "weight", "updates"}.
 
-    The weight is the share of the examples, whatever the round's rule made of it. Of somebody with
-    two updates, a late one among them, it is that of both.
+    The weight is the share of the examples, no further than the median went (`fixed_weights`),
+    whatever the round's rule made of it. Of somebody with two updates, a late one among them, it is
+    that of both.
     """
-    updates = playing_updates(current)
-    shares = shares_of(updates, current.run.typed_plan)
+    updates, plan = playing_updates(current), current.run.typed_plan
+    counts = [weight_of(update, plan) for update in updates]
+    weights = fixed_weights(counts, [update.norm for update in updates])
+    shares = {one.artifact_id: weight for one, weight in zip(updates, weights, strict=True)}
     found: dict[str, list[str]] = {}
     for update in updates:
         found.setdefault(str(update.participation_id), []).append(update.artifact_id)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import fsum, sqrt
+from math import sqrt
 
 from federation.plan import Plan
 from hub.runs.models import Update
@@ -24,12 +23,6 @@ def weight_of(update: Update, plan: Plan) -> float:
     if is_controlled(plan):
         return 1.0
     return update.examples / sqrt(1 + update.staleness)
-
-
-def shares_of(updates: Sequence[Update], plan: Plan) -> dict[str, float]:
-    """By digest, the share of each in all that were counted; they add up to one."""
-    total = fsum(weight_of(update, plan) for update in updates)
-    return {update.artifact_id: weight_of(update, plan) / total for update in updates}
 
 
 def is_root(update: Update, plan: Plan) -> bool:
