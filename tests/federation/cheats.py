@@ -17,7 +17,15 @@ from torch import Tensor
 
 from federation.conduct import findings
 from federation.noticed import Seen, Sent
-from federation.valuation import MILLIONTHS, Bin, Measured, Table, Valuation, valuations
+from federation.valuation import (
+    MILLIONTHS,
+    Bin,
+    Measured,
+    Table,
+    Valuation,
+    Valued,
+    valuations,
+)
 from federation.valuation.binning import places_of
 from federation.valuation.exact import coalitions
 from federation.valuation.weights import fixed_weights
@@ -87,13 +95,15 @@ def probes(count: int) -> list[Examples]:
     ]
 
 
-def trained(start: Model, data: Sequence[Examples], seeds: Sequence[int]) -> Tensor:
+def trained(
+    start: Model, data: Sequence[Examples], seeds: Sequence[int], *, rate: float = RATE
+) -> Tensor:
     """One epoch in small batches, each organisation in an order of its own; all of them at once."""
     fewest = min(len(labels) for _, labels in data)
     orders = torch.stack([torch.randperm(fewest, generator=seeded(seed)) for seed in seeds])
     wide = [part.expand(len(data), *part.shape).clone() for part in (start.b, start.a, start.bias)]
     parts = [part.requires_grad_() for part in wide]
-    optimiser = torch.optim.SGD(parts, lr=RATE, momentum=MOMENTUM)
+    optimiser = torch.optim.SGD(parts, lr=rate, momentum=MOMENTUM)
     for some in orders.split(BATCH, dim=1):
         features = torch.stack([one[rows] for (one, _), rows in zip(data, some, strict=True)])
         labels = torch.cat([one[rows] for (_, one), rows in zip(data, some, strict=True)])
@@ -171,6 +181,11 @@ def campaign(cheat: Cheat, *, seed: int = 0, alpha: float = 5.0, twice: bool = F
 
 
 def _values(one: Round) -> list[float]:
+    found = valued(one, samples=2).contributions
+    return [found[str(place)].value for place in range(len(one.weights))]
+
+
+def valued(one: Round, *, samples: int) -> Valued:
     """Shapley's, exact, by the probes of all but each one's own."""
     names = [str(place) for place in range(len(one.weights))]
     lengths: list[float | None] = one.changes.norm(dim=1).tolist()
@@ -185,8 +200,7 @@ def _values(one: Round) -> list[float]:
         for measured in _losses(every, wide, str(owner), probe)
     )
     players = dict(zip(names, weights.tolist(), strict=True))
-    found = Valuation(valuations["exact"](), players, "00" * 32, samples=2).valued(table)
-    return [found.contributions[name].value for name in names]
+    return Valuation(valuations["exact"](), players, "00" * 32, samples=samples).valued(table)
 
 
 def _losses(
