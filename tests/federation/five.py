@@ -12,7 +12,7 @@ from tests.federation.attacks import DOMAINS, Model, beginning
 from tests.federation.cheats import Campaign, Examples, Round, read, trained, valued
 from tests.strategies import normal, seeded
 
-KINDS = ("large", "small", "70 % of its labels shuffled", "no change", "a copy of the large one's")
+KINDS = ("large", "small", "shuffled labels", "sends no change", "sends the large one's again")
 LARGE, SMALL, SHUFFLED, ZERO, COPY = range(5)
 COUNTS = (1200, 100, 400, 400, 1200)  # examples that each says it has
 ROUNDS, RATE = 5, 0.4
