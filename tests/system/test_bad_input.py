@@ -28,7 +28,8 @@ COUNTED = """
            (SELECT count(*) FROM catalogue_artifact) AS artifacts,
            (SELECT count(*) FROM catalogue_upload WHERE state <> 'closed') AS uploads,
            (SELECT coalesce(sum("offset"), 0) FROM catalogue_upload) AS bytes,
-           (SELECT count(*) FROM contributions_contributionfact) AS facts,
+           (SELECT count(*) FROM contributions_contributionfact
+            WHERE outcome = 'accepted') AS facts,
            (SELECT count(*) FROM runs_task WHERE state = 'leased') AS leases
 """
 

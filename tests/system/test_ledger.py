@@ -18,7 +18,7 @@ from federation.ledger import entries
 from federation.ledger.merkle import nodes_of
 from tests.system.plays import Plays
 from tests.system.processes import wait_until
-from tests.system.stack import ROOT, ROWS, Stack, plan
+from tests.system.stack import ROOT, ROWS, Stack, plan, standing
 
 pytestmark = pytest.mark.system
 
@@ -88,7 +88,20 @@ class Operator:
         shutil.rmtree(self.memory)
 
     def _all(self, *statements: str) -> None:
-        self.stack.change("; ".join([OVERTURN, *statements]))
+        alone = f"LOCK TABLE {', '.join(TABLES)}"  # the signer is at work
+        self.stack.change("; ".join([OVERTURN, alone, *statements]))
+
+
+@pytest.fixture(scope="module")
+def stack(base: Path, wide: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One of its own: what is done here to ledgers and agents is nothing for others to find."""
+    with standing(tmp_path_factory.mktemp("overturned"), base, wide) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def plays(stack: Stack) -> Plays:
+    return Plays(stack)
 
 
 @pytest.fixture

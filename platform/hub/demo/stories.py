@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from federation.plan import Lora, Plan, Rounds, SequenceClassification, Training
+from federation.plan import Lora, Plan, Rounds, SequenceClassification, Training, ValuationSpec
+from federation.plan_rewards import Rewards
 from hub.demo.corpus import Corpus, build_docstring_corpus, build_from_folder
 
 
@@ -45,6 +46,9 @@ def _docstrings(options: Mapping[str, Any], folder: Path) -> Story:
         adapter=Lora(rank=max(o.rank for o in corpus.organisations)),
         training=training,
         rounds=Rounds(count=rounds, quorum=_quorum(corpus)),
+        # Of the last round, while the comparisons train: no round waits for it.
+        valuation=ValuationSpec(method="shapley", examples=60, every=rounds),
+        rewards=Rewards(budget=1000),
         seed=options["seed"],
     )
     return Story("Standard library", "stdlib", corpus, plan)

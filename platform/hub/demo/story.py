@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from federation.plan import Plan
+from federation.plan import Plan, ValuationSpec
+from federation.plan_rewards import Rewards
 from hub.catalogue.models import Evaluation
 from hub.catalogue.selectors import pooled
 from hub.demo.world import Place, World
@@ -65,6 +66,8 @@ def comparison_plan(plan: Plan) -> Plan:
         update={
             "rounds": plan.rounds.model_copy(update={"quorum": 1}),
             "evaluation": plan.evaluation.model_copy(update={"every": "last"}),
+            "valuation": ValuationSpec(),
+            "rewards": Rewards(),
         }
     )
 

@@ -324,8 +324,13 @@ def tell_keys(*, agent_id: UUID) -> None:
     """Write an agent's keys, as they are now, to the ledgers of its organisation's federations.
 
     Told twice is told once.
+
+    Raises:
+        NotFound: there is no such agent.
     """
-    agent = Agent.objects.get(pk=agent_id)
+    agent = Agent.objects.filter(pk=agent_id).first()
+    if agent is None:
+        raise NotFound("no such agent")
     for place in places_of_organisation(agent.organisation_id):
         tell_keys_of(agent, place)
 

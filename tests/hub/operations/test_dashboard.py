@@ -167,7 +167,8 @@ def test_the_overview_opens_without_redis_and_broker(
 
 
 def test_queues_are_those_of_the_jobs(db: None) -> None:
-    assert set(machines.queue_lengths()) == {"default", "compute", "interactive", "periodic"}
+    queues = {"default", "compute", "interactive", "periodic", "transfers"}
+    assert set(machines.queue_lengths()) == queues
 
 
 def test_a_bucket_has_no_disk(settings: LazySettings) -> None:
