@@ -69,7 +69,7 @@ def full(world: World, olga: User) -> World:
 
 def fill_registry(world: World) -> None:
     """What people bring, accept, propose and send."""
-    version = ModelVersion.objects.order_by("number").first()
+    version = world.federation.versions.order_by("number").first()
     brought = BaseModelFactory(licence_text="Do good.", must_accept=True)
     organisation = world.sites[0].agent.organisation
     drafts.begin_draft(
