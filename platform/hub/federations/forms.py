@@ -14,7 +14,8 @@ from hub.federations.models import Federation
 from hub.federations.selectors import organisations_to_join
 from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT, MOST_EXAMPLES
 from hub.organisations.models import Organisation
-from hub.organisations.selectors import organisations_owned_by
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import organisations_where
 
 CHARTER = "federations/charter.txt"
 
@@ -65,7 +66,8 @@ class FederationForm(OnceForm, forms.ModelForm[Federation]):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["organisation"].queryset = organisations_owned_by(user)  # type: ignore[attr-defined]
+        founding = organisations_where(user, Permission.FOUND_FEDERATIONS)
+        self.fields["organisation"].queryset = founding  # type: ignore[attr-defined]
         self.fields["base_model"].empty_label = None  # type: ignore[attr-defined]
         self.fields["charter"].initial = render_to_string(CHARTER)
 

@@ -70,6 +70,7 @@ class ParticipationState(models.TextChoices):
 class Standing(models.TextChoices):
     LEAD = "lead", "Lead"
     CONTRIBUTOR = "contributor", "Contributor"
+    OBSERVER = "observer", "Observer"
 
 
 class Participation(Stateful):

@@ -27,8 +27,8 @@ from hub.federations.forms import (
     StatementForm,
 )
 from hub.federations.models import Federation, Participation
-from hub.organisations.models import Role
-from hub.organisations.selectors import organisations_owned_by
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import organisations_where
 
 RUNS_SHOWN, VERSIONS_SHOWN = 10, 5
 
@@ -41,7 +41,7 @@ def federations(request: HttpRequest) -> HttpResponse:
     context = {
         "ours": selectors.places_of(user),
         "listed": selectors.federations_to_join(user),
-        "may_found": organisations_owned_by(user).exists(),
+        "may_found": organisations_where(user, Permission.FOUND_FEDERATIONS).exists(),
     }
     return render(request, "federations/list.html", context)
 
@@ -188,7 +188,7 @@ def describe(request: HttpRequest, slug: str) -> HttpResponse:
     found = _visible(user, slug)
     form = DescriptionForm(request.POST or None, instance=found)
     with refusals_on(form):
-        selectors.require_lead(user, found.pk, Role.OWNER)
+        selectors.require_place(user, found.pk, Permission.STEER_FEDERATIONS)
     if form.is_valid():
         with refusals_on(form):
             services.describe_federation(user=user, federation_id=found.pk, **form.cleaned_data)

@@ -19,16 +19,19 @@ from hub.federations.models import (
     ParticipationState,
     Standing,
 )
-from hub.organisations.models import Organisation, OrganisationState, Role
-from hub.organisations.selectors import organisations_of, organisations_owned_by
+from hub.federations.permissions import STANDINGS
+from hub.organisations.models import Membership, Organisation, OrganisationState
+from hub.organisations.permissions import Permission, granting
+from hub.organisations.selectors import memberships_of, organisations_of, organisations_where
 
 PRESENT = (ParticipationState.REQUESTED, ParticipationState.ACTIVE)
 
 
 def federations_of(user: User) -> QuerySet[Federation]:
     """Federations that an organisation of the person takes part in at present."""
+    seeing = Membership.objects.filter(granting(Permission.SEE_FEDERATIONS), user=user)
     taking_part = Participation.objects.filter(
-        organisation__in=organisations_of(user), state=ParticipationState.ACTIVE
+        organisation__in=seeing.values("organisation"), state=ParticipationState.ACTIVE
     )
     return Federation.objects.filter(pk__in=taking_part.values("federation"))
 
@@ -68,7 +71,8 @@ def organisations_to_join(user: User, federation: Federation) -> QuerySet[Organi
     there = federation.participations.exclude(
         state__in=(ParticipationState.REFUSED, ParticipationState.LEFT)
     )
-    return organisations_owned_by(user).exclude(pk__in=there.values("organisation"))
+    own = organisations_where(user, Permission.SIGN_CHARTERS)
+    return own.exclude(pk__in=there.values("organisation"))
 
 
 def places_of(user: User) -> QuerySet[Participation]:
@@ -121,33 +125,35 @@ def participations_visible_to(user: User) -> QuerySet[Participation]:
     return Participation.objects.filter(visible).select_related("organisation", "federation")
 
 
-def require_participant(user: User, federation_id: UUID) -> Participation:
-    """The active participation through which the person belongs; the lead's before others.
+def require_place(
+    user: User, federation_id: UUID, permission: Permission = Permission.SEE_FEDERATIONS
+) -> Participation:
+    """The active participation through which the person may; the lead's before others.
 
     Raises:
         NotFound: they do not belong, or there is no such federation.
+        Forbidden: neither place nor role of theirs carries the permission.
     """
-    places = active_participations(federation_id).filter(organisation__in=organisations_of(user))
+    held = {one.organisation_id: one for one in memberships_of(user)}
+    places = active_participations(federation_id).filter(organisation__in=held)
     found = sorted(places, key=lambda place: not place.is_lead)
     if not found:
         raise NotFound("no such federation")
-    return found[0]
+    standing = [place for place in found if permission in STANDINGS[place.standing]]
+    able = [place for place in standing if held[place.organisation_id].may(permission)]
+    if not able:
+        raise Forbidden(_lacking(permission, standing, found[0]))
+    return able[0]
 
 
-def require_lead(user: User, federation_id: UUID, *roles: str) -> Participation:
-    """The lead's participation, if the person acts for it; with roles named, in one of them.
-
-    Raises:
-        NotFound: they do not belong to the federation.
-        Forbidden: they belong to it through another organisation, or with another role.
-    """
-    place = require_participant(user, federation_id)
-    if place.standing != Standing.LEAD:
-        raise Forbidden("This is for the lead organisation.")
-    is_allowed = place.organisation.memberships.filter(user=user, role__in=roles).exists()
-    if roles and not is_allowed:
-        raise Forbidden(f"This needs the role {' or '.join(roles)}.")
-    return place
+def _lacking(
+    permission: Permission, standing: Sequence[Participation], place: Participation
+) -> str:
+    if standing:
+        return f"Your role may not {permission.label}."
+    if permission in STANDINGS[Standing.CONTRIBUTOR]:
+        return f"{place.organisation} only observes: it may not {permission.label}."
+    return f"This is for the lead organisation: to {permission.label}."
 
 
 def declaration_of(participation_id: UUID) -> DataDeclaration | None:
@@ -172,12 +178,17 @@ class Seat:
 
     place: Participation
     position: int
-    role: str | None  # the person's in that organisation, if any
+    membership: Membership | None  # the person's in that organisation, if any
     declared: DataDeclaration | None = None  # what its organisation has signed of its data
 
+    def may(self, permission: Permission) -> bool:
+        """Whether the person's role and the place carry the permission; active or not."""
+        is_able = self.membership is not None and self.membership.may(permission)
+        return is_able and permission in STANDINGS[self.place.standing]
+
     @property
-    def is_owned(self) -> bool:
-        return self.role == Role.OWNER
+    def may_sign(self) -> bool:
+        return self.may(Permission.SIGN_CHARTERS)
 
     @property
     def is_present(self) -> bool:
@@ -197,7 +208,7 @@ class Standpoint:
 
     @property
     def own(self) -> Sequence[Seat]:
-        return [seat for seat in self.seats if seat.role and seat.is_present]
+        return [seat for seat in self.seats if seat.membership and seat.is_present]
 
     @property
     def is_inside(self) -> bool:
@@ -207,9 +218,17 @@ class Standpoint:
     def lead(self) -> Seat | None:
         return next((seat for seat in self.seats if seat.place.is_lead), None)
 
+    def may(self, permission: Permission) -> bool:
+        """Whether the person may do so in the federation, through any of their places."""
+        return any(seat.is_active and seat.may(permission) for seat in self.own)
+
     @property
-    def decides(self) -> bool:
-        return any(seat.is_active and seat.place.is_lead and seat.is_owned for seat in self.own)
+    def may_admit(self) -> bool:
+        return self.may(Permission.ADMIT_MEMBERS)
+
+    @property
+    def may_steer(self) -> bool:
+        return self.may(Permission.STEER_FEDERATIONS)
 
     @property
     def requests(self) -> Sequence[Seat]:
@@ -227,10 +246,10 @@ class Standpoint:
 
 def standpoint(user: User, federation: Federation) -> Standpoint:
     places = participations_of(federation).select_related("signed_by").order_by("created_at", "pk")
-    roles = dict(user.memberships.values_list("organisation_id", "role"))
+    held = {one.organisation_id: one for one in memberships_of(user)}
     declared = declarations_in(federation)
     seats = [
-        Seat(place, position, roles.get(place.organisation_id), declared.get(place.pk))
+        Seat(place, position, held.get(place.organisation_id), declared.get(place.pk))
         for position, place in enumerate(places)
     ]
     return Standpoint(seats, may_join=organisations_to_join(user, federation).exists())

@@ -41,11 +41,12 @@ from hub.federations.selectors import (
     declaration_of,
     federations_visible_to,
     places_of_organisation,
-    require_lead,
+    require_place,
 )
 from hub.organisations.errors import NotApproved
-from hub.organisations.models import Agent, Organisation, OrganisationState, Role
-from hub.organisations.selectors import require_role
+from hub.organisations.models import Agent, Organisation, OrganisationState
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import require_permission
 
 LARGEST_RANK = 256
 LONGEST_CARD_TEXT = 4000  # characters
@@ -69,7 +70,7 @@ def create_federation(
         NotFound, Forbidden: the person is not an owner of the organisation.
         NotApproved, BaseModelUnknown, UnfitText: it cannot be.
     """
-    organisation = _approved(user, organisation_id)
+    organisation = _approved(user, organisation_id, Permission.FOUND_FEDERATIONS)
     federation = _create(
         name=text.line(name, least=1, most=120),
         purpose=text.paragraphs(purpose, most=1000),
@@ -134,7 +135,7 @@ def request_to_join(
         CharterChanged: the digest is not the present text's.
         FederationClosed, NotApproved, IllegalTransition: nobody, or this one, is not taken in.
     """
-    organisation = _approved(user, organisation_id)
+    organisation = _approved(user, organisation_id, Permission.SIGN_CHARTERS)
     federation = _open_federation(user, federation_id)
     if charter_digest != federation.charter_digest:
         raise CharterChanged(
@@ -191,7 +192,7 @@ def _admit(
     user: User, participation_id: UUID, state: ParticipationState, reason: str
 ) -> Participation:
     place = _locked(participation_id)
-    require_lead(user, place.federation_id, Role.OWNER)
+    require_place(user, place.federation_id, Permission.ADMIT_MEMBERS)
     if place.state == state:
         return place
     if state == ParticipationState.ACTIVE:
@@ -213,7 +214,7 @@ def leave(*, user: User, participation_id: UUID, reason: str = "") -> Participat
         LeadStays: somebody must lead.
     """
     place = _locked(participation_id)
-    require_role(user, place.organisation_id, Role.OWNER)
+    require_permission(user, place.organisation_id, Permission.SIGN_CHARTERS)
     if place.is_lead:
         raise LeadStays("A federation ends by being dissolved.")
     if place.state != ParticipationState.LEFT:
@@ -228,7 +229,7 @@ def leave(*, user: User, participation_id: UUID, reason: str = "") -> Participat
 def set_rank(*, user: User, participation_id: UUID, rank: int | None) -> Participation:
     """The largest adapter rank the organisation trains from the next run on; None: the plan's."""
     place = _locked(participation_id)
-    require_role(user, place.organisation_id)
+    require_permission(user, place.organisation_id, Permission.START_RUNS)
     if place.rank != _fitting(rank):
         place.rank = rank
         place.save(update_fields=["rank"])
@@ -248,7 +249,7 @@ def set_data_statement(*, user: User, participation_id: UUID, statement: str) ->
         UnfitText: it cannot be stored or shown.
     """
     place = _locked(participation_id)
-    require_role(user, place.organisation_id, Role.OWNER)
+    require_permission(user, place.organisation_id, Permission.SIGN_CHARTERS)
     statement = text.paragraphs(statement, most=LONGEST_CARD_TEXT)
     if place.data_statement != statement:
         place.data_statement = statement
@@ -273,7 +274,7 @@ def declare_data(
         Invalid: a figure is none.
     """
     place = _locked(participation_id)
-    require_role(user, place.organisation_id, Role.OWNER)
+    require_permission(user, place.organisation_id, Permission.SIGN_CHARTERS)
     if place.state not in PRESENT:
         raise NotTakingPart(f"Its place is {place.get_state_display()}.")
     figures = {"train_examples": train_examples, "test_examples": test_examples}
@@ -305,7 +306,7 @@ def describe_federation(
         NotFound, Forbidden: the person is no owner of the lead organisation.
         UnfitText: it cannot be stored or shown.
     """
-    require_lead(user, federation_id, Role.OWNER)
+    require_place(user, federation_id, Permission.STEER_FEDERATIONS)
     federation = Federation.objects.select_for_update(no_key=True).get(pk=federation_id)
     texts = {
         "intended_use": text.paragraphs(intended_use, most=LONGEST_CARD_TEXT),
@@ -350,8 +351,8 @@ def _locked(participation_id: UUID) -> Participation:
     return place
 
 
-def _approved(user: User, organisation_id: UUID) -> Organisation:
-    organisation = require_role(user, organisation_id, Role.OWNER).organisation
+def _approved(user: User, organisation_id: UUID, permission: Permission) -> Organisation:
+    organisation = require_permission(user, organisation_id, permission).organisation
     _require_approved(organisation)
     return organisation
 

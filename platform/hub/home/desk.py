@@ -13,6 +13,7 @@ from hub.common.templatetags.foedus import ago
 from hub.federations.models import Participation, ParticipationState
 from hub.home import selectors
 from hub.organisations.models import Membership, OrganisationState
+from hub.organisations.permissions import Permission
 from hub.organisations.selectors import (
     Sighting,
     agents_of,
@@ -128,10 +129,10 @@ class Desk:
                 )
 
     def _requests(self) -> Iterator[Need]:
-        owned = {place.organisation_id for place in self.memberships if place.is_owner}
+        able = {p.organisation_id for p in self.memberships if p.may(Permission.ADMIT_MEMBERS)}
         for place in self.joined:
             count: int = place.waiting  # type: ignore[attr-defined]
-            if count and place.is_lead and place.organisation_id in owned:
+            if count and place.is_lead and place.organisation_id in able:
                 asks = _counted(count, "organisation asks", "organisations ask")
                 yield Need(
                     title=f"{asks} to join {place.federation}",

@@ -19,7 +19,8 @@ from hub.common.pages import redirect_with_secret, refusals_on, secret_shown
 from hub.common.refusals import told
 from hub.organisations import selectors, services
 from hub.organisations.forms import AgentNameForm, EnrolForm
-from hub.organisations.models import Agent, EnrolmentCode, Role
+from hub.organisations.models import Agent, EnrolmentCode
+from hub.organisations.permissions import Permission
 
 TASKS_SHOWN = 20
 
@@ -36,7 +37,7 @@ def agents(request: HttpRequest) -> HttpResponse:
         "revoked": [sighting for sighting in seen if sighting.agent.is_final],
         "declines": selectors.declines(selectors.agents_of(user)),
         "codes": selectors.open_codes_of(user),
-        "may_enrol": selectors.organisations_owned_by(user).exists(),
+        "may_enrol": selectors.organisations_where(user, Permission.MANAGE_AGENTS).exists(),
     }
     return render(request, f"organisations/agents.html{part}", context)
 
@@ -52,7 +53,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     own = selectors.membership_of(person_of(request), found.organisation)
     context = {
         "sighting": seen[0],
-        "is_owner": own is not None and own.is_owner,
+        "may_manage": own is not None and own.may(Permission.MANAGE_AGENTS),
         # Tasks belong to a higher app: only the database follows this arrow.
         "tasks": found.tasks.select_related("round__run")
         .annotate(took=F("ended_at") - F("leased_at"))
@@ -69,7 +70,11 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 def enrol(request: HttpRequest) -> HttpResponse:
     """Make a one-time code; the page that follows shows, this once, the lines that use it."""
     user = person_of(request)
-    chosen = selectors.organisations_owned_by(user).filter(slug=request.GET.get("for", "")).first()
+    chosen = (
+        selectors.organisations_where(user, Permission.MANAGE_AGENTS)
+        .filter(slug=request.GET.get("for", ""))
+        .first()
+    )
     form = EnrolForm(request.POST or None, user=user, initial={"organisation": chosen})
     if form.is_valid():
         with refusals_on(form):
@@ -113,7 +118,7 @@ def rename(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 def revoke(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     found, user = _visible(request, agent_id), person_of(request)
     with told(request):
-        selectors.require_role(user, found.organisation_id, Role.OWNER)
+        selectors.require_permission(user, found.organisation_id, Permission.MANAGE_AGENTS)
         reason = reason_in(request.POST)
         services.revoke_agent(agent_id=found.pk, actor=user.actor, reason=reason)
         messages.success(request, f"{found.name} is revoked. Its next request is refused.")

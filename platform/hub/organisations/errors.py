@@ -20,6 +20,11 @@ class PersonUnknown(Invalid):
     title = "Nobody with this address has an account."
 
 
+class GrantsMore(Forbidden):
+    code = "grants_more"
+    title = "Nobody gives or takes what their own role lacks."
+
+
 class LastOwner(DomainError):
     code = "last_owner"
     title = "An organisation keeps at least one owner."

@@ -8,8 +8,9 @@ from django import forms
 
 from hub.accounts.models import User
 from hub.common.forms import LineField, OnceForm
-from hub.organisations.models import Organisation, Role
-from hub.organisations.selectors import organisations_owned_by
+from hub.organisations.models import Organisation
+from hub.organisations.permissions import GIVEN_ROLES, Permission, Role
+from hub.organisations.selectors import organisations_where
 
 
 class OrganisationForm(OnceForm):
@@ -33,7 +34,7 @@ class OrganisationForm(OnceForm):
 
 class MemberForm(forms.Form):
     email = forms.EmailField(label="Email address", help_text="They sign up first.")
-    role = forms.ChoiceField(choices=Role.choices, initial=Role.SCIENTIST, label="Role")
+    role = forms.ChoiceField(choices=GIVEN_ROLES, initial=Role.SCIENTIST, label="Role")
 
 
 class EnrolForm(forms.Form):
@@ -45,7 +46,7 @@ class EnrolForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["organisation"].queryset = organisations_owned_by(user)  # type: ignore[attr-defined]
+        self.fields["organisation"].queryset = organisations_where(user, Permission.MANAGE_AGENTS)  # type: ignore[attr-defined]
 
 
 class AgentNameForm(forms.Form):

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from hub.common.actors import Actor
 from hub.common.models import Identified, Stateful, Transitions
+from hub.organisations.permissions import ROLES, Permission, Role
 
 
 class OrganisationState(models.TextChoices):
@@ -58,9 +59,23 @@ class Organisation(Stateful):
         return self.pk.int % 8
 
 
-class Role(models.TextChoices):
-    OWNER = "owner", "Owner"
-    SCIENTIST = "scientist", "Scientist"
+class CustomRole(Identified):
+    """A role that an organisation has made for itself: a name and what it may."""
+
+    organisation = models.ForeignKey(
+        Organisation, on_delete=models.CASCADE, related_name="custom_roles"
+    )
+    name = models.CharField(max_length=60)
+    permissions = models.JSONField(default=list)  # of `Permission`
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=["organisation", "name"], name="role_names_differ"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Membership(Identified):
@@ -73,18 +88,38 @@ class Membership(Identified):
         Organisation, on_delete=models.CASCADE, related_name="memberships"
     )
     role = models.CharField(max_length=12, choices=Role)
+    custom_role = models.ForeignKey(
+        CustomRole, on_delete=models.PROTECT, null=True, related_name="memberships"
+    )
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["user", "organisation"], name="one_role_per_person"),
+            models.CheckConstraint(
+                condition=models.Q(role=Role.CUSTOM, custom_role__isnull=False)
+                | (~models.Q(role=Role.CUSTOM) & models.Q(custom_role__isnull=True)),
+                name="custom_role_if_and_only_if_custom",
+            ),
         )
 
     def __str__(self) -> str:
-        return f"{self.user} · {self.get_role_display()}"
+        return f"{self.user} · {self.role_name}"
+
+    @property
+    def role_name(self) -> str:
+        return self.custom_role.name if self.custom_role else Role(self.role).label
 
     @property
     def is_owner(self) -> bool:
         return self.role == Role.OWNER
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """What the role carries. Needs `custom_role`."""
+        return frozenset(self.custom_role.permissions) if self.custom_role else ROLES[self.role]
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.permissions
 
 
 class AgentState(models.TextChoices):

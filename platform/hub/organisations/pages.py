@@ -20,7 +20,8 @@ from hub.organisations import selectors, services
 from hub.organisations.errors import PersonUnknown
 from hub.organisations.forms import MemberForm, OrganisationForm
 from hub.organisations.models import Membership, Organisation
-from hub.organisations.roles import PERMISSIONS
+from hub.organisations.permissions import GIVEN_ROLES, Permission
+from hub.organisations.roles import matrix
 
 
 @require_safe
@@ -58,12 +59,14 @@ def _shown(request: HttpRequest, found: Organisation, form: MemberForm) -> HttpR
         "organisation": found,
         "members": members,
         "own": own,
-        "is_owner": own is not None and own.is_owner,
+        "may_manage": own is not None and own.may(Permission.MANAGE_PEOPLE),
+        "may_enrol": own is not None and own.may(Permission.MANAGE_AGENTS),
         "agents": selectors.sightings(found.agents.order_by("name")),
         # Participations belong to a higher app: only the database follows this arrow.
         "places": found.participations.select_related("federation").order_by("federation__name"),
         "history": selectors.history_of(found),
-        "permissions": PERMISSIONS,
+        "roles": GIVEN_ROLES,
+        "matrix": matrix(),
         "form": form,
     }
     return render(request, "organisations/detail.html", context)

@@ -1,35 +1,24 @@
-"""What each role may do, as the services have it; the organisation's page shows this table."""
+"""What each role may do, as a table to show: a row for each permission, by resource."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hub.organisations.models import Role
+from hub.organisations.permissions import GIVEN_ROLES, ROLES, Permission
 
 
 @dataclass(frozen=True, slots=True)
-class Permission:
-    may: str
-    roles: frozenset[Role]
-
-    @property
-    def columns(self) -> Sequence[tuple[str, bool]]:
-        """Each role's label, and whether it may."""
-        return [(role.label, role in self.roles) for role in reversed(Role)]
+class Row:
+    permission: Permission
+    columns: Sequence[tuple[str, bool]]  # each role's label, and whether it may
 
 
-EVERYBODY, OWNERS = frozenset(Role), frozenset({Role.OWNER})
-
-PERMISSIONS: Sequence[Permission] = (
-    Permission("See the organisation's people, agents and federations", EVERYBODY),
-    Permission("See runs, versions and contributions; download models", EVERYBODY),
-    Permission("Create, start, pause and cancel runs", EVERYBODY),
-    Permission("Set the largest adapter rank it trains", EVERYBODY),
-    Permission("Propose to release a version, or to go back to one", EVERYBODY),
-    Permission("As the lead: judge held updates, release, retire and name versions", EVERYBODY),
-    Permission("As the lead: let organisations in, or not", OWNERS),
-    Permission("Found a federation, sign a charter, leave", OWNERS),
-    Permission("Enrol, rename and revoke agents", OWNERS),
-    Permission("Add and remove people, change their roles", OWNERS),
-)
+def matrix() -> Mapping[str, Sequence[Row]]:
+    """By resource, as «people»."""
+    found: dict[str, list[Row]] = {}
+    for permission in Permission:
+        columns = [(label, permission in ROLES[role]) for role, label in GIVEN_ROLES]
+        resource = permission.value.partition(".")[0]
+        found.setdefault(resource, []).append(Row(permission, columns))
+    return found

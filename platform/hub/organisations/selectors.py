@@ -28,8 +28,8 @@ from hub.organisations.models import (
     Membership,
     Organisation,
     OrganisationState,
-    Role,
 )
+from hub.organisations.permissions import Permission, granting
 
 SILENT_AFTER = timedelta(minutes=2)  # an agent that waits for work asks twice a minute
 EVENTS_SHOWN = 20
@@ -72,37 +72,40 @@ def organisations_visible_to(user: User) -> QuerySet[Organisation]:
 
 def membership_of(user: User, organisation: Organisation) -> Membership | None:
     """The person's place in the organisation, if there is one."""
-    return Membership.objects.filter(user=user, organisation=organisation).first()
+    held = Membership.objects.select_related("custom_role")
+    return held.filter(user=user, organisation=organisation).first()
 
 
-def require_role(user: User, organisation_id: UUID, *roles: str) -> Membership:
-    """The person's membership, with one of the roles; with no roles named, any.
+def require_permission(user: User, organisation_id: UUID, permission: Permission) -> Membership:
+    """The person's membership, whose role carries the permission.
 
     Raises:
         NotFound: the person is no member, or there is no such organisation.
-        Forbidden: a member with another role.
+        Forbidden: a member whose role does not.
     """
     membership = (
-        Membership.objects.select_related("organisation")
+        Membership.objects.select_related("organisation", "custom_role")
         .filter(user=user, organisation_id=organisation_id)
         .first()
     )
     if membership is None:
         raise NotFound("no such organisation")
-    if roles and membership.role not in roles:
-        raise Forbidden(f"This needs the role {' or '.join(roles)}.")
+    if not membership.may(permission):
+        raise Forbidden(f"The role {membership.role_name} may not {permission.label}.")
     return membership
 
 
 def memberships_of(user: User) -> QuerySet[Membership]:
     """The person's places with their organisations, by name."""
-    return user.memberships.select_related("organisation").order_by("organisation__name")
+    held = user.memberships.select_related("organisation", "custom_role")
+    return held.order_by("organisation__name")
 
 
-def organisations_owned_by(user: User) -> QuerySet[Organisation]:
-    """The approved ones for which the person may sign, enrol and join."""
+def organisations_where(user: User, permission: Permission) -> QuerySet[Organisation]:
+    """The approved ones in which the person's role carries the permission."""
+    held = Membership.objects.filter(granting(permission), user=user)
     return Organisation.objects.filter(
-        state=OrganisationState.APPROVED, memberships__user=user, memberships__role=Role.OWNER
+        state=OrganisationState.APPROVED, pk__in=held.values("organisation")
     )
 
 
@@ -112,18 +115,20 @@ def pending_registrations() -> int:
 
 
 def members_of(organisation: Organisation) -> QuerySet[Membership]:
-    return organisation.memberships.select_related("user").order_by("created_at")
+    return organisation.memberships.select_related("user", "custom_role").order_by("created_at")
 
 
 def agents_of(user: User) -> QuerySet[Agent]:
     """Agents of the person's organisations, revoked ones too."""
-    return Agent.objects.filter(organisation__memberships__user=user).select_related("organisation")
+    seeing = Membership.objects.filter(granting(Permission.SEE_ORGANISATION), user=user)
+    held = Agent.objects.filter(organisation__in=seeing.values("organisation"))
+    return held.select_related("organisation")
 
 
 def open_codes_of(user: User) -> QuerySet[EnrolmentCode]:
-    """Codes that still let an agent in to an organisation of which the person is an owner."""
+    """Codes that still let an agent in to an organisation whose agents the person manages."""
     return EnrolmentCode.objects.filter(
-        organisation__in=organisations_owned_by(user),
+        organisation__in=organisations_where(user, Permission.MANAGE_AGENTS),
         agent__isnull=True,
         expires_at__gt=timezone.now(),
     ).select_related("organisation", "created_by")

@@ -18,11 +18,11 @@ from hub.federations.selectors import (
     federations_of,
     federations_visible_to,
     participations_visible_to,
-    require_lead,
-    require_participant,
+    require_place,
 )
 from hub.organisations.errors import NotApproved
 from hub.organisations.models import Role
+from hub.organisations.permissions import Permission
 from hub.organisations.services import suspend_organisation
 from tests.conftest import Person
 from tests.factories.catalogue import BaseModelFactory
@@ -64,7 +64,7 @@ def told(subject: object) -> list[str]:
 
 def test_who_founds_a_federation_leads_it_and_has_signed(ada: Person):
     federation = found(ada)
-    lead = require_lead(ada.user, federation.pk, Role.OWNER)
+    lead = require_place(ada.user, federation.pk, Permission.ADMIT_MEMBERS)
     assert lead.organisation == ada.organisation
     assert (lead.signed_by, lead.charter_digest) == (ada.user, federation.charter_digest)
     assert federation.charter == CHARTER.replace("\r\n", "\n").strip()
@@ -181,16 +181,16 @@ def test_only_the_lead_admits(ada, blaise, carol, federation):
 
 
 def test_the_lead_stays_and_others_leave_for_themselves(ada, blaise, federation):
-    lead = require_lead(ada.user, federation.pk)
+    lead = require_place(ada.user, federation.pk, Permission.ADMIT_MEMBERS)
     with pytest.raises(errors.LeadStays):
         services.leave(user=ada.user, participation_id=lead.pk)
-    theirs = require_participant(blaise.user, federation.pk)
+    theirs = require_place(blaise.user, federation.pk)
     with pytest.raises(NotFound):
         services.leave(user=ada.user, participation_id=theirs.pk)
 
 
 def test_a_rank_is_the_organisation_s_own(ada, blaise, federation):
-    place = require_participant(blaise.user, federation.pk)
+    place = require_place(blaise.user, federation.pk)
     for rank in (4, 4, None):
         services.set_rank(user=blaise.user, participation_id=place.pk, rank=rank)
     assert told(place) == ["Blaise Bank trains at rank 4", "Blaise Bank trains at any rank"]
@@ -202,7 +202,7 @@ def test_a_rank_is_the_organisation_s_own(ada, blaise, federation):
 
 
 def test_what_stands_in_the_cards_is_said_by_owners_only(ada, blaise, carol, federation):
-    place = require_participant(blaise.user, federation.pk)
+    place = require_place(blaise.user, federation.pk)
     scientist = MembershipFactory(organisation=blaise.organisation, role=Role.SCIENTIST).user
     for _ in range(2):
         services.set_data_statement(
@@ -230,14 +230,14 @@ def test_what_stands_in_the_cards_is_said_by_owners_only(ada, blaise, carol, fed
 
 def test_who_acts_for_two_organisations_acts_for_the_lead_first(ada, blaise, federation):
     MembershipFactory(user=ada.user, organisation=blaise.organisation)
-    assert require_participant(ada.user, federation.pk).organisation == ada.organisation
+    assert require_place(ada.user, federation.pk).organisation == ada.organisation
 
 
 def test_strangers_belong_nowhere(carol, federation):
     with pytest.raises(NotFound):
-        require_participant(carol.user, federation.pk)
+        require_place(carol.user, federation.pk)
     with pytest.raises(NotFound):
-        require_lead(carol.user, federation.pk)
+        require_place(carol.user, federation.pk)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -20,7 +20,7 @@ from hub.accounts.models import ApiToken, User
 from hub.catalogue.bases import drafts
 from hub.catalogue.bases.licences import accept_licence
 from hub.catalogue.evaluation.probes import add_probe
-from hub.catalogue.models import ModelVersion, Push
+from hub.catalogue.models import Push
 from hub.catalogue.versions.aliases import give_alias
 from hub.catalogue.versions.releases import propose_release
 from hub.common.models import OutboxMessage

@@ -14,7 +14,8 @@ from hub.common.text import UnfitText
 from hub.organisations import services
 from hub.organisations.errors import LastOwner, NameTaken, PersonUnknown
 from hub.organisations.models import Membership, Organisation, OrganisationState, Role
-from hub.organisations.selectors import agents_of, organisations_of, require_role
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import agents_of, organisations_of, require_permission
 from tests.conftest import Person
 from tests.factories.accounts import UserFactory
 from tests.factories.organisations import AgentFactory, MembershipFactory, OrganisationFactory
@@ -31,7 +32,7 @@ def test_who_registers_an_organisation_owns_it_and_waits_for_approval():
     made = services.register_organisation(user=user, name="  Ada  Institute ")
     assert (made.name, made.slug, made.state) == ("Ada  Institute", "ada-institute", "pending")
     assert made.contact_email == user.email
-    assert require_role(user, made.pk, Role.OWNER).organisation == made
+    assert require_permission(user, made.pk, Permission.SIGN_CHARTERS).organisation == made
     assert told("organisation.registered") == ["Ada registered Ada Institute"]
 
 
@@ -127,7 +128,7 @@ def test_a_scientist_manages_nobody_but_may_leave(ada: Person):
 def test_strangers_learn_nothing(ada: Person, carol: Person):
     AgentFactory(organisation=ada.organisation)
     with pytest.raises(NotFound):
-        require_role(carol.user, ada.organisation.pk)
+        require_permission(carol.user, ada.organisation.pk, Permission.SEE_ORGANISATION)
     assert not agents_of(carol.user).exists()
     assert agents_of(ada.user).count() == 1
 

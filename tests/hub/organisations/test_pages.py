@@ -13,7 +13,7 @@ from hub.federations import services as federations
 from hub.federations.models import Federation
 from hub.organisations import services
 from hub.organisations.models import Agent, EnrolmentCode, Organisation, Role
-from hub.organisations.roles import PERMISSIONS
+from hub.organisations.permissions import ROLES, Permission
 from hub.organisations.selectors import sightings
 from tests.conftest import Person
 from tests.factories.accounts import UserFactory
@@ -176,19 +176,19 @@ def test_the_table_of_roles_says_what_the_services_do(
     asks = ParticipationFactory(federation=federation, state="requested")
     place = federation.participations.get(organisation=ada.organisation)
     attempts = {
-        "Set the largest": lambda who: federations.set_rank(
+        Permission.START_RUNS: lambda who: federations.set_rank(
             user=who, participation_id=place.pk, rank=8
         ),
-        "As the lead: let": lambda who: federations.approve_participation(
+        Permission.ADMIT_MEMBERS: lambda who: federations.approve_participation(
             user=who, participation_id=asks.pk
         ),
-        "Enrol, rename": lambda who: services.make_enrolment_code(
+        Permission.MANAGE_AGENTS: lambda who: services.make_enrolment_code(
             organisation_id=ada.organisation.pk, user=who
         ),
-        "Add and remove": lambda who: services.add_member(
+        Permission.MANAGE_PEOPLE: lambda who: services.add_member(
             organisation_id=ada.organisation.pk, email=blaise.user.email, role="owner", user=who
         ),
-        "Found": lambda who: federations.create_federation(
+        Permission.FOUND_FEDERATIONS: lambda who: federations.create_federation(
             user=who,
             organisation_id=ada.organisation.pk,
             name="Second",
@@ -197,9 +197,8 @@ def test_the_table_of_roles_says_what_the_services_do(
             base_model_id=federation.base_model_id,
         ),
     }
-    for begins, attempt in attempts.items():
-        permission = next(one for one in PERMISSIONS if one.may.startswith(begins))
-        if Role.SCIENTIST in permission.roles:
+    for permission, attempt in attempts.items():
+        if permission in ROLES[Role.SCIENTIST]:
             attempt(scientist.user)
         else:
             with pytest.raises(Forbidden):

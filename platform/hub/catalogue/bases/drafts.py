@@ -50,8 +50,9 @@ from hub.catalogue.selectors import artifacts_visible_to, require_draft, require
 from hub.catalogue.versions.commits import revision_of
 from hub.common.errors import Forbidden
 from hub.organisations.errors import NotApproved
-from hub.organisations.models import Organisation, OrganisationState, Role
-from hub.organisations.selectors import require_role
+from hub.organisations.models import Organisation, OrganisationState
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import require_permission
 
 DRAFTS_AT_A_TIME = 10  # of one person
 IDLE = timedelta(hours=24)
@@ -81,7 +82,7 @@ def _bringing(user: User, organisation_id: UUID | None) -> Organisation | None:
         if not user.is_staff:
             raise Forbidden("Owners bring base models for an organisation of theirs.")
         return None
-    organisation = require_role(user, organisation_id, Role.OWNER).organisation
+    organisation = require_permission(user, organisation_id, Permission.BRING_BASES).organisation
     if organisation.state != OrganisationState.APPROVED:
         raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
     return organisation

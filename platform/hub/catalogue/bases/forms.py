@@ -12,7 +12,8 @@ from hub.accounts.models import User
 from hub.catalogue.bases.facts import LONGEST_LICENCE, LONGEST_SLUG
 from hub.common.forms import LineField, OnceForm, ParagraphsField
 from hub.organisations.models import Organisation
-from hub.organisations.selectors import organisations_owned_by
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import organisations_where
 
 MOST_FILES_AT_ONCE = 50
 
@@ -48,7 +49,7 @@ class DraftForm(FactsForm):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         whose = self.fields["organisation"]
-        whose.queryset = organisations_owned_by(user)  # type: ignore[attr-defined]
+        whose.queryset = organisations_where(user, Permission.BRING_BASES)  # type: ignore[attr-defined]
         whose.help_text = "It brings the model, and what it takes counts in its quota."
         if user.is_staff:
             whose.required = False

@@ -11,8 +11,9 @@ from hub.catalogue.models import BaseModel, LicenceAcceptance
 from hub.catalogue.selectors import base_models
 from hub.common.errors import Invalid, NotFound
 from hub.common.wakeups import wake
-from hub.organisations.models import Organisation, Role
-from hub.organisations.selectors import require_role
+from hub.organisations.models import Organisation
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import require_permission
 
 
 @transaction.atomic
@@ -27,7 +28,7 @@ def accept_licence(
         NotFound, Forbidden: the person is not an owner of the organisation.
         Invalid: the digest is of another text.
     """
-    organisation = require_role(user, organisation_id, Role.OWNER).organisation
+    organisation = require_permission(user, organisation_id, Permission.SIGN_CHARTERS).organisation
     base = base_models().filter(pk=base_model_id).first()
     if base is None:
         raise NotFound("there is no such base model")

@@ -11,6 +11,7 @@ from hub.common.errors import DependencyDown
 from hub.federations.models import Participation, ParticipationState
 from hub.federations.selectors import federations_of
 from hub.organisations.models import Membership
+from hub.organisations.permissions import Permission
 from hub.organisations.selectors import memberships_of
 
 CARD = "README.md"
@@ -62,6 +63,11 @@ class Shelf:
         done = {acceptance.organisation_id for acceptance in self.acceptances}
         places = memberships_of(self.user)
         return [place for place in places if place.organisation_id not in done]
+
+    @cached_property
+    def signing_places(self) -> list[Membership]:
+        """Those of them for which the reader may accept it."""
+        return [place for place in self.open_places if place.may(Permission.SIGN_CHARTERS)]
 
     @property
     def is_open(self) -> bool:

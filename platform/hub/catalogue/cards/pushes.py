@@ -22,8 +22,9 @@ from hub.catalogue.selectors import require_version
 from hub.catalogue.versions.commits import newest_commit
 from hub.common.errors import Forbidden
 from hub.dispatch import Job, enqueue
+from hub.federations.models import Standing
 from hub.federations.selectors import active_participations
-from hub.organisations.models import Role
+from hub.organisations.permissions import Permission, granting
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 TOKEN = re.compile(r"[\x21-\x7e]{8,400}")
@@ -66,13 +67,13 @@ def push_version(*, user: User, version_id: UUID, endpoint: str, repo: str, toke
 def _require_owner(user: User, version: ModelVersion) -> None:
     """What leaves the federation leaves by the word of somebody who may bind an organisation."""
     if not may_push(user, version):
-        raise Forbidden("This is for owners of an organisation that takes part.")
+        raise Forbidden("Your role may not send versions to another hub.")
 
 
 def may_push(user: User, version: ModelVersion) -> bool:
-    owned = user.memberships.filter(role=Role.OWNER).values("organisation")
-    places = active_participations(version.federation_id)
-    return places.filter(organisation__in=owned).exists()
+    able = user.memberships.filter(granting(Permission.PUSH_VERSIONS)).values("organisation")
+    places = active_participations(version.federation_id).exclude(standing=Standing.OBSERVER)
+    return places.filter(organisation__in=able).exists()
 
 
 def allowed_endpoint(endpoint: str) -> str:

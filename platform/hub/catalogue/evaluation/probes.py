@@ -18,7 +18,8 @@ from hub.catalogue.models import Artifact, Probe
 from hub.common import text
 from hub.common.wakeups import wake
 from hub.federations.models import Federation
-from hub.federations.selectors import federations_of, require_lead
+from hub.federations.selectors import federations_of, require_place
+from hub.organisations.permissions import Permission
 
 MOST_STATEMENT, MOST_LICENCE = 2000, 120
 
@@ -35,7 +36,7 @@ def add_probe(
         NotFound, Forbidden: the person does not act for the federation's lead.
         ProbeSetRefused, UnfitText: it is no probe set; nothing has changed.
     """
-    place = require_lead(user, federation_id)
+    place = require_place(user, federation_id, Permission.CURATE_VERSIONS)
     given = _read(content)
     said = {
         "statement": text.paragraphs(statement, least=1, most=MOST_STATEMENT),

@@ -34,7 +34,8 @@ from hub.catalogue.versions.volumes import Volume
 from hub.common.forms import reason_in
 from hub.common.refusals import told
 from hub.federations.selectors import federations_of
-from hub.organisations.selectors import organisations_owned_by
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import organisations_where
 
 VERSIONS_SHOWN = 20
 
@@ -48,7 +49,7 @@ def models(request: HttpRequest) -> HttpResponse:
         "shelves": shelves_of(user),
         "bases": base_rows(user),
         "drafts": selectors.drafts_of(user).filter(state__in=("open", "fetching"))[:20],
-        "may_bring": user.is_staff or organisations_owned_by(user).exists(),
+        "may_bring": user.is_staff or organisations_where(user, Permission.BRING_BASES).exists(),
     }
     return render(request, "catalogue/models.html", context)
 

@@ -19,7 +19,8 @@ from hub.catalogue.selectors import line_of, require_version
 from hub.common.errors import NotFound
 from hub.common.models import Event
 from hub.federations.models import Federation
-from hub.federations.selectors import federations_of, require_lead
+from hub.federations.selectors import federations_of, require_place
+from hub.organisations.permissions import Permission
 
 MAIN, RELEASED, LATEST = "main", "released", "latest"
 RESERVED = frozenset({MAIN, RELEASED, LATEST, "base", "head", "refs"})
@@ -92,7 +93,7 @@ def give_alias(*, user: User, version_id: UUID, name: str) -> Alias:
         AliasRefused: the name has another meaning, is not plain, or there are too many.
     """
     version = require_version(user, version_id)
-    require_lead(user, version.federation_id)
+    require_place(user, version.federation_id, Permission.CURATE_VERSIONS)
     check_name(name)
     federation = Federation.objects.select_for_update(no_key=True).get(pk=version.federation_id)
     alias = federation.aliases.select_related("version").filter(name=name).first()
@@ -125,7 +126,7 @@ def remove_alias(*, user: User, federation_id: UUID, name: str) -> Alias:
     Raises:
         NotFound, Forbidden: there is no such federation or name, or it is not the user's to say.
     """
-    require_lead(user, federation_id)
+    require_place(user, federation_id, Permission.CURATE_VERSIONS)
     Federation.objects.select_for_update(no_key=True).get(pk=federation_id)
     found = Alias.objects.filter(federation=federation_id, name=name)
     alias = found.select_related("version").first()

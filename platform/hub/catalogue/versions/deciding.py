@@ -11,7 +11,8 @@ from uuid import UUID
 
 from hub.accounts.models import User
 from hub.catalogue.models import Proposal, ProposalState
-from hub.federations.selectors import require_lead
+from hub.federations.selectors import require_place
+from hub.organisations.permissions import Permission
 
 
 class Rule(Protocol):
@@ -35,7 +36,7 @@ class LeadDecides:
     words = "The lead organisation decides."
 
     def require_voice(self, user: User, federation_id: UUID) -> None:
-        require_lead(user, federation_id)
+        require_place(user, federation_id, Permission.CURATE_VERSIONS)
 
     def outcome(self, proposal: Proposal, user: User, *, accept: bool) -> ProposalState:
         self.require_voice(user, proposal.federation_id)

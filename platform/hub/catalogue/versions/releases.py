@@ -21,7 +21,8 @@ from hub.common.actors import HUB
 from hub.common.errors import Forbidden, Invalid, NotFound
 from hub.common.wakeups import wake
 from hub.federations.models import Federation, Participation
-from hub.federations.selectors import require_lead, require_participant
+from hub.federations.selectors import require_place
+from hub.organisations.permissions import Permission
 
 
 @transaction.atomic
@@ -105,7 +106,7 @@ def release_version(*, user: User, version_id: UUID, reason: str = "") -> ModelV
         Invalid: a rollback without a reason.
     """
     version = _locked(require_version(user, version_id))
-    require_lead(user, version.federation_id)
+    require_place(user, version.federation_id, Permission.CURATE_VERSIONS)
     if version.state == VersionState.RELEASED:
         return version
     require_releasable(version)
@@ -120,7 +121,7 @@ def release_version(*, user: User, version_id: UUID, reason: str = "") -> ModelV
 def retire_version(*, user: User, version_id: UUID, reason: str = "") -> ModelVersion:
     """Take a version out of use; it can still be fetched by its number. Twice is once."""
     version = _locked(require_version(user, version_id))
-    lead = require_lead(user, version.federation_id)
+    lead = require_place(user, version.federation_id, Permission.CURATE_VERSIONS)
     if version.state != VersionState.RETIRED:
         if proposal := _open_proposal(version):
             _close(proposal, ProposalState.WITHDRAWN, None, f"{version} was retired")
@@ -152,7 +153,7 @@ def _made(version: ModelVersion, user: User, reason: str) -> Proposal:
         version=version,
         reason=reason,
         proposed_by=user,
-        participation=require_participant(user, version.federation_id),
+        participation=require_place(user, version.federation_id, Permission.MAKE_PROPOSALS),
     )
 
 
@@ -182,7 +183,7 @@ def _accept(proposal: Proposal, user: User, answer: str) -> None:
         reason=proposal.reason,
         data={"number": version.number},
     )
-    tell_decided(proposal, by=require_participant(user, proposal.federation_id))
+    tell_decided(proposal, by=require_place(user, proposal.federation_id))
     _announce(proposal)
 
 
@@ -212,7 +213,7 @@ def _decider(proposal: Proposal, user: User | None) -> Participation | None:
     """For whom the person has decided; whoever takes a proposal back has made it."""
     if user is None or proposal.state == ProposalState.WITHDRAWN:
         return proposal.participation if user else None
-    return require_participant(user, proposal.federation_id)
+    return require_place(user, proposal.federation_id)
 
 
 def _same(proposal: Proposal, wanted: ProposalState) -> Proposal:

@@ -11,7 +11,7 @@ from hub.accounts.models import User
 from hub.contributions.models import IN_FORCE, SUSPECT, TOGETHER, Case
 from hub.federations.models import Participation
 from hub.federations.selectors import active_participations, federations_of
-from hub.organisations.models import Role
+from hub.organisations.permissions import Permission, granting
 from hub.organisations.selectors import organisations_of
 from hub.runs.models import Run
 
@@ -69,5 +69,5 @@ def may_decide(user: User, case: Case) -> bool:
     lead_is_in_it = any(place.is_lead and place.pk in case.participations for place in places)
     judges = {place.organisation_id for place in places if place.is_lead or lead_is_in_it} - about
     own = set(organisations_of(user).values_list("pk", flat=True))
-    owned = user.memberships.filter(organisation__in=judges, role=Role.OWNER)
-    return not own & about and owned.exists()
+    able = user.memberships.filter(granting(Permission.DECIDE_CASES), organisation__in=judges)
+    return not own & about and able.exists()

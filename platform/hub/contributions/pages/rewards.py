@@ -18,7 +18,8 @@ from hub.contributions.rewards.granting import grant_now
 from hub.federations.models import Standing
 from hub.federations.places import places_in
 from hub.federations.selectors import federations_of
-from hub.organisations.models import Membership, Role
+from hub.organisations.models import Membership
+from hub.organisations.permissions import Permission, granting
 
 RUNS_SHOWN = 10
 
@@ -31,8 +32,8 @@ def rewards(request: HttpRequest, slug: str) -> HttpResponse:
     places = places_in(federation.pk, user)
     page = Paginator(promising_runs(federation), RUNS_SHOWN).get_page(request.GET.get("page"))
     decides = Membership.objects.filter(
+        granting(Permission.GRANT_CREDITS),
         user=user,
-        role=Role.OWNER,
         organisation__participations__federation=federation,
         organisation__participations__standing=Standing.LEAD,
     )

@@ -15,10 +15,10 @@ from hub.contributions.models import Credit, CreditKind, Reward
 from hub.contributions.rewards.basis import Basis, basis_of
 from hub.contributions.rewards.granting import told
 from hub.contributions.rewards.paying import lines, upheld_in
-from hub.federations.selectors import require_lead
+from hub.federations.selectors import require_place
 from hub.ledger.models import EntryType
 from hub.ledger.services import append
-from hub.organisations.models import Role
+from hub.organisations.permissions import Permission
 
 
 @transaction.atomic
@@ -29,7 +29,7 @@ def correct(*, user: User, run_id: UUID) -> list[Credit]:
 
     Raises:
         NotFound: no such run of the person's federations, or its credits were not split.
-        Forbidden: the person does not own the lead organisation.
+        Forbidden: the person may not, or not in this federation.
         NothingToCorrect: everybody has what they would get.
     """
     rewards = Reward.objects.select_for_update(of=("self",)).select_related("run__federation")
@@ -37,7 +37,7 @@ def correct(*, user: User, run_id: UUID) -> list[Credit]:
     if reward is None:
         raise NotFound("no credits of such a run")
     run = reward.run
-    require_lead(user, run.federation_id, Role.OWNER)
+    require_place(user, run.federation_id, Permission.GRANT_CREDITS)
     basis = basis_of(run)
     split = basis.split(run.typed_plan, reward.seed)
     key = f"reward:{reward.pk}:corrected:{_corrections(reward) + 1}"

@@ -20,10 +20,10 @@ from hub.common.wakeups import wake
 from hub.contributions.errors import NotGrantable
 from hub.contributions.models import Credit, CreditKind, Reward, ValuationState
 from hub.contributions.rewards.basis import Basis, basis_of, standing_of, with_standing
-from hub.federations.selectors import require_lead
+from hub.federations.selectors import require_place
 from hub.ledger.models import EntryType
 from hub.ledger.services import append
-from hub.organisations.models import Role
+from hub.organisations.permissions import Permission
 from hub.runs.models import Run, RunState
 from hub.runs.services.locks import database_now
 
@@ -59,11 +59,11 @@ def grant_now(*, user: User, run_id: UUID) -> Reward:
 
     Raises:
         NotFound: no such run of the person's federations.
-        Forbidden: the person does not own the lead organisation.
+        Forbidden: the person may not, or not in this federation.
         NotGrantable: something else is missing.
     """
     run = _locked(run_id)
-    require_lead(user, run.federation_id, Role.OWNER)
+    require_place(user, run.federation_id, Permission.GRANT_CREDITS)
     if earlier := Reward.objects.filter(run=run).first():
         return earlier
     standing = standing_of(run)

@@ -28,7 +28,8 @@ from hub.contributions.valuations.players import clusters_for, players_of, seed_
 from hub.contributions.valuations.rows import evidence_of
 from hub.contributions.valuations.wanting import compare_directions, want_more
 from hub.dispatch import Job, enqueue
-from hub.federations.selectors import require_lead
+from hub.federations.selectors import require_place
+from hub.organisations.permissions import Permission
 from hub.runs.models import Purpose, Round
 from hub.runs.services.claims import MOST_ATTEMPTS
 from hub.runs.services.locks import database_now, lock_round
@@ -60,7 +61,7 @@ def ask_valuation(*, user: User, round_id: UUID, spec: ValuationSpec) -> Valuati
         NotValuable: it has no result, or cannot be valued so.
     """
     current = lock_round(round_id)
-    require_lead(user, current.run.federation_id)
+    require_place(user, current.run.federation_id, Permission.CURATE_VERSIONS)
     if current.version_id is None:
         raise NotValuable(f"round {current.number} has no result")
     _check(current, spec)

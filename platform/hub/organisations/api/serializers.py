@@ -5,7 +5,8 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from hub.common.api.serializers import In, TextField
-from hub.organisations.models import Agent, EnrolmentCode, Membership, Organisation, Role
+from hub.organisations.models import Agent, EnrolmentCode, Membership, Organisation
+from hub.organisations.permissions import GIVEN_ROLES
 
 
 class OrganisationIn(In):
@@ -24,7 +25,7 @@ class OrganisationOut(serializers.ModelSerializer[Organisation]):
 
 class MemberIn(In):
     email = serializers.EmailField(max_length=254, help_text="Of somebody who has an account.")
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.ChoiceField(choices=GIVEN_ROLES)
 
 
 class MemberOut(serializers.ModelSerializer[Membership]):

@@ -19,7 +19,8 @@ from hub.common.api.views import ApiViewSet, ReadingViewSet, once
 from hub.organisations import selectors, services
 from hub.organisations.api import filters, serializers
 from hub.organisations.errors import PersonUnknown
-from hub.organisations.models import Agent, Membership, Organisation, Role
+from hub.organisations.models import Agent, Membership, Organisation
+from hub.organisations.permissions import Permission
 
 BANK = OpenApiExample(
     "A bank",
@@ -103,7 +104,9 @@ class MemberViewSet(ListModelMixin, ReadingViewSet[Membership]):
     limit = Limit("members")
 
     def get_queryset(self) -> QuerySet[Membership]:
-        place = selectors.require_role(self.person, self.kwargs["organisation_id"])
+        place = selectors.require_permission(
+            self.person, self.kwargs["organisation_id"], Permission.SEE_ORGANISATION
+        )
         return selectors.members_of(place.organisation)
 
     @extend_schema(
@@ -151,7 +154,7 @@ class AgentViewSet(ApiViewSet[Agent]):
     def revoke(self, request: Request, pk: UUID) -> Response:
         """End an agent's key for good; for owners. Acts on its next request."""
         agent = self.get_object()
-        selectors.require_role(self.person, agent.organisation_id, Role.OWNER)
+        selectors.require_permission(self.person, agent.organisation_id, Permission.MANAGE_AGENTS)
         reason = self.validated(ReasonIn)["reason"]
         revoked = services.revoke_agent(agent_id=agent.pk, actor=self.actor, reason=reason)
         return Response(serializers.AgentOut(revoked).data)

@@ -19,8 +19,9 @@ from hub.common.errors import NotFound
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.organisations.errors import AgentNameTaken, ReplayedNonce
-from hub.organisations.models import Agent, AgentState, Role, UsedNonce
-from hub.organisations.selectors import require_role
+from hub.organisations.models import Agent, AgentState, UsedNonce
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import require_permission
 
 SEEN_EVERY = timedelta(seconds=5)
 
@@ -59,7 +60,7 @@ def rename_agent(*, agent_id: UUID, name: str, user: User) -> Agent:
         AgentNameTaken: also by one that is revoked; the record keeps telling them apart.
     """
     agent = locked_agent(agent_id)
-    require_role(user, agent.organisation_id, Role.OWNER)
+    require_permission(user, agent.organisation_id, Permission.MANAGE_AGENTS)
     before, agent.name = agent.name, text.line(name, least=1, most=80)
     if agent.name == before:
         return agent

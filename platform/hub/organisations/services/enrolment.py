@@ -34,8 +34,9 @@ from hub.organisations.errors import (
     KeyKnown,
     NotApproved,
 )
-from hub.organisations.models import Agent, AgentKey, EnrolmentCode, OrganisationState, Role
-from hub.organisations.selectors import require_role
+from hub.organisations.models import Agent, AgentKey, EnrolmentCode, OrganisationState
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import require_permission
 
 PROOF_LABEL = "fl-enrol-v1"
 NONCE_LIFE = timedelta(minutes=10)
@@ -44,7 +45,7 @@ NONCE_LIFE = timedelta(minutes=10)
 @transaction.atomic
 def make_enrolment_code(*, organisation_id: UUID, user: User) -> tuple[EnrolmentCode, str]:
     """A code that lets one agent in, within a day; its text is known only now."""
-    membership = require_role(user, organisation_id, Role.OWNER)
+    membership = require_permission(user, organisation_id, Permission.MANAGE_AGENTS)
     organisation = membership.organisation
     if organisation.state != OrganisationState.APPROVED:
         raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
@@ -65,13 +66,13 @@ def revoke_enrolment_code(*, code_id: UUID, user: User) -> None:
 
     Raises:
         NotFound: no such code of an organisation of theirs.
-        Forbidden: the person is no owner of it.
+        Forbidden: the person may not manage its agents.
         CodeSpent: an agent came in with it already.
     """
     code = EnrolmentCode.objects.select_for_update().filter(pk=code_id).first()
     if code is None:
         raise NotFound("no such code")
-    require_role(user, code.organisation_id, Role.OWNER)
+    require_permission(user, code.organisation_id, Permission.MANAGE_AGENTS)
     if code.agent_id is not None:
         raise CodeSpent("Revoke the agent that came in with it.")
     if code.expires_at <= timezone.now():

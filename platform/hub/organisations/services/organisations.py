@@ -13,9 +13,10 @@ from hub.common.actors import HUB, Actor
 from hub.common.errors import Invalid, NotFound
 from hub.common.services import slugs_for, violated
 from hub.common.wakeups import wake
-from hub.organisations.errors import LastOwner, NameTaken, PersonUnknown
-from hub.organisations.models import Membership, Organisation, OrganisationState, Role
-from hub.organisations.selectors import require_role
+from hub.organisations.errors import GrantsMore, LastOwner, NameTaken, PersonUnknown
+from hub.organisations.models import Membership, Organisation, OrganisationState
+from hub.organisations.permissions import GIVEN_ROLES, ROLES, Permission, Role
+from hub.organisations.selectors import require_permission
 
 GIB = 2**30
 
@@ -125,11 +126,13 @@ def add_member(*, organisation_id: UUID, email: str, role: str, user: User) -> M
 
     Raises:
         PersonUnknown: they have not signed up.
+        Forbidden, GrantsMore: it is not the person's to give.
         LastOwner: they are the only owner, who must stay one.
     """
-    require_role(user, organisation_id, Role.OWNER)
-    if role not in Role.values:
+    giver = require_permission(user, organisation_id, Permission.MANAGE_PEOPLE)
+    if role not in dict(GIVEN_ROLES):
         raise Invalid(f"{role} is no role.")
+    _require_as_much(giver, ROLES[role])
     organisation = _locked(organisation_id)
     person = User.objects.filter(email=email.strip().lower(), is_active=True).first()
     if person is None:
@@ -137,10 +140,11 @@ def add_member(*, organisation_id: UUID, email: str, role: str, user: User) -> M
     place = organisation.memberships.filter(user=person).first()
     if place is not None and place.role == role:
         return place
-    if place is not None and role != Role.OWNER:
+    if place is not None:
+        _require_as_much(giver, place.permissions)
         _require_another_owner(organisation, place)
     membership, _ = Membership.objects.update_or_create(
-        user=person, organisation=organisation, defaults={"role": role}
+        user=person, organisation=organisation, defaults={"role": role, "custom_role": None}
     )
     organisation.record(
         "member_added",
@@ -156,13 +160,18 @@ def remove_member(*, organisation_id: UUID, user_id: UUID, user: User) -> None:
 
     Raises:
         NotFound: they have no place here, or no longer.
+        Forbidden, GrantsMore: it is not the person's to take.
         LastOwner: they are the only owner.
     """
-    require_role(user, organisation_id, *(() if user_id == user.pk else (Role.OWNER,)))
     organisation = _locked(organisation_id)
-    place = organisation.memberships.select_related("user").filter(user_id=user_id).first()
+    held = organisation.memberships.select_related("user", "custom_role")
+    if user_id != user.pk:
+        remover = require_permission(user, organisation_id, Permission.MANAGE_PEOPLE)
+    place = held.filter(user_id=user_id).first()
     if place is None:
         raise NotFound("no such member")
+    if user_id != user.pk:
+        _require_as_much(remover, place.permissions)
     _require_another_owner(organisation, place)
     place.delete()
     organisation.record(
@@ -170,6 +179,13 @@ def remove_member(*, organisation_id: UUID, user_id: UUID, user: User) -> None:
         actor=user.actor,
         data={"organisation": organisation.name, "person": str(place.user)},
     )
+
+
+def _require_as_much(giver: Membership, permissions: frozenset[str]) -> None:
+    """Nobody gives, or takes, what they do not have themselves."""
+    if lacked := permissions - giver.permissions:
+        first = Permission(min(lacked)).label
+        raise GrantsMore(f"The role {giver.role_name} may not {first}, and so not decide who may.")
 
 
 def _require_another_owner(organisation: Organisation, place: Membership) -> None:

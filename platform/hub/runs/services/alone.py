@@ -18,7 +18,8 @@ from federation.plan import Plan
 from federation.terms import TERMS
 from hub.accounts.models import User
 from hub.federations.models import Participation, ParticipationState
-from hub.federations.selectors import require_participant
+from hub.federations.selectors import require_place
+from hub.organisations.permissions import Permission
 from hub.runs.errors import NotComparable
 from hub.runs.models import Purpose, Run, RunState
 from hub.runs.services.lifecycle import create_run, start_run
@@ -40,7 +41,7 @@ def train_alone(*, user: User, run_id: UUID) -> list[Run]:
         NotComparable: it is a comparison itself, has not ended well, or was never measured.
     """
     run = lock_run(run_id)
-    require_participant(user, run.federation_id)
+    require_place(user, run.federation_id, Permission.START_RUNS)
     plan = alone_plan(_comparable(run))
     return [_one(user, run, plan, place) for place in _trainers(run)]
 

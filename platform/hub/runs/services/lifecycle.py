@@ -24,7 +24,8 @@ from hub.common.errors import NotFound
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.models import Federation, Participation, ParticipationState
-from hub.federations.selectors import require_participant
+from hub.federations.selectors import require_place
+from hub.organisations.permissions import Permission
 from hub.runs.entries import tell_failed, tell_started
 from hub.runs.errors import PlanRefused, RoundFrozen
 from hub.runs.models import (
@@ -62,7 +63,7 @@ def create_run(
         NotFound: the federation, a participation or the parent version is not the caller's.
         PlanRefused: the plan cannot work with these participations.
     """
-    require_participant(user, federation_id)
+    require_place(user, federation_id, Permission.START_RUNS)
     federation = Federation.objects.select_for_update().get(pk=federation_id)
     active = _active_participations(federation)
     training = _chosen(active, trainers)
@@ -363,7 +364,7 @@ def _parent(federation: Federation, version_id: UUID | None) -> ModelVersion | N
 
 def _own_run(user: User, run_id: UUID) -> Run:
     run = lock_run(run_id)
-    require_participant(user, run.federation_id)
+    require_place(user, run.federation_id, Permission.START_RUNS)
     return run
 
 

@@ -14,7 +14,8 @@ from hub.common.actors import HUB, Actor
 from hub.common.errors import Invalid, NotFound
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.federations.selectors import require_participant
+from hub.federations.selectors import require_place
+from hub.organisations.permissions import Permission
 from hub.runs.errors import RoundOpen
 from hub.runs.methods import Variation, in_words, with_method
 from hub.runs.models import Recomputation, RecomputationState, Round, RoundState
@@ -39,7 +40,7 @@ def recompute_round(*, user: User, round_id: UUID, keys: Sequence[str]) -> list[
         Invalid: one of the methods cannot aggregate this round's updates.
     """
     current = lock_round(round_id)
-    require_participant(user, current.run.federation_id)
+    require_place(user, current.run.federation_id, Permission.START_RUNS)
     known = _methods(current)
     if unknown := [key for key in keys if key not in known]:
         raise Invalid(f"{unknown[0]} is not among: {', '.join(known)}")
@@ -54,7 +55,7 @@ def replay_round(*, round_id: UUID, user: User | None = None) -> Recomputation:
     """
     current = lock_round(round_id)
     if user is not None:
-        require_participant(user, current.run.federation_id)
+        require_place(user, current.run.federation_id, Permission.START_RUNS)
     own = next(iter(_methods(current).values()))
     return _ask(current, own, user.actor if user else HUB)
 

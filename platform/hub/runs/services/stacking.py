@@ -12,7 +12,7 @@ from hub.common.actors import HUB
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.federations.selectors import require_participant
+from hub.federations.selectors import require_place
 from hub.runs.errors import NotAttributable, NotStacked, RoundOpen
 from hub.runs.models import Round, RoundState
 from hub.runs.services.claims import MOST_ATTEMPTS
@@ -51,7 +51,7 @@ def stack_round(*, round_id: UUID, user: User | None = None) -> Stacking:
 
 def require_attributable(user: User, current: Round) -> None:
     """Raises NotFound, NotAttributable. Needs `run`."""
-    require_participant(user, current.run.federation_id)
+    require_place(user, current.run.federation_id)
     if not current.run.typed_plan.transfer.attributable:
         raise NotAttributable("the plan of its run does not let members tell updates apart")
 

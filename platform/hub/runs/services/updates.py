@@ -31,10 +31,11 @@ from hub.catalogue.models import Artifact, Upload, UploadState
 from hub.common.errors import Invalid
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.federations.selectors import require_lead
+from hub.federations.selectors import require_place
 from hub.ledger.selectors import entry_at
 from hub.ledger.services import settle
 from hub.organisations.models import Agent
+from hub.organisations.permissions import Permission
 from hub.organisations.selectors import hub_key, key_in_force
 from hub.runs.entries import submission_key, tell_judged, tell_submitted
 from hub.runs.errors import (
@@ -324,7 +325,7 @@ def judge_update(*, user: User, update_id: UUID, accept: bool, reason: str) -> U
     """A person of the lead organisation decides on a quarantined update, with a reason."""
     visible = updates_visible_to(user).filter(pk=update_id).first()
     update = _lock_update(update_id if visible else UUID(int=0))
-    judge = require_lead(user, update.round.run.federation_id)
+    judge = require_place(user, update.round.run.federation_id, Permission.JUDGE_UPDATES)
     if not reason.strip():
         raise Invalid("say why, for the record")
     update.move_to(
