@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import ClassVar
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.db import models
 
 from hub.common.models import Identified, Stateful, Transitions
+from hub.federations.policies import Policy, former_policy
 from hub.organisations.models import Organisation
 
 
@@ -44,6 +46,7 @@ class Federation(Stateful):
         "listed", default=True, help_text="Other organisations can find it and ask to join."
     )
     largest_update_bytes = models.BigIntegerField(default=2**30)
+    policy = models.JSONField(default=former_policy)  # of `Policy`
 
     class Meta:
         ordering = ("name",)
@@ -53,6 +56,10 @@ class Federation(Stateful):
 
     def event_scope(self) -> dict[str, UUID | None]:
         return {"federation_id": self.pk}
+
+    @property
+    def typed_policy(self) -> Policy:
+        return Policy.model_validate_json(json.dumps(self.policy))
 
     @property
     def charter_digest(self) -> str:

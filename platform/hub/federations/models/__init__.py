@@ -1,0 +1,21 @@
+"""Rows of federations; one module for each subject."""
+
+from __future__ import annotations
+
+from hub.federations.models.federations import (
+    DataDeclaration,
+    Federation,
+    FederationState,
+    Participation,
+    ParticipationState,
+    Standing,
+)
+
+__all__ = [
+    "DataDeclaration",
+    "Federation",
+    "FederationState",
+    "Participation",
+    "ParticipationState",
+    "Standing",
+]
