@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse
@@ -81,12 +82,14 @@ def _digest(request: HttpRequest) -> str:
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
+@login_not_required
 @require_safe
 def problems(request: HttpRequest) -> HttpResponse:
     """What each error code means; the `type` of every problem document leads here."""
     return render(request, "common/problems.html", {"document": handbook.read("problems.md")})
 
 
+@login_not_required
 @require_safe
 def styleguide(request: HttpRequest) -> HttpResponse:
     """Every component in every state, for those who build pages."""

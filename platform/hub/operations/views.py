@@ -6,6 +6,7 @@ import asyncio
 import hmac
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -18,6 +19,7 @@ RETRY_SECONDS = 5
 LOOPBACK = {"127.0.0.1", "::1"}
 
 
+@login_not_required
 @never_cache
 @require_safe
 async def livez(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
@@ -25,6 +27,7 @@ async def livez(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     return JsonResponse({"status": "ok"})
 
 
+@login_not_required
 @never_cache
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
@@ -41,6 +44,7 @@ async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
     return JsonResponse(body, status=200 if ready else 503, headers=headers)
 
 
+@login_not_required
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -41,6 +41,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "runs/compare_versions.html", _context(request, federation, versions))
 
 
+@login_not_required
 @require_safe
 def distances(request: HttpRequest, slug: str) -> HttpResponse:
     """The distances again, by themselves."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -84,6 +84,7 @@ def run(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "runs/detail.html", {"run": board.run, "board": board})
 
 
+@login_not_required
 @require_safe
 def part(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
     """One part of a run's page again; who has been signed out meanwhile is sent to sign in."""
@@ -204,6 +205,7 @@ def methods(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "runs/methods.html", {"round": found, "board": MethodsBoard(found)})
 
 
+@login_not_required
 @require_safe
 def methods_results(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The results again, by themselves."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
@@ -19,6 +20,7 @@ PAGE, MOST = 50, 1000
 ROLES = {"owner": "admin"}  # in their words
 
 
+@login_not_required
 @require_safe
 def whoami(request: HttpRequest) -> HttpResponseBase:
     """Whose token it is: `whoami`, and what `hf auth login` asks first."""
@@ -53,6 +55,7 @@ def whoami(request: HttpRequest) -> HttpResponseBase:
     return in_dialect(request, answer)
 
 
+@login_not_required
 @require_safe
 def auth_check(request: HttpRequest, owner: str, name: str) -> HttpResponseBase:
     """Whether the visitor may have the files: `auth_check`."""
@@ -64,6 +67,7 @@ def auth_check(request: HttpRequest, owner: str, name: str) -> HttpResponseBase:
     return in_dialect(request, answer)
 
 
+@login_not_required
 @require_safe
 def models(request: HttpRequest) -> HttpResponseBase:
     """The repositories that the visitor may see: `list_models`; the newest first."""
@@ -84,6 +88,7 @@ def models(request: HttpRequest) -> HttpResponseBase:
     return in_dialect(request, answer)
 
 
+@login_not_required
 @require_safe
 def refs(request: HttpRequest, owner: str, name: str) -> HttpResponseBase:
     """Names as branches, versions as tags: `list_repo_refs`."""
@@ -96,6 +101,7 @@ def refs(request: HttpRequest, owner: str, name: str) -> HttpResponseBase:
     return in_dialect(request, answer)
 
 
+@login_not_required
 @require_safe
 def commits(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponseBase:
     """What led to a revision: `list_repo_commits`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
@@ -18,6 +19,7 @@ BRIEFLY = "private, no-cache"
 TRUE = frozenset({"true", "1"})
 
 
+@login_not_required
 @require_safe
 def model(request: HttpRequest, owner: str, name: str, revision: str = MAIN) -> HttpResponseBase:
     """What a repository is: `model_info`, and the first call of `snapshot_download`."""
@@ -29,6 +31,7 @@ def model(request: HttpRequest, owner: str, name: str, revision: str = MAIN) -> 
     return in_dialect(request, answer)
 
 
+@login_not_required
 @require_safe
 def tree(
     request: HttpRequest, owner: str, name: str, revision: str, folder: str = ""
@@ -48,6 +51,7 @@ def tree(
     return in_dialect(request, answer)
 
 
+@login_not_required
 @csrf_exempt  # it writes nothing, and no cookie opens it
 @require_POST
 def paths_info(request: HttpRequest, owner: str, name: str, revision: str) -> HttpResponseBase:
@@ -62,6 +66,7 @@ def paths_info(request: HttpRequest, owner: str, name: str, revision: str) -> Ht
     return in_dialect(request, answer)
 
 
+@login_not_required
 @require_safe
 def resolve(
     request: HttpRequest, owner: str, name: str, revision: str, path: str
@@ -81,6 +86,7 @@ def resolve(
     return in_dialect(request, answer)
 
 
+@login_not_required
 @csrf_exempt
 def no_such_repository(request: HttpRequest, **_: str) -> HttpResponseBase:
     """Models of the public hub without an owner in their name, and what are no models."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from hub.catalogue.models import ModelKey
 
 
+@login_not_required
 @require_safe
 def model_keys(_: HttpRequest) -> JsonResponse:
     """Every key that ever signed a version here, the newest last; for `foedus-verify`."""

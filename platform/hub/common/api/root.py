@@ -6,6 +6,7 @@ from typing import Any
 
 from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -66,6 +67,7 @@ class SchemaView(SpectacularAPIView):
     permission_classes = (Anyone,)
 
 
+@login_not_required
 @csp_update({"style-src": [UNSAFE_INLINE]})  # type: ignore[untyped-decorator]
 @require_safe
 def reference(request: HttpRequest) -> HttpResponse:
