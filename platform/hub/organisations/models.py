@@ -11,7 +11,34 @@ from django.utils import timezone
 
 from hub.common.actors import Actor
 from hub.common.models import Identified, Stateful, Transitions
+from hub.organisations.entry_models import (
+    Invitation,
+    InvitationKind,
+    InvitationState,
+    Letter,
+    LetterKind,
+    Registration,
+)
 from hub.organisations.permissions import ROLES, Permission, Role
+
+__all__ = [
+    "Agent",
+    "AgentKey",
+    "AgentState",
+    "CustomRole",
+    "EnrolmentCode",
+    "Invitation",
+    "InvitationKind",
+    "InvitationState",
+    "Letter",
+    "LetterKind",
+    "Membership",
+    "Organisation",
+    "OrganisationState",
+    "Registration",
+    "Role",
+    "UsedNonce",
+]
 
 
 class OrganisationState(models.TextChoices):
@@ -38,6 +65,8 @@ class Organisation(Stateful):
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120, unique=True)
     description = models.CharField(max_length=500, blank=True)
+    website = models.URLField(max_length=200, blank=True)
+    country = models.CharField(max_length=60, blank=True)
     contact_email = models.EmailField()
     quota_bytes = models.BigIntegerField(null=True)  # what it may store; 0: no limit, null: as all
     members: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
