@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from hub.accounts.models import Scope
 from hub.catalogue.bases.licences import accept_licence
 from hub.catalogue.models import CommitReason
 from hub.catalogue.versions.aliases import give_alias
@@ -204,11 +205,23 @@ def test_who_a_token_is(ada, hub):
     told = api.whoami()
     assert (told["type"], told["name"], told["fullname"]) == ("user", ada.user.email, "Ada")
     assert [org["name"] for org in told["orgs"]] == ["ada"]
-    assert told["auth"]["accessToken"] == {"displayName": "tests", "role": "read"}
+    assert told["auth"]["accessToken"] == {"displayName": "tests", "role": "write"}
     with pytest.raises(HfHubHTTPError, match="Invalid user token") as refused:
         api_of(hub, "foe_" + "0" * 64).whoami()
     assert refused.value.response.status_code == 401
     assert get("/hf/api/whoami-v2").status_code == 401
+
+
+def test_a_token_that_reads_is_enough_to_pull_and_pushes_nothing(line, ada, hub):
+    first, _ = line
+    ada.user.auth_token_set.update(scope=Scope.READ)
+    api = api_of(hub, token_of(ada))
+    assert api.whoami()["auth"]["accessToken"]["role"] == "read"
+    assert api.get_paths_info("base/tiny", "config.json")[0].size == 2  # a POST that reads
+    assert "adapter_config.json" in api.list_repo_files(first.repo)
+    asked = {"repo": "us/it", "endpoint": "https://huggingface.co", "token": "hf_x"}
+    refused = ada.api.post(f"/api/v1/pushes", {"version": str(first.pk), **asked})
+    assert (refused.status_code, refused.json()["code"]) == (403, "token_scope")
 
 
 def test_a_licence_that_nobody_accepted_is_a_gate(line, ada, hub):

@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from hub.accounts.models import ApiToken
+from hub.accounts.models import ApiToken, Scope
 from tests.conftest import Person
 from tests.factories.accounts import PASSWORD, UserFactory
 
@@ -156,3 +156,24 @@ def test_a_browser_needs_its_csrf_token_to_write():
     assert client.get("/api/v1/me").status_code == 200
     response = client.post(PATH, {"name": "x"})
     assert (response.status_code, response.json()["code"]) == (403, "csrf_failed")
+
+
+def test_what_a_script_is_given_may_read_only_unless_it_asks_for_more():
+    UserFactory(email="ada@example.org")
+    scopes = [by_password("ada@example.org").json()["scope"]]
+    scopes.append(
+        by_password("ada@example.org", said={"name": "x", "scope": "write"}).json()["scope"]
+    )
+    assert scopes == ["read", "write"]
+    assert by_password("ada@example.org", said={"name": "x", "scope": "all"}).status_code == 400
+
+
+def test_a_token_that_reads_is_refused_what_writes(ada: Person):
+    ada.user.auth_token_set.update(scope=Scope.READ)
+    assert ada.api.get("/api/v1/me").status_code == 200
+    for send in (ada.api.post, ada.api.put, ada.api.patch, ada.api.delete):
+        response = send(PATH, {"name": "more", "scope": "write"})
+        assert (response.status_code, response.json()["code"]) == (403, "token_scope")
+    made = ada.api.delete(f"{PATH}/{ada.user.auth_token_set.get().token_key}")
+    assert made.status_code == 403
+    assert ada.user.auth_token_set.count() == 1

@@ -192,7 +192,7 @@ def follow_the_readme(stack: Stack) -> None:
     answer = httpx.post(
         f"{stack.url}/api/v1/tokens",
         auth=(given["EMAIL"], PASSWORD),
-        json={"name": "python", "days": 1},
+        json={"name": "python", "days": 1, "scope": "write"},
         headers={"Idempotency-Key": "readme-python"},
     )
     given["TOKEN"] = answer.raise_for_status().json()["token"]

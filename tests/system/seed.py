@@ -38,7 +38,7 @@ def main(base: str, wide: str) -> None:
     places = {name: _participation(federation, users, houses, name) for name in MEMBERS}
     people = {
         name: {
-            "token": issue_token(user=user, name="tests", days=1)[1],
+            "token": issue_token(user=user, name="tests", days=1, scope="write")[1],
             "code": make_enrolment_code(organisation_id=houses[name], user=user)[1],
             "organisation": str(houses[name]),
             "participation": places.get(name),

@@ -21,7 +21,7 @@ admin.site.unregister(EmailAddress)  # again below, in unfold's clothes
 
 class ApiTokenInline(ReadOnlyInline):
     model = ApiToken
-    fields = ("name", "created", "expiry", "last_used_at")
+    fields = ("name", "scope", "created", "expiry", "last_used_at")
     readonly_fields = ("created", "expiry", "last_used_at")
     verbose_name_plural = "API tokens"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.http import HttpRequest
 
-from hub.accounts.models import User
+from hub.accounts.models import Scope, User
 from hub.common.forms import LineField
 
 LIVES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
@@ -39,3 +39,4 @@ class ProfileForm(forms.Form):
 class TokenForm(forms.Form):
     name = LineField(label="Name", max_length=80, help_text="What will use it.")
     days = forms.TypedChoiceField(label="Lives for", coerce=int, choices=LIVES, initial=90)
+    scope = forms.ChoiceField(label="May", choices=Scope.choices, initial=Scope.READ)

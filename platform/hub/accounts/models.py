@@ -51,10 +51,18 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
         return Actor(kind="user", id=self.pk, label=str(self))
 
 
+class Scope(models.TextChoices):
+    """How much of what its person may do a token may do."""
+
+    READ = "read", "Read: see and download"
+    WRITE = "write", "Read and write: all that you may do"
+
+
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]
     """A named, hashed, expiring token; several per person. Shown once, when made."""
 
     name = models.CharField(max_length=80)
+    scope = models.CharField(max_length=5, choices=Scope, default=Scope.WRITE)
     last_used_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -62,3 +70,8 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def scope_name(self) -> str:
+        """«Read», without what that means."""
+        return Scope(self.scope).label.partition(":")[0]

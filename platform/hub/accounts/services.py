@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 
 from hub.accounts.errors import TooManyTokens
-from hub.accounts.models import ApiToken, User
+from hub.accounts.models import ApiToken, Scope, User
 from hub.common import text
 from hub.common.errors import Invalid, NotFound
 
@@ -22,21 +22,23 @@ def rename_person(*, user: User, name: str) -> None:
 
 
 @transaction.atomic
-def issue_token(*, user: User, name: str, days: int | None) -> tuple[ApiToken, str]:
+def issue_token(*, user: User, name: str, days: int | None, scope: str) -> tuple[ApiToken, str]:
     """Make a token that lives for `days`, or until it is revoked; its text is known only now.
 
     Raises:
-        Invalid: name or days cannot be.
+        Invalid: name, days or scope cannot be.
         TooManyTokens: the person has 50 already.
     """
     if days is not None and not 1 <= days <= LONGEST_DAYS:
         raise Invalid(f"A token lives between 1 and {LONGEST_DAYS} days.")
+    if scope not in Scope:
+        raise Invalid(f"{scope} is no scope of tokens.")
     name = text.line(name, least=1, most=80)
     held = User.objects.select_for_update().get(pk=user.pk)
     if held.auth_token_set.count() >= MOST_TOKENS:
         raise TooManyTokens(f"Revoke one of your {MOST_TOKENS} tokens first.")
     expiry = None if days is None else timedelta(days=days)
-    token, secret = ApiToken.objects.create(user=held, expiry=expiry, name=name)
+    token, secret = ApiToken.objects.create(user=held, expiry=expiry, name=name, scope=scope)
     return token, secret
 
 

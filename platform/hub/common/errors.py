@@ -36,6 +36,12 @@ class Forbidden(DomainError):
     title = "Your role does not allow this."
 
 
+class TokenScope(DomainError):
+    status = 403
+    code = "token_scope"
+    title = "This token may read only."
+
+
 class Invalid(DomainError):
     status = 422
     code = "invalid"

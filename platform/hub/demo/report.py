@@ -11,6 +11,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from federation.plan import Plan
+from hub.accounts.models import Scope
 from hub.accounts.services import issue_token
 from hub.catalogue.cards.recipes import loading_code
 from hub.demo.story import Outcome, Progress
@@ -78,7 +79,7 @@ def results(console: Console, world: World, found: Outcome) -> None:
 
 def code(console: Console, url: str, world: World, plan: Plan, found: Outcome) -> None:
     """The lines that load the result, with stock libraries; whole, so that they can be copied."""
-    _, token = issue_token(user=world.lead, name="demo", days=1)
+    _, token = issue_token(user=world.lead, name="demo", days=1, scope=Scope.READ)
     version = world.federation.versions.get(number=found.version)
     console.print("\nUse it anywhere, with transformers and peft as they are:\n")
     lines = loading_code(version, plan, hub=url, token=token)

@@ -69,6 +69,7 @@ class Organisation(Stateful):
     country = models.CharField(max_length=60, blank=True)
     contact_email = models.EmailField()
     quota_bytes = models.BigIntegerField(null=True)  # what it may store; 0: no limit, null: as all
+    requires_second_factor = models.BooleanField(default=False)  # of everybody who acts for it
     members: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Membership", related_name="organisations"
     )

@@ -48,7 +48,10 @@ def test_a_name_is_kept_if_it_is_one(user: User):
 
 def test_a_token_is_shown_once_and_works(user: User):
     client = browser(user)
-    assert client.post(TOKENS, {"name": "notebook", "days": "30"}).headers["Location"] == TOKENS
+    assert (
+        client.post(TOKENS, {"name": "notebook", "days": "30", "scope": "read"}).headers["Location"]
+        == TOKENS
+    )
     assert not re.search(SECRET, client.head(TOKENS).content.decode())
     response = client.get(TOKENS)
     secret = re.search(SECRET, response.content.decode())
@@ -60,17 +63,25 @@ def test_a_token_is_shown_once_and_works(user: User):
     script = APIClient()
     script.credentials(HTTP_AUTHORIZATION=f"Bearer {secret[0]}")
     assert script.get("/api/v1/me").json()["email"] == "ada@example.org"
-    assert "notebook foe_" in words(client.get(TOKENS))
+    row = words(client.get(TOKENS))
+    assert re.search("notebook foe_[0-9a-f]+ Read ", row)
 
 
-@pytest.mark.parametrize("sent", [{"name": "", "days": "30"}, {"name": "x", "days": "4000"}])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"name": "", "days": "30", "scope": "read"},
+        {"name": "x", "days": "4000", "scope": "read"},
+        {"name": "x", "days": "30", "scope": "admin"},
+    ],
+)
 def test_a_token_that_cannot_be_is_refused(user: User, sent):
     assert "This was not accepted" in words(browser(user).post(TOKENS, sent))
     assert not ApiToken.objects.exists()
 
 
 def test_revoking_acts_at_once_and_twice_is_absent(user: User):
-    token, _ = services.issue_token(user=user, name="notebook", days=None)
+    token, _ = services.issue_token(user=user, name="notebook", days=None, scope="read")
     client = browser(user)
     told = words(client.post(f"{TOKENS}/{token.token_key}/revoke", follow=True))
     assert "Revoked. It opens nothing any more." in told
@@ -79,13 +90,13 @@ def test_revoking_acts_at_once_and_twice_is_absent(user: User):
 
 
 def test_nobody_revokes_another_s_token(user: User):
-    token, _ = services.issue_token(user=UserFactory(), name="theirs", days=None)
+    token, _ = services.issue_token(user=UserFactory(), name="theirs", days=None, scope="read")
     assert browser(user).post(f"{TOKENS}/{token.token_key}/revoke").status_code == 404
     assert ApiToken.objects.filter(pk=token.pk).exists()
 
 
 def test_a_token_that_has_ended_is_told(user: User):
-    services.issue_token(user=user, name="old", days=1)
+    services.issue_token(user=user, name="old", days=1, scope="read")
     ApiToken.objects.update(expiry=timezone.now() - timedelta(hours=1))
     assert "expired" in words(browser(user).get(TOKENS))
 
@@ -99,7 +110,7 @@ def test_the_menu_leads_to_all_of_it(user: User):
 
 def test_pages_need_few_queries(user: User, django_assert_max_num_queries):
     for number in range(5):
-        services.issue_token(user=user, name=f"token {number}", days=30)
+        services.issue_token(user=user, name=f"token {number}", days=30, scope="read")
     client = browser(user)
     for page in (PROFILE, TOKENS):
         with django_assert_max_num_queries(MOST_QUERIES):

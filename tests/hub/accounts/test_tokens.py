@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 def test_a_token_is_known_only_when_it_is_made():
     user = UserFactory()
-    token, secret = services.issue_token(user=user, name=" notebook ", days=30)
+    token, secret = services.issue_token(user=user, name=" notebook ", days=30, scope="read")
     assert token.name == "notebook"
     assert secret.startswith("foe_")
     assert secret not in (token.digest, token.token_key)
@@ -27,7 +27,7 @@ def test_a_token_is_known_only_when_it_is_made():
 
 def test_a_token_may_live_until_it_is_revoked():
     user = UserFactory()
-    token, _ = services.issue_token(user=user, name="robot", days=None)
+    token, _ = services.issue_token(user=user, name="robot", days=None, scope="write")
     assert token.expiry is None
     services.revoke_token(user=user, token_id=token.token_key)
     with pytest.raises(NotFound):
@@ -37,7 +37,13 @@ def test_a_token_may_live_until_it_is_revoked():
 @pytest.mark.parametrize("days", [0, -1, 366])
 def test_a_life_has_bounds(days):
     with pytest.raises(Invalid):
-        services.issue_token(user=UserFactory(), name="x", days=days)
+        services.issue_token(user=UserFactory(), name="x", days=days, scope="read")
+
+
+def test_a_scope_is_one_that_exists():
+    with pytest.raises(Invalid):
+        services.issue_token(user=UserFactory(), name="x", days=1, scope="admin")
+    assert not ApiToken.objects.exists()
 
 
 def test_nobody_needs_more_than_fifty():
@@ -45,7 +51,7 @@ def test_nobody_needs_more_than_fifty():
     for number in range(services.MOST_TOKENS):
         ApiToken.objects.create(user=user, expiry=None, name=str(number))
     with pytest.raises(TooManyTokens):
-        services.issue_token(user=user, name="one more", days=1)
+        services.issue_token(user=user, name="one more", days=1, scope="read")
 
 
 def test_addresses_are_the_same_whatever_their_case():

@@ -46,7 +46,7 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 def test_no_secret_is_logged(
     written: io.StringIO, world: World, olga: User, client: Client
 ) -> None:
-    _, token = issue_token(user=olga, name="script", days=1)
+    _, token = issue_token(user=olga, name="script", days=1, scope="read")
     _, code = make_enrolment_code(
         organisation_id=world.sites[0].agent.organisation_id, user=world.lead
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from hub.accounts.models import ApiToken, User
+from hub.accounts.models import ApiToken, Scope, User
 from hub.accounts.services import LONGEST_DAYS
 from hub.common.api.serializers import In, TextField
 
@@ -22,6 +22,9 @@ class TokenIn(In):
     days = serializers.IntegerField(
         min_value=1, max_value=LONGEST_DAYS, default=90, help_text="How long it lives."
     )
+    scope = serializers.ChoiceField(
+        Scope.choices, default=Scope.READ, help_text="A `read` token is refused what writes."
+    )
 
 
 class TokenOut(serializers.ModelSerializer[ApiToken]):
@@ -31,7 +34,7 @@ class TokenOut(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields = ("id", "name", "created_at", "expires_at", "last_used_at")
+        fields = ("id", "name", "scope", "created_at", "expires_at", "last_used_at")
 
 
 class NewTokenOut(TokenOut):
@@ -39,4 +42,4 @@ class NewTokenOut(TokenOut):
 
     class Meta:
         model = ApiToken
-        fields = ("id", "name", "created_at", "expires_at", "last_used_at", "token")
+        fields = ("id", "name", "scope", "created_at", "expires_at", "last_used_at", "token")

@@ -17,7 +17,9 @@ from hub.accounts.models import ApiToken
 from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiView, ReadingViewSet
 
-NOTEBOOK = OpenApiExample("A notebook", value={"name": "notebook", "days": 30}, request_only=True)
+NOTEBOOK = OpenApiExample(
+    "A notebook", value={"name": "notebook", "days": 30, "scope": "read"}, request_only=True
+)
 
 
 class MeView(ApiView):

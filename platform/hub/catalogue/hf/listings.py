@@ -28,7 +28,7 @@ def whoami(request: HttpRequest) -> HttpResponseBase:
     def answer(visitor: Visitor) -> HttpResponseBase:
         person = visitor.person
         places = memberships_of(person)
-        token = {"displayName": visitor.token_name, "role": "read"}
+        token = {"displayName": visitor.token_name, "role": visitor.token_scope}
         return answered(
             {
                 "type": "user",

@@ -23,11 +23,18 @@ class BadCredentials(Exception):
     """There is a token, and it opens nothing."""
 
 
+class Reading(BearerAuthentication):
+    """The dialect only reads, also where its clients POST."""
+
+    reading = True
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
     reader: Reader | None = None
     only_repo: str | None = None  # what a download token is good for
     token_name: str = ""
+    token_scope: str = ""
 
     @property
     def person(self) -> User:
@@ -71,10 +78,10 @@ def visitor_of(request: HttpRequest) -> Visitor:
         if given.startswith(SCHEME + PREFIX):
             token = read_download_token(given.removeprefix(SCHEME))
             return Visitor(token.agent, token.repo)
-        found = BearerAuthentication().authenticate(request)
+        found = Reading().authenticate(request)
     except (AuthenticationFailed, TokenRefused) as refused:
         raise BadCredentials(str(refused)) from refused
     if found is None:
         raise BadCredentials("not a bearer token")
     person, token = found
-    return Visitor(person, token_name=token.name)
+    return Visitor(person, token_name=token.name, token_scope=token.scope)

@@ -7,19 +7,34 @@ from typing import Any
 
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
 from knox.models import get_token_model
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
+from hub.common.errors import TokenScope
+
 TOUCHED_EVERY = timedelta(minutes=1)
+READ = "read"  # a token's scope
 
 
 class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox has no types
     """`Authorization: Bearer foe_…`; notes when the token was last used, to the minute."""
+
+    reading = False  # whether what is asked only reads, whatever its method
+
+    def authenticate(self, request: Request | HttpRequest) -> tuple[Any, Any] | None:
+        """Raises TokenScope: the token reads only, and this writes."""
+        found: tuple[Any, Any] | None = super().authenticate(request)
+        writes = not self.reading and request.method not in SAFE_METHODS
+        if found and writes and found[1].scope == READ:
+            raise TokenScope("Make one that may write, on your account's page.")
+        return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
         if not token.isascii():

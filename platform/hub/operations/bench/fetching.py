@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.accounts.models import User
+from hub.accounts.models import Scope, User
 from hub.accounts.services import issue_token
 from hub.catalogue.bases.registering import register_base_model
 from hub.embedded.ports import LOOPBACK, listen, port_of
@@ -54,7 +54,8 @@ def measure(
     file = _base_of(megabytes, folder / NAME)
     size = file.stat().st_size
     person = User.objects.create_user("reader@bench.example", None, name="Rita")
-    token = {"Authorization": f"Bearer {issue_token(user=person, name='bench', days=1)[1]}"}
+    secret = issue_token(user=person, name="bench", days=1, scope=Scope.READ)[1]
+    token = {"Authorization": f"Bearer {secret}"}
     (folder / "given").symlink_to(file)
     with (
         _server(supervisor, "bare", folder, folder) as asgi,
