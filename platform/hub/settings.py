@@ -136,6 +136,7 @@ INSTALLED_APPS = [
     "hub.catalogue",
     "hub.runs",
     "hub.contributions",
+    "hub.notices",
     "hub.operations",
     "hub.home",
     "hub.demo",
