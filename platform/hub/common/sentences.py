@@ -146,6 +146,16 @@ PATTERNS: Mapping[str, str] = {
     "update.rejected": "The update[ of {organisation}] was rejected[: {reason}]",
     "update.nudged": "{actor} asked for the verdict on an update[: {reason}]",
     "update.late": "The update[ of {organisation}] came too late[ for round {round}]",
+    # notices
+    "agent.silent": "Nothing has been heard of {who}[ for {minutes} minutes]",
+    "run.stuck": "[The run '{run}'|A run] does not go on[: {reason}]",
+    "token.expiring": "The token[ '{token}'] ends[ on {date}]",
+    "webhook.made": "{actor} has [{name}|another system] told by a webhook",
+    "webhook.changed": "{actor} changed the webhook[ '{name}']",
+    "webhook.secret_rotated": "{actor} gave the webhook[ '{name}'] a new secret",
+    "webhook.active": "{actor} switched the webhook[ '{name}'] on again",
+    "webhook.disabled": "The webhook[ '{name}'] was switched off[: {reason}]",
+    "webhook.removed": "{actor} removed the webhook[ '{name}']",
 }
 DOING = {"train": "training", "evaluate": "evaluation", "value": "the valuation"}
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
@@ -160,16 +170,6 @@ def sentence(event: Event) -> str:
     pattern = next((PATTERNS[k] for k in kinds if k in PATTERNS), _plain(event.kind))
     chosen = BRACKETS.sub(lambda found: _first_complete(found.group(1), fields), pattern)
     text = " ".join(FIELD.sub(lambda found: fields.get(found.group(1), ""), chosen).split())
-    # notices
-    "agent.silent": "Nothing has been heard of {who}[ for {minutes} minutes]",
-    "run.stuck": "[The run '{run}'|A run] does not go on[: {reason}]",
-    "token.expiring": "The token[ '{token}'] ends[ on {date}]",
-    "webhook.made": "{actor} has [{name}|another system] told by a webhook",
-    "webhook.changed": "{actor} changed the webhook[ '{name}']",
-    "webhook.secret_rotated": "{actor} gave the webhook[ '{name}'] a new secret",
-    "webhook.active": "{actor} switched the webhook[ '{name}'] on again",
-    "webhook.disabled": "The webhook[ '{name}'] was switched off[: {reason}]",
-    "webhook.removed": "{actor} removed the webhook[ '{name}']",
     return text[:1].upper() + text[1:]
 
 
