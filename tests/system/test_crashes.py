@@ -24,19 +24,19 @@ def test_killed_processes_change_nothing(
     stack: Stack, plays: Plays, disturbance: Disturbance
 ) -> None:
     assert plays.origin
-    every, seed, kills = disturbance.every, disturbance.seed, disturbance.kills
+    kind, seed, kills = disturbance.kind, disturbance.seed, disturbance.kills
     lives = {kill.process: stack.supervisor.exits(kill.process) for kill in kills}
     try:
         for kill in kills:
             stack.supervisor.arm(kill.process, kill.failpoint)
-        digest = plays.play(every, seed)
+        digest = plays.play(kind, seed)
         for kill in kills:
             wait_until(partial(stack.supervisor.has_fallen, kill.process), what=f"no death: {kill}")
             wait_until(partial(has_died_once, stack, kill.process, lives[kill.process]))
     finally:
         for kill in kills:
             stack.supervisor.disarm(kill.process)
-    assert digest == plays.undisturbed(every, seed)
+    assert digest == plays.undisturbed(kind, seed)
 
 
 def has_died_once(stack: Stack, process: str, lives: int) -> bool:

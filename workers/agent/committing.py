@@ -6,6 +6,7 @@ import logging
 
 from agent.answers import message_of
 from agent.tasks.base import Delivery
+from federation.failpoints import failpoint
 from federation.plan import canonical
 from federation.protocol_commitments import (
     COMMITMENT_LABEL,
@@ -26,7 +27,9 @@ async def commit(delivery: Delivery) -> None:
     """
     if delivery.entry.offer.spec.plan.rounds.commit_seconds is None:
         return
+    failpoint("W21", "before")
     response = await delivery.hub.post(f"{delivery.path}/commitments", _commitment(delivery))
+    failpoint("W21", "after")
     answer = message_of(CommitmentOut, response)
     if not answer.reveal:
         logger.info(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from federation.failpoints import failpoint
 from federation.plan import canonical
 from federation.protocol import TaskType
 from federation.protocol_commitments import (
@@ -102,6 +103,7 @@ def _keep(agent: Agent, task: Task, message: CommitmentIn, unveiling: Unveiling)
     digest = message.statement.update_sha256
     if Commitment.objects.filter(round=task.round_id, digest=digest).exists():
         raise DuplicateContent("each organisation trains its own update")
+    failpoint("W21", "before")
     made = Commitment.objects.create(
         round=task.round,
         participation=task.participation,
@@ -118,6 +120,7 @@ def _keep(agent: Agent, task: Task, message: CommitmentIn, unveiling: Unveiling)
         key=f"commitment:{made.pk}",
         payload=_entry(made, message),
     )
+    transaction.on_commit(lambda: failpoint("W21", "after"))
     wake(f"run:{task.round.run_id}")
     return made
 

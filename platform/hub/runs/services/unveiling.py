@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 
+from federation.failpoints import failpoint
 from federation.protocol import TaskType
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
@@ -88,10 +90,12 @@ def open_if_due(unveiling: Unveiling, current: Round) -> bool:
         return True
     if uncommitted_tasks(current).exists() and not is_past(unveiling):
         return False
+    failpoint("W22", "before")
     unveiling.opened_at = database_now()
     unveiling.save(update_fields=["opened_at"])
     current.record("revealing", data=_told(current))
     enqueue(Job.ADVANCE_RUN, str(current.run_id))
+    transaction.on_commit(lambda: failpoint("W22", "after"))
     wake(f"run:{current.run_id}")
     return True
 
