@@ -114,6 +114,7 @@ LIES: list[tuple[str, int, Callable[[dict[str, Any]], object], str]] = [
     ("round.opened", 1, lambda said: said.update(number=7), "follows round"),
     ("round.closed", 0, lambda said: said["updates"][0].update(sha256="0" * 64), "not the one"),
     ("round.closed", 0, lambda said: said["updates"][0].update(update="x"), "does not know"),
+    ("data.declared", 1, lambda said: said.update(train_examples=3999), "4000 examples of 3999"),
     ("version.published", 0, lambda said: said.update(adapter="0" * 64), "another adapter"),
     ("version.published", 1, lambda said: said.update(parent="x"), "parent"),
     ("run.started", 0, lambda said: said.update(plan=said["plan"] + " "), "plan"),

@@ -27,6 +27,7 @@ class Update:
     participation: str
     sha256: str
     examples: int
+    declared: int | None = None  # at most, when it was sent
     verdict: str = ""
 
 
@@ -81,6 +82,7 @@ class Lineage:
     versions: dict[str, str] = field(default_factory=dict)  # adapter's digest, or empty
     valuations: dict[str, tuple[str, int, dict[str, float]]] = field(default_factory=dict)
     rewards: dict[str, Reward] = field(default_factory=dict)
+    declared: dict[str, tuple[int, int]] = field(default_factory=dict)  # the last two, of places
 
     def follow(self, kind: str, key: str, said: Said) -> None:
         """Raises Wrong, and KeyError or TypeError for what such an entry lacks."""
@@ -124,6 +126,10 @@ class Lineage:
         run.open(said["round"], Round(said["number"], said["start"]))
         self.run_of[said["round"]] = said["run"]
 
+    def _declared(self, _key: str, said: Said) -> None:
+        before, _ = self.declared.get(said["participation"], (said["train_examples"], 0))
+        self.declared[said["participation"]] = said["train_examples"], before
+
     def _submitted(self, _key: str, said: Said) -> None:
         run, current = self._round(said["round"])
         signed = said["statement"]
@@ -137,8 +143,10 @@ class Lineage:
             if signed[name] != value:
                 raise Wrong(f"the statement is of another round: {name} is {signed[name]}")
         if said["round"] in run.updates:
+            # A change of the declaration may have been signed at the same time.
+            declared = max(self.declared.get(said["participation"], ()), default=None)
             run.updates[said["round"]][said["update"]] = Update(
-                said["participation"], signed["update_sha256"], signed["examples"]
+                said["participation"], signed["update_sha256"], signed["examples"], declared
             )
 
     def _judged(self, _key: str, said: Said) -> None:
@@ -159,6 +167,8 @@ class Lineage:
                 raise Wrong(f"the update {one['update']} is not the one that was signed")
             if known.verdict != "accepted":
                 raise Wrong(f"it counts an update that is {known.verdict or 'not judged'}")
+            if known.declared is not None and known.examples > known.declared:
+                raise Wrong(f"it counts {known.examples} examples of {known.declared} declared")
         current.result = said["result"]
         current.counted = frozenset(one["sha256"] for one in said["updates"])
         self._name_version(said["version"], said["result"])
@@ -256,6 +266,7 @@ STEPS: Mapping[str, Step] = {
     FOUNDED: Lineage._founded,  # noqa: SLF001 (the table of what each type asks for)
     "run.started": Lineage._started,  # noqa: SLF001
     "round.opened": Lineage._opened,  # noqa: SLF001
+    "data.declared": Lineage._declared,  # noqa: SLF001
     "update.submitted": Lineage._submitted,  # noqa: SLF001
     "update.judged": Lineage._judged,  # noqa: SLF001
     "round.closed": Lineage._closed,  # noqa: SLF001
