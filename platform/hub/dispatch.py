@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError
 
 from federation.failpoints import failpoint
+from hub.common import switches
 from hub.common.errors import DependencyDown
 from hub.common.models import OutboxMessage
 
@@ -82,7 +83,12 @@ def enqueue(job: Job, *arguments: str) -> None:
 
 
 def send(message: OutboxMessage) -> None:
-    """Send one outbox row. Sent twice does no harm: jobs re-read the state."""
+    """Send one outbox row. Sent twice does no harm: jobs re-read the state.
+
+    While the hub is being worked on it is held back; what workers have already, they finish.
+    """
+    if switches.present().is_in_maintenance:
+        return
     try:
         priority = LAST if message.job in PATIENT else FIRST
         producer().send_task(message.job, args=message.arguments, priority=priority, retry=False)
@@ -95,6 +101,8 @@ def send(message: OutboxMessage) -> None:
 
 def send_soon(job: Job, *arguments: str, seconds: float) -> None:
     """Send a job that a sweep would ask for again; while the broker is away, nothing happens."""
+    if switches.present().is_in_maintenance:
+        return
     try:
         producer().send_task(job, args=list(arguments), expires=seconds, retry=False)
     except (OperationalError, OSError) as away:

@@ -160,6 +160,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "hub.common.middleware.RequestGuard",
+    "hub.common.maintenance.MaintenanceGate",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 

@@ -7,6 +7,7 @@ from hub.catalogue.bases.mirrors import sweep_mirrors
 from hub.catalogue.blobs.sweeps import sweep_artifacts, sweep_store
 from hub.catalogue.blobs.uploads import sweep_uploads
 from hub.catalogue.versions.merging import evict_merged
+from hub.common import switches
 from hub.common.services import prune
 from hub.contributions.cases.examining import examine_the_rest
 from hub.contributions.rewards.granting import grant_what_is_due
@@ -22,7 +23,9 @@ from jobs.app import app
 
 @app.task(name=Job.RECONCILE.value)
 def reconcile() -> None:
-    """Send what was not sent, then ask again for what is due."""
+    """Send what was not sent, then ask again for what is due. Not while the hub is worked on."""
+    if switches.present().is_in_maintenance:
+        return
     sweep()
     services.reconcile()
     sign_the_rest()
@@ -35,7 +38,9 @@ def reconcile() -> None:
 
 @app.task(name=Job.HOUSEKEEPING.value)
 def housekeeping() -> None:
-    """Clear spent nonces, old outbox rows and answers, abandoned uploads and what nothing names."""
+    """Clear what is spent, abandoned or named by nothing; send mails that were not sent."""
+    if switches.present().is_in_maintenance:
+        return
     prune()
     prune_nonces()
     sweep_uploads()

@@ -12,10 +12,14 @@ from django.http import HttpRequest
 
 from hub.accounts.models import User
 from hub.accounts.validators import LONGEST_PASSWORD
+from hub.common import switches
 from hub.common.api.limits import address_of
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
+    def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return switches.sign_up_is_open()
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """What a mail says of the hub is what the settings say, not what a request's Host says."""
         links = {

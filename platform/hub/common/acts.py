@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
@@ -29,12 +30,14 @@ class Act:
     consequence: str
     perform: Callable[..., object]
     states: frozenset[str] = frozenset()
+    when: Callable[[Any], bool] | None = None  # for what a state does not say
     is_dangerous: bool = False
     icon: str = "bolt"
     asks: Mapping[str, Callable[[], forms.Field]] = field(default_factory=dict)
 
     def fits(self, row: Model) -> bool:
-        return not self.states or getattr(row, "state", None) in self.states
+        fits_state = not self.states or getattr(row, "state", None) in self.states
+        return fits_state and (self.when is None or self.when(row))
 
 
 _offered: dict[type[Model], list[Act]] = {}

@@ -6,6 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils import timezone
+
+from hub.common import switches
 
 
 def _version() -> str:
@@ -18,6 +21,22 @@ def _version() -> str:
 VERSION = _version()
 
 
-def site(request: HttpRequest) -> dict[str, object]:  # noqa: ARG001 (Django calls it so)
-    """The hub's own name, address and version."""
-    return {"site_name": "Foedus", "public_url": settings.PUBLIC_URL, "version": VERSION}
+def site(request: HttpRequest) -> dict[str, object]:
+    """The hub's own name, address and version, and what its operators have to say."""
+    return {
+        "site_name": "Foedus",
+        "public_url": settings.PUBLIC_URL,
+        "version": VERSION,
+        **_said_to_all(request),
+    }
+
+
+def _said_to_all(request: HttpRequest) -> dict[str, object]:
+    """`maintenance` while there is some; `banner` unless this reader has put it away."""
+    board = switches.present()
+    is_away = request.COOKIES.get("banner") == board.banner_key
+    is_up = board.shows_banner(timezone.now()) and not is_away
+    return {
+        "maintenance": board if board.is_in_maintenance else None,
+        "banner": board if is_up else None,
+    }

@@ -66,6 +66,12 @@ class DependencyDown(DomainError):
     title = "A service that this needs does not answer."
 
 
+class Maintenance(DomainError):
+    status = 503
+    code = "maintenance"
+    title = "The hub is being worked on, and takes nothing in."
+
+
 class StorageFull(DomainError):
     status = 507
     code = "storage_full"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar, TypeAlias
 from uuid import UUID, uuid4
 
@@ -164,3 +166,57 @@ class IdempotentRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key}"
+
+
+class BannerLevel(models.TextChoices):
+    INFO = "info", "for information"
+    ATTENTION = "attention", "needs attention"
+    NEGATIVE = "negative", "something is broken"
+
+
+class Switchboard(models.Model):
+    """What operators have set for the whole hub, in one row; `hub.common.switches` reads it."""
+
+    THE_ONE: ClassVar[int] = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=THE_ONE)
+    maintenance_since = models.DateTimeField(null=True)  # null: everybody may work
+    maintenance_until = models.DateTimeField(null=True)  # as it was announced, if it was
+    maintenance_note = models.CharField(max_length=300, blank=True)
+    banner_text = models.CharField(max_length=300, blank=True)
+    banner_level = models.CharField(
+        max_length=12, choices=BannerLevel, default=BannerLevel.INFO, blank=True
+    )
+    banner_from = models.DateTimeField(null=True)
+    banner_until = models.DateTimeField(null=True)  # null: until it is taken down
+    sign_up_open = models.BooleanField(default=True)
+    approves_by_itself = models.BooleanField(null=True)  # null: AUTO_APPROVE_ORGANISATIONS
+
+    class Meta:
+        verbose_name_plural = "switchboard"
+        constraints = (
+            models.CheckConstraint(condition=models.Q(id=1), name="one_switchboard"),
+            models.CheckConstraint(
+                condition=models.Q(banner_text="") | models.Q(banner_from__isnull=False),
+                name="a_banner_has_a_beginning",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return "the hub"
+
+    @property
+    def is_in_maintenance(self) -> bool:
+        return self.maintenance_since is not None
+
+    def shows_banner(self, at: datetime) -> bool:
+        """Whether the banner is up at that moment."""
+        if not self.banner_text or self.banner_from is None or at < self.banner_from:
+            return False
+        return self.banner_until is None or at < self.banner_until
+
+    @property
+    def banner_key(self) -> str:
+        """By which a browser knows that its reader has put this banner away."""
+        begun = self.banner_from.isoformat() if self.banner_from else ""
+        return hashlib.sha256(f"{begun} {self.banner_text}".encode()).hexdigest()[:12]

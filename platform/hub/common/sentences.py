@@ -30,6 +30,15 @@ PATTERNS: Mapping[str, str] = {
     "agent.key_rotated": "{who} has a new key",
     "agent.revoked": "{actor} revoked {who}[: {reason}]",
     "agent.left": "{who} left for good[: {reason}]",
+    # the hub as a whole
+    "hub.maintenance_begun": "{actor} began maintenance of the hub[: {reason}]",
+    "hub.maintenance_ended": "{actor} ended the maintenance[ after {minutes} minutes][: {reason}]",
+    "hub.announced": "{actor} announced[: '{words}']",
+    "hub.announcement_taken_down": "{actor} took the announcement down[: {reason}]",
+    "hub.sign_up_opened": "{actor} opened sign-up[: {reason}]",
+    "hub.sign_up_closed": "{actor} closed sign-up[: {reason}]",
+    "hub.approval_automatic": "{actor} had registrations approved automatically[: {reason}]",
+    "hub.approval_manual": "{actor} had registrations wait for operators[: {reason}]",
     # federations
     "federation.founded": "[{organisation}|{actor}] founded [{federation}|the federation]",
     "federation.active": "{actor} resumed [{federation}|the federation][: {reason}]",

@@ -6,7 +6,7 @@ from hub.catalogue.models import Upload, UploadState
 from hub.common.acts import Act, offer
 from hub.common.models import OutboxMessage
 from hub.federations.models import Federation, FederationState
-from hub.operations import services
+from hub.operations import hub_acts, services  # noqa: F401 (offers its own)
 from hub.runs.models import Round, Run, RunState, Task, TaskState, Update, UpdateState
 from hub.runs.selectors import ACTIVE_ROUNDS
 

@@ -16,14 +16,14 @@ from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.models import Upload
 from hub.common.actors import Actor
 from hub.common.errors import NotFound
-from hub.common.models import Event, Stateful
+from hub.common.models import Stateful
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue, sweep
 from hub.federations.models import Federation, FederationState
+from hub.operations.switching import record
 from hub.runs import services as runs
 from hub.runs.models import Round, RoundState, Run, RunState, Task, TaskState, Update, UpdateState
 
-THE_HUB = UUID(int=0)  # subject of events about the hub as a whole
 S = TypeVar("S", bound=Stateful)
 
 JOB_OF_RUN = {RunState.QUEUED: Job.PREPARE_RUN, RunState.RUNNING: Job.ADVANCE_RUN}
@@ -110,15 +110,7 @@ def close_upload(*, upload_id: UUID, actor: Actor, reason: str) -> None:
 def resend_messages(*, actor: Actor, reason: str) -> int:
     """Send what the outbox still holds; returns how many messages were tried."""
     tried = sweep()
-    Event.objects.create(
-        kind="outbox.resent",
-        subject_id=THE_HUB,
-        reason=reason[:500],
-        actor_kind=actor.kind,
-        actor_id=actor.id,
-        actor_label=actor.label[:200],
-        data={"messages": tried},
-    )
+    record("outbox.resent", actor=actor, reason=reason, messages=tried)
     return tried
 
 

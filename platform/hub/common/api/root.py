@@ -9,6 +9,7 @@ from csp.decorators import csp_update
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
@@ -17,6 +18,7 @@ from rest_framework.response import Response
 
 from federation.plan import Plan
 from federation.protocol import PROTOCOL_VERSION
+from hub.common import switches
 from hub.common.api.permissions import Anyone
 from hub.common.api.views import ApiView
 
@@ -47,9 +49,29 @@ class RootView(ApiView):
 
     @extend_schema(operation_id="root", responses={200: OBJECT})
     def get(self, request: Request) -> Response:
-        """Where things are."""
+        """Where things are, and what operators have to say: `maintenance` and `banner`."""
         places = {name: request.build_absolute_uri(f"/api/v1/{name}") for name in PLACES}
-        return Response({"version": "v1", "protocol": PROTOCOL_VERSION, **places})
+        said = {"version": "v1", "protocol": PROTOCOL_VERSION, **_said_to_all()}
+        return Response({**said, **places})
+
+
+def _said_to_all() -> dict[str, Any]:
+    """Null where there is nothing to say."""
+    board = switches.present()
+    maintenance = {
+        "since": board.maintenance_since,
+        "until": board.maintenance_until,
+        "note": board.maintenance_note,
+    }
+    banner = {
+        "text": board.banner_text,
+        "level": board.banner_level,
+        "until": board.banner_until,
+    }
+    return {
+        "maintenance": maintenance if board.is_in_maintenance else None,
+        "banner": banner if board.shows_banner(timezone.now()) else None,
+    }
 
 
 class PlanSchemaView(ApiView):

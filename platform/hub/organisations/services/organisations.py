@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from hub.accounts.models import User
-from hub.common import text
+from hub.common import switches, text
 from hub.common.actors import HUB, Actor
 from hub.common.errors import Invalid, NotFound
 from hub.common.services import slugs_for, violated
@@ -38,7 +37,7 @@ def register_organisation(
     Membership.objects.create(user=user, organisation=organisation, role=Role.OWNER)
     data = {"organisation": organisation.name}
     organisation.record("registered", actor=user.actor, data=data)
-    if settings.AUTO_APPROVE_ORGANISATIONS:
+    if switches.approves_organisations():
         organisation.move_to(OrganisationState.APPROVED, actor=HUB, data=data)
     return organisation
 
