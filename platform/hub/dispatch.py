@@ -43,6 +43,7 @@ class Job(StrEnum):
     VALUE_ROUND = "compute.value_round"
     ANSWER_QUESTION = "interactive.answer_question"
     ADVANCE_RUN = "default.advance_run"
+    ADVANCE_FEDERATION = "default.advance_federation"
     RETIRE_AGENT = "default.retire_agent"
     TELL_KEYS = "default.tell_keys"
     COMMIT_VERSION = "default.commit_version"

@@ -52,6 +52,10 @@ class Story(Chronicle):
         yield self.entry("update.committed", "commitment:c", {**what, **rest})
 
     def decisions(self, member: Any) -> Iterator[str]:
+        text = {"number": 2, "charter_digest": digest("another text"), "proposal": None}
+        yield self.entry("charter.published", "charter-version:2", text)
+        rules = {"policy_sha256": digest("other rules"), "proposal": None}
+        yield self.entry("policy.changed", "policy-change:2", rules)
         version = {"version": named("version 2"), "number": 2}
         for kind in ("release.decided", "proposal.decided"):
             said = {**version, "outcome": "accepted", "decided_by": member.participation}

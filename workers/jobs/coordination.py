@@ -19,6 +19,12 @@ def advance_run(run_id: str) -> None:
     services.advance_run(run_id=identifier(run_id))
 
 
+@app.task(name=Job.ADVANCE_FEDERATION.value, **PATIENT)
+def advance_federation(federation_id: str) -> None:
+    """Let a federation's runs go on that wait for signatures; twice, none waits any more."""
+    services.advance_federation(federation_id=identifier(federation_id))
+
+
 @app.task(name=Job.COMMIT_VERSION.value, **PATIENT | {"throws": (NotFound, ModelKeyUnusable)})
 def commit_version(version_id: str) -> None:
     """Write what is on record of a version now; delivered twice, the second finds it written."""

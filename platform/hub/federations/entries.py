@@ -10,9 +10,16 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from uuid import UUID, uuid4
 
-from federation.ledger.entries import time_of
-from hub.federations.models import DataDeclaration, Federation, Participation, ParticipationState
+from federation.ledger.entries import canonical, time_of
+from hub.federations.models import (
+    CharterVersion,
+    DataDeclaration,
+    Federation,
+    Participation,
+    ParticipationState,
+)
 from hub.federations.selectors import declaration_of
 from hub.ledger.models import Entry, EntryType
 from hub.ledger.services import append
@@ -48,6 +55,20 @@ def tell_founded(federation: Federation, lead: Participation) -> None:
 
 def tell_admitted(place: Participation) -> None:
     """That an organisation takes part: with which signature, which keys, and which data."""
+    tell_signed(place)
+    append(
+        ledger=place.federation_id,
+        type=EntryType.PARTICIPATION_ADMITTED,
+        key=f"participation:{place.pk}:admitted:{micros(place.state_changed_at)}",
+        payload={**who(place), "standing": place.standing},
+    )
+    tell_keys(place)
+    if declared := declaration_of(place.pk):
+        tell_declared(declared, place)
+
+
+def tell_signed(place: Participation) -> None:
+    """The newest signature of a member."""
     append(
         ledger=place.federation_id,
         type=EntryType.CHARTER_SIGNED,
@@ -58,15 +79,38 @@ def tell_admitted(place: Participation) -> None:
             "signed_at": time_of(place.signed_at),
         },
     )
+
+
+def tell_published(version: CharterVersion) -> None:
+    """Another text is in force."""
     append(
-        ledger=place.federation_id,
-        type=EntryType.PARTICIPATION_ADMITTED,
-        key=f"participation:{place.pk}:admitted:{micros(place.state_changed_at)}",
-        payload={**who(place), "standing": place.standing},
+        ledger=version.federation_id,
+        type=EntryType.CHARTER_PUBLISHED,
+        key=f"charter:{version.pk}",
+        payload={
+            "number": version.number,
+            "charter_digest": version.digest,
+            "proposal": str(version.proposal) if version.proposal else None,
+        },
     )
-    tell_keys(place)
-    if declared := declaration_of(place.pk):
-        tell_declared(declared, place)
+
+
+def tell_policy(federation: Federation, proposal: UUID | None) -> None:
+    """Other rules are in force; what they are, people have."""
+    agreed = {
+        "policy": federation.policy,
+        "is_listed": federation.is_listed,
+        "largest_update_bytes": federation.largest_update_bytes,
+    }
+    append(
+        ledger=federation.pk,
+        type=EntryType.POLICY_CHANGED,
+        key=f"policy:{proposal or uuid4()}",
+        payload={
+            "policy_sha256": digest_of(canonical(agreed)),
+            "proposal": str(proposal) if proposal else None,
+        },
+    )
 
 
 def tell_ended(place: Participation, reason: str) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 LONGEST_VOTE_DAYS = 60
+LARGEST_UPDATES = (2**20, 2**36)  # bytes that a federation may allow an update to have
 
 
 class _Part(BaseModel):

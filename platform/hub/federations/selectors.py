@@ -112,6 +112,11 @@ def active_participations(federation_id: UUID) -> QuerySet[Participation]:
     )
 
 
+def contributing(federation_id: UUID) -> QuerySet[Participation]:
+    """Members that get tasks: all but observers."""
+    return active_participations(federation_id).exclude(standing=Standing.OBSERVER)
+
+
 def places_of_organisation(organisation_id: UUID) -> QuerySet[Participation]:
     """Where it takes part."""
     return Participation.objects.filter(

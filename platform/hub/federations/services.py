@@ -2,175 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.db import transaction
 
 from hub.accounts.models import User
 from hub.common import text
 from hub.common.errors import Invalid, NotFound
-from hub.common.services import slugs_for, violated
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.federations.entries import (
-    tell_admitted,
-    tell_declared,
-    tell_ended,
-    tell_founded,
-    tell_keys_of,
-)
-from hub.federations.errors import (
-    BaseModelUnknown,
-    CharterChanged,
-    FederationClosed,
-    LeadStays,
-    NotTakingPart,
-)
+from hub.federations.charters.founding import create_federation
+from hub.federations.charters.joining import LARGEST_RANK, admit, fitting, request_to_join
+from hub.federations.entries import tell_declared, tell_ended, tell_keys_of
+from hub.federations.errors import LeadStays, NotTakingPart
 from hub.federations.models import (
     DataDeclaration,
     Federation,
-    FederationState,
     Participation,
     ParticipationState,
-    Standing,
 )
 from hub.federations.selectors import (
     PRESENT,
     declaration_of,
-    federations_visible_to,
     places_of_organisation,
     require_place,
 )
-from hub.organisations.errors import NotApproved
-from hub.organisations.models import Agent, Organisation, OrganisationState
+from hub.organisations.models import Agent
 from hub.organisations.permissions import Permission
 from hub.organisations.selectors import require_permission
 
-LARGEST_RANK = 256
+__all__ = [
+    "LARGEST_RANK",
+    "approve_participation",
+    "create_federation",
+    "declare_data",
+    "describe_federation",
+    "leave",
+    "refuse_participation",
+    "request_to_join",
+    "set_data_statement",
+    "set_rank",
+    "tell_keys",
+]
+
 LONGEST_CARD_TEXT = 4000  # characters
 MOST_EXAMPLES = 10**9  # of one statement, and so of a declaration
-
-
-@transaction.atomic
-def create_federation(
-    *,
-    user: User,
-    organisation_id: UUID,
-    name: str,
-    purpose: str,
-    charter: str,
-    base_model_id: UUID,
-    is_listed: bool = True,
-) -> Federation:
-    """Found a federation; the organisation leads it and has signed the charter.
-
-    Raises:
-        NotFound, Forbidden: the person is not an owner of the organisation.
-        NotApproved, BaseModelUnknown, UnfitText: it cannot be.
-    """
-    organisation = _approved(user, organisation_id, Permission.FOUND_FEDERATIONS)
-    federation = _create(
-        name=text.line(name, least=1, most=120),
-        purpose=text.paragraphs(purpose, most=1000),
-        charter=text.paragraphs(charter, least=1, most=50_000),
-        base_model_id=base_model_id,
-        is_listed=is_listed,
-    )
-    data = {"organisation": organisation.name, "federation": federation.name}
-    federation.record("founded", actor=user.actor, data=data)
-    lead = Participation.objects.create(
-        federation=federation,
-        organisation=organisation,
-        standing=Standing.LEAD,
-        state=ParticipationState.ACTIVE,
-        charter_digest=federation.charter_digest,
-        signed_by=user,
-        signed_at=timezone.now(),
-    )
-    tell_founded(federation, lead)
-    tell_admitted(lead)
-    return federation
-
-
-def _create(
-    *, name: str, purpose: str, charter: str, base_model_id: UUID, is_listed: bool
-) -> Federation:
-    for slug in slugs_for(name, fallback="federation"):
-        try:
-            with transaction.atomic():
-                federation = Federation.objects.create(
-                    slug=slug,
-                    name=name,
-                    purpose=purpose,
-                    charter=charter,
-                    base_model_id=base_model_id,
-                    is_listed=is_listed,
-                )
-                connection.check_constraints()  # now, not at the commit
-                return federation
-        except IntegrityError as error:
-            if "slug" not in violated(error):
-                raise BaseModelUnknown("Choose one from /api/v1/base-models.") from error
-    raise Invalid(f"Too many federations have a name like {name}.")
-
-
-@transaction.atomic
-def request_to_join(
-    *,
-    user: User,
-    organisation_id: UUID,
-    federation_id: UUID,
-    charter_digest: str,
-    rank: int | None = None,
-) -> Participation:
-    """Sign the charter for the organisation and ask to be let in.
-
-    Asking twice changes nothing; who was refused or has left may ask again.
-
-    Raises:
-        NotFound: the organisation is not the person's, or the federation not theirs to see.
-        Forbidden: the person is not an owner; only owners sign.
-        CharterChanged: the digest is not the present text's.
-        FederationClosed, NotApproved, IllegalTransition: nobody, or this one, is not taken in.
-    """
-    organisation = _approved(user, organisation_id, Permission.SIGN_CHARTERS)
-    federation = _open_federation(user, federation_id)
-    if charter_digest != federation.charter_digest:
-        raise CharterChanged(
-            "Read it again and sign that text.", charter_digest=federation.charter_digest
-        )
-    signature: dict[str, Any] = {
-        "rank": _fitting(rank),
-        "charter_digest": charter_digest,
-        "signed_by": user,
-        "signed_at": timezone.now(),
-    }
-    place, is_new = Participation.objects.select_for_update().get_or_create(
-        federation=federation, organisation=organisation, defaults=signature
-    )
-    data = {"organisation": organisation.name, "federation": federation.name}
-    if is_new:
-        place.record("requested", actor=user.actor, data=data)
-    elif place.state not in {ParticipationState.REQUESTED, ParticipationState.ACTIVE}:
-        place.move_to(ParticipationState.REQUESTED, actor=user.actor, data=data, **signature)
-    wake(f"federation:{federation.pk}")
-    return place
-
-
-def _open_federation(user: User, federation_id: UUID) -> Federation:
-    federation = (
-        federations_visible_to(user)
-        .select_for_update(of=("self",))
-        .filter(pk=federation_id)
-        .first()
-    )
-    if federation is None:
-        raise NotFound("no such federation")
-    if federation.state != FederationState.ACTIVE:
-        raise FederationClosed(f"{federation.name} is {federation.get_state_display()}.")
-    return federation
 
 
 def approve_participation(*, user: User, participation_id: UUID) -> Participation:
@@ -196,12 +72,8 @@ def _admit(
     if place.state == state:
         return place
     if state == ParticipationState.ACTIVE:
-        if place.charter_digest != place.federation.charter_digest:
-            raise CharterChanged(f"{place.organisation.name} must sign the present text first.")
-        _require_approved(place.organisation)
+        return admit(place=place, actor=user.actor, reason=reason)
     _move(place, state, user, reason)
-    if state == ParticipationState.ACTIVE:
-        tell_admitted(place)
     return place
 
 
@@ -230,7 +102,7 @@ def set_rank(*, user: User, participation_id: UUID, rank: int | None) -> Partici
     """The largest adapter rank the organisation trains from the next run on; None: the plan's."""
     place = _locked(participation_id)
     require_permission(user, place.organisation_id, Permission.START_RUNS)
-    if place.rank != _fitting(rank):
+    if place.rank != fitting(rank):
         place.rank = rank
         place.save(update_fields=["rank"])
         data = {"organisation": place.organisation.name, "rank": rank}
@@ -349,20 +221,3 @@ def _locked(participation_id: UUID) -> Participation:
     if place is None:
         raise NotFound("no such participation")
     return place
-
-
-def _approved(user: User, organisation_id: UUID, permission: Permission) -> Organisation:
-    organisation = require_permission(user, organisation_id, permission).organisation
-    _require_approved(organisation)
-    return organisation
-
-
-def _require_approved(organisation: Organisation) -> None:
-    if organisation.state != OrganisationState.APPROVED:
-        raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
-
-
-def _fitting(rank: int | None) -> int | None:
-    if rank is not None and not 1 <= rank <= LARGEST_RANK:
-        raise Invalid(f"A rank is between 1 and {LARGEST_RANK}.")
-    return rank

@@ -16,6 +16,8 @@ class EntryType(models.TextChoices):
     """What an entry tells. The column takes any such word: a newcomer needs no migration."""
 
     FEDERATION_FOUNDED = "federation.founded", "federation founded"
+    CHARTER_PUBLISHED = "charter.published", "charter published"
+    POLICY_CHANGED = "policy.changed", "policy changed"
     CHARTER_SIGNED = "charter.signed", "charter signed"
     PARTICIPATION_ADMITTED = "participation.admitted", "participation admitted"
     PARTICIPATION_LEFT = "participation.left", "participation ended by itself"

@@ -82,6 +82,7 @@ class Run(Stateful):
     probe = models.ForeignKey(
         Probe, on_delete=models.PROTECT, null=True, related_name="runs"
     )  # what it is measured on by the hub itself; the federation's when the run started
+    waiting_since = models.DateTimeField(null=True)  # for signatures, before the next round
     failure_code = models.CharField(max_length=64, blank=True)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

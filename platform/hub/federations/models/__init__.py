@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hub.federations.models.charters import CharterVersion, Signature
 from hub.federations.models.federations import (
     DataDeclaration,
     Federation,
@@ -12,10 +13,12 @@ from hub.federations.models.federations import (
 )
 
 __all__ = [
+    "CharterVersion",
     "DataDeclaration",
     "Federation",
     "FederationState",
     "Participation",
     "ParticipationState",
+    "Signature",
     "Standing",
 ]

@@ -37,7 +37,8 @@ class Federation(Stateful):
     purpose = models.CharField(max_length=1000, blank=True)
     intended_use = models.TextField(max_length=4000, blank=True)  # for the cards of its versions
     limits = models.TextField(max_length=4000, blank=True)
-    charter = models.TextField(max_length=50_000)
+    charter = models.TextField(max_length=50_000)  # in force; `CharterVersion` has all
+    charter_number = models.PositiveIntegerField(default=1)
     # Named by string: the catalogue is a higher app, and only the database follows this arrow.
     base_model = models.ForeignKey(
         "catalogue.BaseModel", on_delete=models.PROTECT, related_name="federations"
@@ -110,8 +111,9 @@ class Participation(Stateful):
         null=True, blank=True, help_text="Largest adapter rank it trains; empty: the plan's."
     )
     data_statement = models.TextField(max_length=4000, blank=True)  # its own words on its data
-    # The organisation's own signature under the charter: who, when, which text.
+    # The organisation's newest signature under the charter: who, when, which text.
     charter_digest = models.CharField(max_length=64)
+    charter_number = models.PositiveIntegerField(default=1)
     signed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )

@@ -32,6 +32,7 @@ from hub.runs.services.recomputing import (
 )
 from hub.runs.services.reconciler import reconcile
 from hub.runs.services.rounds import (
+    advance_federation,
     advance_run,
     claim_aggregation,
     publish_round,
@@ -53,6 +54,7 @@ from hub.runs.services.updates import (
 
 __all__ = [
     "Claim",
+    "advance_federation",
     "advance_run",
     "begin_recomputation",
     "begin_stacking",

@@ -23,8 +23,8 @@ from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.federations.models import Federation, Participation, ParticipationState
-from hub.federations.selectors import require_place
+from hub.federations.models import Federation, Participation
+from hub.federations.selectors import contributing, require_place
 from hub.organisations.permissions import Permission
 from hub.runs.entries import tell_failed, tell_started
 from hub.runs.errors import PlanRefused, RoundFrozen
@@ -40,6 +40,7 @@ from hub.runs.models import (
     UpdateState,
 )
 from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
+from hub.runs.services.consent import require_signed
 from hub.runs.services.locks import database_now, lock_run
 from hub.runs.services.probing import measure_start
 from hub.runs.services.unveiling import prolong
@@ -57,7 +58,7 @@ def create_run(
     evaluators: Sequence[UUID] = (),
     parent_version_id: UUID | None = None,
 ) -> Run:
-    """Draft a run of a federation; without `trainers`, every active participation trains.
+    """Draft a run of a federation; without `trainers`, every member but observers trains.
 
     Raises:
         NotFound: the federation, a participation or the parent version is not the caller's.
@@ -93,11 +94,13 @@ def start_run(*, user: User, run_id: UUID) -> Run:
 
     Raises:
         LicencesMissing: somebody who takes part has not accepted the base model's licence.
+        CharterUnsigned: somebody who takes part has not signed the present charter.
     """
     run = _own_run(user, run_id)
     if run.state != RunState.DRAFT:
         return run
     _check_licence(run)
+    require_signed(run)
     probe, why_not = probe_for(run.federation, run.typed_plan)
     run.move_to(
         RunState.QUEUED,
@@ -125,15 +128,15 @@ def _check_licence(run: Run) -> None:
 
 @transaction.atomic
 def run_prepared(*, run_id: UUID, start: Artifact) -> None:
-    """The starting adapter is stored: open round 1. A second call finds the run running."""
-    from hub.runs.services.rounds import open_round  # noqa: PLC0415  (rounds build on runs)
+    """The starting adapter is stored: open round 1, or wait for signatures. Twice is once."""
+    from hub.runs.services.rounds import open_next  # noqa: PLC0415  (rounds build on runs)
 
     run = lock_run(run_id)
     if run.state != RunState.QUEUED:
         return
     run.move_to(RunState.RUNNING, start=start, started_at=database_now(), data={"run": run.name})
     measure_start(run)
-    open_round(run=run, number=1, start=start)
+    open_next(run=run, number=1, start=start)
     _announce(run)
 
 
@@ -335,9 +338,7 @@ def first_evaluated_round(plan: Plan) -> int:
 
 
 def _active_participations(federation: Federation) -> list[Participation]:
-    return list(
-        federation.participations.filter(state=ParticipationState.ACTIVE).order_by("created_at")
-    )
+    return list(contributing(federation.pk))
 
 
 def _chosen(active: Sequence[Participation], ids: Sequence[UUID]) -> list[Participation]:

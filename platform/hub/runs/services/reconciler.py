@@ -37,6 +37,7 @@ from hub.runs.models import (
     UpdateState,
 )
 from hub.runs.selectors import OPEN_TASKS
+from hub.runs.services.consent import signed_runs
 from hub.runs.services.leases import expire_leases
 from hub.runs.services.locks import database_now
 from hub.runs.stacked_models import Stacking, StackingState
@@ -58,7 +59,7 @@ def reconcile() -> int:
             *_ask(Job.PREPARE_RUN, _unprepared(now), now),
             *_ask(Job.VALIDATE_UPDATE, _unjudged(now), now),
             *_ask(Job.AGGREGATE_ROUND, _unclaimed(now), now),
-            *_ask(Job.ADVANCE_RUN, _stalled(now), now),
+            *_ask(Job.ADVANCE_RUN, [*_stalled(now), *_signed()], now),
             *_ask(Job.RECOMPUTE_ROUND, _unrecomputed(now), now),
             *_ask(Job.STACK_ROUND, _unstacked(now), now),
             *_ask(Job.COMMIT_VERSION, _undescribed(now), now),
@@ -137,6 +138,11 @@ def _stalled(now: datetime) -> list[str]:
     due = trained | evaluated | overdue | _undecided(training, now)
     rounds = Round.objects.filter(due, run__state=RunState.RUNNING)
     return _ids(rounds.values_list("run_id", flat=True)[:BATCH])
+
+
+def _signed() -> list[str]:
+    """Runs that waited for signatures which are all there, or for somebody who has left."""
+    return _ids(signed_runs().values_list("pk", flat=True)[:BATCH])
 
 
 def _undecided(training: QuerySet[Task], now: datetime) -> Q:

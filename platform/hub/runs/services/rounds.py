@@ -23,7 +23,7 @@ from hub.catalogue.models import Artifact
 from hub.catalogue.versions.registry import publish_version
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.federations.models import Participation, ParticipationState
+from hub.federations.selectors import contributing
 from hub.runs.entries import tell_closed, tell_opened
 from hub.runs.errors import StaleClaim
 from hub.runs.models import (
@@ -39,6 +39,7 @@ from hub.runs.models import (
 )
 from hub.runs.selectors import OPEN_TASKS, current_round
 from hub.runs.services.claims import Claim, take_hold
+from hub.runs.services.consent import is_let_open, waiting_runs
 from hub.runs.services.evaluating import reference_for
 from hub.runs.services.lifecycle import (
     fail_run,
@@ -59,6 +60,12 @@ from hub.runs.services.unveiling import (
     open_when_due,
     uncommitted_tasks,
 )
+
+
+def open_next(*, run: Run, number: int, start: Artifact) -> None:
+    """Open a round, or let the run wait for who has still to sign. The run is locked."""
+    if is_let_open(run):
+        open_round(run=run, number=number, start=start)
 
 
 def open_round(*, run: Run, number: int, start: Artifact) -> Round:
@@ -87,9 +94,7 @@ def open_round(*, run: Run, number: int, start: Artifact) -> Round:
 
 def offer_tasks(current: Round, *, type: TaskType, participations: Sequence[UUID]) -> list[Task]:  # noqa: A002
     """Queue one task for each participation that is still active, and wake its agents."""
-    present = Participation.objects.filter(
-        pk__in=participations, state=ParticipationState.ACTIVE
-    ).order_by("pk")
+    present = contributing(current.run.federation_id).filter(pk__in=participations).order_by("pk")
     tasks = Task.objects.bulk_create(
         Task(round=current, participation=p, type=type) for p in present
     )
@@ -102,10 +107,27 @@ def advance_run(*, run_id: UUID) -> None:
     """Take the step that is due, if any. Called twice, the second finds nothing due."""
     run = lock_run(run_id)
     current = current_round(run.pk)
-    if current is None:
+    if run.state == RunState.RUNNING and run.waiting_since:
+        _go_on(run, current)
+    elif current is not None:
+        current.run = run
+        advance(run, current)
+
+
+def advance_federation(*, federation_id: UUID) -> None:
+    """Let the runs go on that waited for signatures; called twice, none waits any more."""
+    for run_id in waiting_runs(federation_id):
+        advance_run(run_id=run_id)
+
+
+def _go_on(run: Run, last: Round | None) -> None:
+    """Open the round before which the run waits, once all have signed."""
+    if last is None:
+        assert run.start is not None
+        open_next(run=run, number=1, start=run.start)
         return
-    current.run = run
-    advance(run, current)
+    assert last.version is not None
+    open_next(run=run, number=last.number + 1, start=last.version.adapter)
 
 
 def advance(run: Run, current: Round) -> None:
@@ -357,7 +379,7 @@ def close_round(run: Run, current: Round) -> None:
     enqueue(Job.COMMIT_VERSION, str(current.version_id))
     transaction.on_commit(lambda: failpoint("W17", "after"))
     if current.number < run.typed_plan.rounds.count:
-        open_round(run=run, number=current.number + 1, start=current.version.adapter)
+        open_next(run=run, number=current.number + 1, start=current.version.adapter)
         return
     let_go(run, current, reason="the run is complete")
     run.move_to(

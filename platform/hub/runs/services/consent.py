@@ -1,0 +1,82 @@
+"""Rounds open only with organisations that have signed the federation's present charter.
+
+A run that may not open its next round waits, without a round and so without a deadline. The last
+signature lets it go on, and so does a sweep, should somebody have left instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import F, OuterRef, Q, QuerySet
+from django.utils.text import get_text_list
+
+from hub.common.wakeups import wake
+from hub.federations.charters.selectors import unsigned_in
+from hub.federations.errors import CharterUnsigned
+from hub.federations.models import Participation, ParticipationState
+from hub.runs.models import Run, RunState
+from hub.runs.services.locks import database_now
+
+
+def awaited_by(run: Run) -> list[Participation]:
+    """Members that train or evaluate in the run and have not signed the present charter."""
+    return list(unsigned_in(run.federation_id).filter(pk__in={*run.trainers, *run.evaluators}))
+
+
+def awaited_sentence(awaited: Sequence[Participation]) -> str:
+    """Completes «the run waits for …»; one sentence's end, without a full stop."""
+    names = get_text_list([place.organisation.name for place in awaited], "and")
+    return f"{names} to sign the present charter"
+
+
+def require_signed(run: Run) -> None:
+    """Raises CharterUnsigned: somebody who takes part has not signed the present charter."""
+    awaited = awaited_by(run)
+    if awaited:
+        names = [place.organisation.name for place in awaited]
+        raise CharterUnsigned(
+            f"The run waits for {awaited_sentence(awaited)}.", organisations=names
+        )
+
+
+def is_let_open(run: Run) -> bool:
+    """Whether the next round may open now; if not, the run says from now on for whom it waits.
+
+    The run is locked by the caller.
+    """
+    awaited = awaited_by(run)
+    if bool(awaited) == bool(run.waiting_since):
+        return not awaited
+    run.waiting_since = database_now() if awaited else None
+    run.save(update_fields=["waiting_since"])
+    if awaited:
+        reason = f"for {awaited_sentence(awaited)}"
+        run.record("waiting", reason=reason, data={"run": run.name})
+        wake(f"run:{run.pk}", f"federation:{run.federation_id}")
+    return not awaited
+
+
+def waiting_runs(federation_id: UUID) -> list[UUID]:
+    """Those of a federation that wait for signatures, or did until now."""
+    waiting = Run.objects.filter(
+        federation=federation_id, state=RunState.RUNNING, waiting_since__isnull=False
+    )
+    return list(waiting.order_by("pk").values_list("pk", flat=True))
+
+
+def signed_runs() -> QuerySet[Run]:
+    """Runs that wait for signatures, of which none is missing any more."""
+    unsigned = ArraySubquery(
+        Participation.objects.filter(
+            federation=OuterRef("federation"), state=ParticipationState.ACTIVE
+        )
+        .exclude(charter_number=F("federation__charter_number"))
+        .order_by()
+        .values("pk")
+    )
+    waiting = Run.objects.filter(state=RunState.RUNNING, waiting_since__isnull=False)
+    lacking = Q(trainers__overlap=unsigned) | Q(evaluators__overlap=unsigned)
+    return waiting.exclude(lacking).order_by("waiting_since")
