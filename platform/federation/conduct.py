@@ -9,6 +9,7 @@ model, so that other factors of the same change are no disguise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import combinations
 from statistics import median
 
@@ -31,19 +32,52 @@ TWICE, THRICE = 2, 3  # rounds in which a sign has to show
 EXACT = 1e-6  # of 1 − cosine: the same but for rounding
 
 Signs = Iterator[tuple[tuple[str, ...], Figures]]
-Sign = Callable[[Sequence[Seen]], Signs]
+
+
+class Shown:
+    """A round, with what several signs look at; all tensors have a row for each update."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.number = seen.number
+        self.sent = seen.sent
+        self._seen = seen
+
+    @cached_property
+    def sketches(self) -> Tensor:
+        return torch.tensor([list(one.sketch) for one in self.sent], dtype=torch.float64)
+
+    @cached_property
+    def made(self) -> Tensor:
+        """The sketch of what the round made of all: sketches add up like changes do."""
+        shares = [self._seen.weights.get(one.who, 0.0) for one in self.sent]
+        return torch.tensor(shares, dtype=torch.float64) @ self.sketches
+
+    @cached_property
+    def cosines(self) -> Tensor:
+        """Between the updates."""
+        found, exact = _cosines(self.sketches, self.sketches), self._seen.exact
+        for i, j in combinations(range(len(self.sent)), 2):
+            pair = self.sent[i].digest, self.sent[j].digest
+            known = exact.get(pair, exact.get(pair[::-1]))
+            if known is not None:
+                found[i, j] = found[j, i] = known
+        return found
+
+
+Sign = Callable[[Sequence[Shown]], Signs]
 
 
 def findings(history: Sequence[Seen]) -> list[Finding]:
     """What the newest round of a run shows, beside those before it; `history` is in their order."""
+    shown = [Shown(seen) for seen in history]
     return [
         Finding(kind, who, figures)
         for kind, (sign, rounds) in SIGNS.items()
-        for who, figures in _lasting(sign, rounds, history)
+        for who, figures in _lasting(sign, rounds, shown)
     ]
 
 
-def _lasting(sign: Sign, rounds: int, history: Sequence[Seen]) -> Signs:
+def _lasting(sign: Sign, rounds: int, history: Sequence[Shown]) -> Signs:
     """Who shows a sign in the newest round, and in so many altogether."""
     for who, figures in sign(history):
         before = range(1, len(history))
@@ -52,7 +86,7 @@ def _lasting(sign: Sign, rounds: int, history: Sequence[Seen]) -> Signs:
             yield who, {**figures, "rounds": times}
 
 
-def _zero(history: Sequence[Seen]) -> Signs:
+def _zero(history: Sequence[Shown]) -> Signs:
     sent = history[-1].sent
     for one in sent:
         others = [other.norm for other in sent if other is not one and other.norm > 0]
@@ -61,7 +95,7 @@ def _zero(history: Sequence[Seen]) -> Signs:
             yield (one.who,), {"norm": one.norm, "usual_norm": usual}
 
 
-def _noise(history: Sequence[Seen]) -> Signs:
+def _noise(history: Sequence[Shown]) -> Signs:
     """It has to do neither with the others, nor with what it sent before, nor with the result."""
     if len(history) < TWICE or len(history[-1].sent) < FEWEST:
         return
@@ -72,17 +106,16 @@ def _noise(history: Sequence[Seen]) -> Signs:
             yield (who,), {"relation": relation, "usual_relation": usual}
 
 
-def _relations(before: Seen, now: Seen) -> dict[str, float]:
+def _relations(before: Shown, now: Shown) -> dict[str, float]:
     """The largest cosine, of either sign, of each update to all that it could have to do with."""
     own = {one.who: place for place, one in enumerate(before.sent)}
-    earlier, sketches, made = _sketches(before), _sketches(now), _made(before)
-    cosines, found = _among(now), {}
+    found = {}
     for place, one in enumerate(now.sent):
         if one.norm == 0.0:
             continue
-        known = [made, *([earlier[own[one.who]]] if one.who in own else [])]
-        beside = _cosines(sketches[place : place + 1], torch.stack(known)).abs().max()
-        found[one.who] = max(float(beside), abs(_towards(cosines, place)))
+        known = [before.made, *([before.sketches[own[one.who]]] if one.who in own else [])]
+        beside = _cosines(now.sketches[place : place + 1], torch.stack(known)).abs().max()
+        found[one.who] = max(float(beside), abs(_towards(now.cosines, place)))
     return found
 
 
@@ -93,12 +126,13 @@ def _towards(cosines: Tensor, place: int) -> float:
     return float(cosines[place, others].sum()) / length if length > 0 else 0.0
 
 
-def _stale(history: Sequence[Seen]) -> Signs:
+def _stale(history: Sequence[Shown]) -> Signs:
     """It is what was sent, or made, in an earlier round: the same change, or the same state."""
     now, before = history[-1], history[:-1]
     if not before:
         return
-    nearest = {one.who: _nearest(one, history) for one in now.sent if one.norm > 0}
+    each = zip(now.sent, _nearest(history), strict=True)
+    nearest = {one.who: found for one, found in each if one.norm > 0}
     digests = {one.digest: seen.number for seen in before for one in seen.sent}
     for one in now.sent:
         cosine, number = nearest.get(one.who, (0.0, 0))
@@ -109,21 +143,27 @@ def _stale(history: Sequence[Seen]) -> Signs:
             yield (one.who,), {"cosine": cosine, "earlier_round": number}
 
 
-def _nearest(one: Sent, history: Sequence[Seen]) -> tuple[float, int]:
-    """The cosine to the nearest of what was there before, and the round of that."""
-    change = torch.tensor(list(one.sketch), dtype=torch.float64)[None]
-    state, states = torch.zeros_like(change), []
-    found = [(-1.0, 0)]
-    for seen in history[:-1]:
-        known = torch.cat([_sketches(seen), _made(seen)[None]])
-        found.append((float(_cosines(change, known).max()), seen.number))
-        states.append((seen.number, torch.cat([state + _sketches(seen), state])))
-        state = state + _made(seen)
-    for number, earlier in states:
-        # As a change from here, an earlier state is as near as the cosine of the two changes.
-        away = (earlier - state - change).norm(dim=1) / change.norm()
-        found.append((1 - float(away.min()) ** 2 / 2, number))
-    return max(found)
+def _nearest(history: Sequence[Shown]) -> list[tuple[float, int]]:
+    """For each update the cosine to the nearest of what was there before, and the round of that."""
+    *before, now = history
+    state, states = torch.zeros_like(now.sketches[:1]), []
+    for seen in before:
+        states.append(torch.cat([state + seen.sketches, state]))
+        state = state + seen.made
+    found = [[(-1.0, 0)] for _ in now.sent]
+    for seen, earlier in zip(before, states, strict=True):
+        known = _cosines(now.sketches, torch.cat([seen.sketches, seen.made[None]]))
+        nearest = torch.maximum(known.amax(1), _cosine_away(now.sketches, earlier - state))
+        for one, cosine in zip(found, nearest.tolist(), strict=True):
+            one.append((cosine, seen.number))
+    return [max(one) for one in found]
+
+
+def _cosine_away(changes: Tensor, states: Tensor) -> Tensor:
+    """As a change from here, an earlier state is as near as the cosine of the two changes."""
+    away = torch.cdist(changes, states, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+    cosines: Tensor = 1 - (away / changes.norm(dim=1).clamp_min(1e-300)) ** 2 / 2
+    return cosines
 
 
 def _is_odd(distance: float, others: Sequence[float]) -> bool:
@@ -132,9 +172,9 @@ def _is_odd(distance: float, others: Sequence[float]) -> bool:
     return distance < EXACT or (distance < 1 - SAME and distance < APART * usual)
 
 
-def _near_copy(history: Sequence[Seen]) -> Signs:
+def _near_copy(history: Sequence[Shown]) -> Signs:
     now = history[-1]
-    cosines = _among(now)
+    cosines = now.cosines
     pairs = _pairs(now)
     for i, j in pairs:
         others = [1 - float(cosines[pair]) for pair in pairs if pair != (i, j)]
@@ -143,13 +183,13 @@ def _near_copy(history: Sequence[Seen]) -> Signs:
             yield _names(now, i, j), {"cosine": float(cosines[i, j]), **usual}
 
 
-def _same_data(history: Sequence[Seen]) -> Signs:
+def _same_data(history: Sequence[Shown]) -> Signs:
     """Two are alike in what nobody else explains; in its first round a run goes one way anyhow."""
     now = history[-1]
     moving = [place for place, one in enumerate(now.sent) if one.norm > 0]
     if len(history) == 1 or len(moving) < 2 + FEWEST_BESIDE_A_PAIR:
         return
-    cosines = _among(now)
+    cosines = now.cosines
     partial = _partial(cosines[moving][:, moving])
     for a, b in combinations(range(len(moving)), 2):
         i, j = moving[a], moving[b]
@@ -167,13 +207,13 @@ def _partial(cosines: Tensor) -> Tensor:
     return partial
 
 
-def _crafted(history: Sequence[Seen]) -> Signs:
+def _crafted(history: Sequence[Shown]) -> Signs:
     """It goes the others' way, so that cosines praise it, and by itself helps nobody."""
     now = history[-1]
     known = [place for place, one in enumerate(now.sent) if one.loss_change is not None]
     if len(known) <= FEWEST:
         return
-    cosines = _among(now)
+    cosines = now.cosines
     towards = {place: _towards(cosines, place) for place in known}
     for place in known:
         one, others = now.sent[place], [other for other in known if other != place]
@@ -189,36 +229,13 @@ def _change(one: Sent) -> float:
     return one.loss_change or 0.0
 
 
-def _pairs(seen: Seen) -> list[tuple[int, int]]:
+def _pairs(seen: Shown) -> list[tuple[int, int]]:
     moving = [place for place, one in enumerate(seen.sent) if one.norm > 0]
     return list(combinations(moving, 2))
 
 
-def _names(seen: Seen, i: int, j: int) -> tuple[str, ...]:
+def _names(seen: Shown, i: int, j: int) -> tuple[str, ...]:
     return tuple(sorted((seen.sent[i].who, seen.sent[j].who)))
-
-
-def _sketches(seen: Seen) -> Tensor:
-    """Of shape (updates, size)."""
-    return torch.tensor([list(one.sketch) for one in seen.sent], dtype=torch.float64)
-
-
-def _made(seen: Seen) -> Tensor:
-    """The sketch of what the round made of all: sketches add up like changes do."""
-    shares = [seen.weights.get(one.who, 0.0) for one in seen.sent]
-    return torch.tensor(shares, dtype=torch.float64) @ _sketches(seen)
-
-
-def _among(seen: Seen) -> Tensor:
-    """Cosines between the updates of a round."""
-    sketches = _sketches(seen)
-    found = _cosines(sketches, sketches)
-    for i, j in combinations(range(len(seen.sent)), 2):
-        pair = seen.sent[i].digest, seen.sent[j].digest
-        known = seen.exact.get(pair, seen.exact.get(pair[::-1]))
-        if known is not None:
-            found[i, j] = found[j, i] = known
-    return found
 
 
 def _cosines(left: Tensor, right: Tensor) -> Tensor:

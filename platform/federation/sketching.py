@@ -5,21 +5,26 @@ and is off by about ‖X‖·‖Y‖·√((1 + cos²)/size). What matters here l
 the error of the estimated cosine shrinks with 1 − cos². A sketch is linear: that of a weighted sum
 of changes is the sum of theirs.
 
-A matrix B·A is seen through random vectors, uᵀB·Av, so it is never built; all other values are
-added up in random places with random signs (Charikar et al. 2002). What is drawn follows from a
-seed that only the hub knows: who knew it could make two changes look alike, or apart.
+Values are added up in random places with random signs (Charikar et al. 2002). A matrix B·A is never
+built: with a place for each row and each column, the value in (i, j) belongs to the sum of the two,
+so that the sketch is the convolution of those of B's columns and A's rows (Pham & Pagh 2013). What
+is drawn follows from a seed that only the hub knows: who knew it could make two changes look alike,
+or apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from hashlib import sha256
-from math import sqrt
+from math import ceil
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor
+from torch.fft import irfft, rfft
 
 from federation.cohort import Cohort, WeightedUpdate, open_cohort
 from federation.layout import Chosen, everything
@@ -68,24 +73,39 @@ def _of_module(cohort: Cohort, module: Module, seed: str) -> Tensor:
     """Of shape (updates, SIZE)."""
     start = read_pair(cohort.start, module.name)
     members = members_of(cohort, module.name, (1.0,) * len(cohort.files))
-    high, wide = start.size
     draw = _generator(seed, module.name)
-    left = torch.randn(SIZE, high, generator=draw, dtype=torch.float64)
-    right = torch.randn(wide, SIZE, generator=draw, dtype=torch.float64)
+    rows, columns = (_Scatter.drawn(count, draw) for count in start.size)
     changes = (member.change(start) for member in members)
-    rows = [((left @ one.b) * (one.a @ right).T).sum(1) for one in changes]
-    return torch.stack(rows) / sqrt(SIZE)
+    waves = [(rfft(rows.of(one.b.T)) * rfft(columns.of(one.a))).sum(0) for one in changes]
+    found: Tensor = irfft(torch.stack(waves), SIZE)
+    return found
 
 
 def _of_piece(cohort: Cohort, piece: Piece, seed: str) -> Tensor:
     """Of shape (updates, SIZE)."""
     changes = changes_of(cohort, piece, (1.0,) * len(cohort.files))
-    count = changes.shape[1]
     draw = _generator(seed, f"{piece.name}/{piece.first}")
-    places = torch.randint(SIZE, (count,), generator=draw)
-    signs = torch.randint(2, (count,), generator=draw).double() * 2 - 1
-    found = torch.zeros(len(changes), SIZE, dtype=torch.float64)
-    return found.index_add_(1, places, changes * signs)
+    return _Scatter.drawn(changes.shape[1], draw).of(changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scatter:
+    """A place and a sign for each of so many values."""
+
+    places: Tensor
+    signs: Tensor
+
+    @classmethod
+    def drawn(cls, count: int, draw: torch.Generator) -> Self:
+        """No two of SIZE values in a row share a place: few large ones never fall together."""
+        orders = [torch.randperm(SIZE, generator=draw) for _ in range(ceil(count / SIZE))]
+        signs = torch.randint(2, (count,), generator=draw).double() * 2 - 1
+        return cls(torch.cat(orders)[:count], signs)
+
+    def of(self, values: Tensor) -> Tensor:
+        """Each row of values added up in its places, of shape (rows, SIZE)."""
+        found = torch.zeros(len(values), SIZE, dtype=torch.float64)
+        return found.index_add_(1, self.places, values * self.signs)
 
 
 def _generator(seed: str, name: str) -> torch.Generator:

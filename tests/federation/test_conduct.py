@@ -62,6 +62,33 @@ def test_a_sketch_is_the_same_in_whatever_company(tmp_path: Path) -> None:
     assert other != together
 
 
+def test_other_factors_of_one_change_have_its_sketch(tmp_path: Path) -> None:
+    dice = seeded(7)
+    b, a = normal(dice, 40, 3), normal(dice, 3, 60)
+    turn = torch.linalg.qr(normal(dice, 3, 3)).Q
+    made = Workshop(tmp_path)
+    made.begin(adapter(Pair(torch.zeros(40, 3).double(), a)))
+    first, second = (
+        made.add(adapter(pair), rank=3) for pair in (Pair(b, a), Pair(b @ turn, turn.T @ a))
+    )
+    found = sketches_of(start=made.start, updates=made.updates, scale=2.0, seed="ab")
+    assert found[first] == pytest.approx(found[second], abs=1e-4)
+
+
+def test_rows_of_a_module_are_kept_apart(tmp_path: Path) -> None:
+    """Two in one place would look alike, or opposed, however little they have to do."""
+    dice = seeded(8)
+    a, rows = normal(dice, 1, 600), torch.eye(200, dtype=torch.float64)
+    made = Workshop(tmp_path)
+    made.begin(adapter(Pair(torch.zeros(200, 1).double(), a)))
+    for row in rows:
+        made.add(adapter(Pair(row[:, None], a)), rank=1)
+    found = sketches_of(start=made.start, updates=made.updates, scale=2.0, seed="ab")
+    sketches = torch.tensor(list(found.values()), dtype=torch.float64)
+    cosines = torch.nn.functional.cosine_similarity(sketches[:, None], sketches[None], dim=-1)
+    assert float((cosines - rows).abs().max()) < 0.3
+
+
 def test_no_change_is_a_sketch_of_nothing(tmp_path: Path) -> None:
     made = workshop(tmp_path)
     path = tmp_path / "still"

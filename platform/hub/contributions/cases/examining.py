@@ -29,6 +29,8 @@ from hub.runs.services.locks import database_now
 WINDOW = 30  # rounds that are looked back on
 FORGET_AFTER = timedelta(days=2)  # what no worker could look at by then is left alone
 BATCH = 20
+_LOOKED_AT = ("round", "packed", "norm")
+_LOOKED_AT_OF_UPDATE = ("participation", "artifact", "evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def record_examination(
 ) -> None:
     """Keep the sketches of a round's updates, by their ids. Recorded twice, they stay once."""
     rows = [
-        Sketch(round_id=round_id, update_id=pk, values=list(values), norm=norms[pk])
+        Sketch(round_id=round_id, update_id=pk, packed=Sketch.pack(values), norm=norms[pk])
         for pk, values in sketches.items()
     ]
     Sketch.objects.bulk_create(rows, ignore_conflicts=True)
@@ -88,7 +90,8 @@ def conclude(*, round_id: UUID, found: Sequence[Finding]) -> None:
             figures=one.figures,
         )
     note_refused(current)
-    Sketch.objects.bulk_create([Sketch(round=current, values=[], norm=0.0)], ignore_conflicts=True)
+    looked_at = Sketch(round=current, packed=b"", norm=0.0)
+    Sketch.objects.bulk_create([looked_at], ignore_conflicts=True)
 
 
 def note_refused(current: Round) -> None:
@@ -125,10 +128,13 @@ def history_of(current: Round) -> list[Seen]:
         run=current.run_id, number__gt=first, number__lte=current.number, version__isnull=False
     ).select_related("comparison", "version")
     by_round: dict[UUID, list[Sent]] = {}
+    sender: dict[str, str] = {}
     for sketch in _sketches(current, first):
-        by_round.setdefault(sketch.round_id, []).append(_sent(sketch))
+        sent = _sent(sketch)
+        by_round.setdefault(sketch.round_id, []).append(sent)
+        sender[str(sketch.update_id)] = sent.who
     return [
-        Seen(one.number, tuple(by_round[one.pk]), _weights(one), _exact(one))
+        Seen(one.number, tuple(by_round[one.pk]), _weights(one, sender), _exact(one))
         for one in rounds.order_by("number")
         if one.pk in by_round
     ]
@@ -143,6 +149,7 @@ def _sketches(current: Round, first: int) -> QuerySet[Sketch]:
             update__isnull=False,
         )
         .select_related("update")
+        .only(*_LOOKED_AT, *(f"update__{name}" for name in _LOOKED_AT_OF_UPDATE))
         .order_by("round__number", "update__artifact_id")
     )
 
@@ -159,12 +166,11 @@ def _sent(sketch: Sketch) -> Sent:
     )
 
 
-def _weights(one: Round) -> dict[str, float]:
-    """What each participation counted in a round's result."""
+def _weights(one: Round, sender: Mapping[str, str]) -> dict[str, float]:
+    """What each participation counted in a round's result, as far as its update has a sketch."""
     assert one.version is not None
     shares = {entry["update"]: float(entry["weight"]) for entry in one.version.contributors}
-    updates = Update.objects.filter(pk__in=shares, round=one)
-    return {str(who): shares[str(pk)] for pk, who in updates.values_list("pk", "participation_id")}
+    return {sender[update]: share for update, share in shares.items() if update in sender}
 
 
 def _exact(one: Round) -> dict[tuple[str, str], float]:

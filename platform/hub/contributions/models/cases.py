@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -132,7 +134,7 @@ class Sketch(models.Model):
     update = models.OneToOneField(
         Update, on_delete=models.CASCADE, null=True, related_name="sketch"
     )
-    values = ArrayField(models.FloatField())
+    packed = models.BinaryField()  # float64, little-endian
     norm = models.FloatField()  # exact
 
     class Meta:
@@ -147,3 +149,11 @@ class Sketch(models.Model):
 
     def __str__(self) -> str:
         return f"sketch of {self.update_id or self.round_id}"
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(number for (number,) in struct.iter_unpack("<d", self.packed))
+
+    @staticmethod
+    def pack(values: Sequence[float]) -> bytes:
+        return struct.pack(f"<{len(values)}d", *values)
