@@ -6,6 +6,7 @@ import it when they run, in a solo worker.
 
 from __future__ import annotations
 
+import importlib
 import os
 
 import django
@@ -16,7 +17,7 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 from structlog.contextvars import bind_contextvars
 
 MODULES = [
-    f"jobs.{name}" for name in ("compute", "coordination", "interactive", "periodic", "transfers")
+    f"jobs.{name}" for name in ("compute", "coordination", "interactive", "notifying", "periodic", "transfers")
 ]
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")
@@ -37,6 +38,7 @@ def make_app() -> Celery:
     made.conf.update(settings.CELERY)
     made.conf.beat_schedule = schedule()
     made.steps["worker"].add(DjangoStructLogInitStep)
+    importlib.import_module("jobs.life")  # says that this process lives; needs Django
     bind_extra_task_metadata.connect(bind_job)
     return made
 

@@ -30,6 +30,10 @@ PATTERNS: Mapping[str, str] = {
     "agent.key_rotated": "{who} has a new key",
     "agent.revoked": "{actor} revoked {who}[: {reason}]",
     "agent.left": "{who} left for good[: {reason}]",
+    # jobs that did not end well
+    "job.failed": "[{job}|A job] failed again[: {reason}]",
+    "job.sent_again": "{actor} had [{job}|a job] sent again[: {reason}]",
+    "job.put_aside": "{actor} put [{job}|a job] aside[: {reason}]",
     # the hub as a whole
     "hub.maintenance_begun": "{actor} began maintenance of the hub[: {reason}]",
     "hub.maintenance_ended": "{actor} ended the maintenance[ after {minutes} minutes][: {reason}]",

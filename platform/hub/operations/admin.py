@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
+
 from hub.catalogue.models import Upload, UploadState
 from hub.common.acts import Act, offer
+from hub.common.console import ReadOnlyAdmin, moment, state
 from hub.common.models import OutboxMessage
+from hub.dispatch import Job
 from hub.federations.models import Federation, FederationState
-from hub.operations import hub_acts, services  # noqa: F401 (offers its own)
+from hub.operations import hub_acts, life, services  # noqa: F401 (the first offers its own)
+from hub.operations.models import FailedJob, FailedJobState, Process
 from hub.runs.models import Round, Run, RunState, Task, TaskState, Update, UpdateState
 from hub.runs.selectors import ACTIVE_ROUNDS
+
+
+@admin.register(Process)
+class ProcessAdmin(ReadOnlyAdmin):
+    list_display = ("name", "program", "state", "version", moment("seen_at", "last seen"), "done")
+    list_filter = ("program",)
+    search_fields = ("name",)
+
+
+@admin.register(FailedJob)
+class FailedJobAdmin(ReadOnlyAdmin):
+    list_display = ("__str__", state, "error", "times", moment("failed_at", "last"), "worker")
+    list_filter = ("state", "job", "error")
+    search_fields = ("arguments", "id__exact")
+    date_hierarchy = "failed_at"
+    ordering = ("-failed_at",)
+
 
 offer(
     Run,
@@ -40,6 +62,16 @@ offer(
         perform=lambda pk, who, why: services.nudge_round(round_id=pk, actor=who, reason=why),
         states=frozenset(ACTIVE_ROUNDS),
         icon="notifications_active",
+    ),
+    Act(
+        name="fail",
+        label="Fail the round and its run",
+        consequence="The round ends without a result, and a run ends with its round. Versions that "
+        "earlier rounds made stay. Agents learn it with their next heartbeat.",
+        perform=lambda pk, who, why: services.fail_round(round_id=pk, actor=who, reason=why),
+        states=frozenset(ACTIVE_ROUNDS),
+        is_dangerous=True,
+        icon="cancel",
     ),
 )
 offer(
@@ -74,6 +106,27 @@ offer(
         perform=lambda pk, who, why: services.close_upload(upload_id=pk, actor=who, reason=why),
         states=frozenset({UploadState.OPEN}),
         icon="close",
+    ),
+)
+offer(
+    FailedJob,
+    Act(
+        name="send",
+        label="Send it again",
+        consequence="A worker is asked for the job once more. If it kills its worker, it does so "
+        "again.",
+        perform=lambda pk, who, why: life.send_again(failed_job_id=pk, actor=who, reason=why),
+        when=lambda row: row.job in set(Job),
+        states=frozenset({FailedJobState.FAILED}),
+        icon="replay",
+    ),
+    Act(
+        name="put_aside",
+        label="Put aside",
+        consequence="It is named no more among what is wrong, until it fails again.",
+        perform=lambda pk, who, why: life.put_aside(failed_job_id=pk, actor=who, reason=why),
+        states=frozenset({FailedJobState.FAILED}),
+        icon="archive",
     ),
 )
 offer(

@@ -99,6 +99,15 @@ def fail_run(*, run_id: UUID, actor: Actor, reason: str) -> None:
     runs.fail_run(run_id=run_id, code="failed_by_operator", reason=reason, actor=actor)
 
 
+def fail_round(*, round_id: UUID, actor: Actor, reason: str) -> None:
+    """End a round that cannot go on, and with it its run. What has ended stays as it is."""
+    found = Round.objects.filter(pk=round_id).first()
+    if found is None:
+        raise NotFound("no such round")
+    if not found.is_final:
+        fail_run(run_id=found.run_id, actor=actor, reason=reason)
+
+
 def close_upload(*, upload_id: UUID, actor: Actor, reason: str) -> None:
     """Close an upload with all that is open for its task; the agent begins anew."""
     upload = Upload.objects.filter(pk=upload_id).first()

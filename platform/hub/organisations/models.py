@@ -173,6 +173,7 @@ class Agent(Stateful):
     name = models.CharField(max_length=80)
     key_id = models.CharField(max_length=64, unique=True)  # of the key it has now
     version = models.CharField(max_length=32, blank=True)
+    protocol = models.CharField(max_length=16, blank=True)  # the version of it that it speaks
     device = models.CharField(max_length=120, blank=True)
     federations = models.JSONField(default=list)  # slugs it has data for, as it last said
     policy = models.JSONField(default=dict)  # its protocol.PolicySummary; empty: none was told

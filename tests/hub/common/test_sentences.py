@@ -21,7 +21,8 @@ from hub.common.sentences import PATTERNS, sentence
 from hub.contributions.models import Case, Valuation
 from hub.federations.models import Federation, Participation
 from hub.notices.models import Webhook
-from hub.organisations.models import Agent, Organisation
+from hub.operations.models import FailedJob
+from hub.organisations.models import Agent, Invitation, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
 from hub.runs.stacked_models import Stacking
 
@@ -29,6 +30,7 @@ MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
 MODELS += (Alias, BaseModelDraft, Distance, MergedModel, Proposal, Push)
 MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore, Stacking, Case, Valuation)
 MODELS += (Webhook,)
+MODELS += (FailedJob,)
 
 
 def event(kind: str, *, came_from: str = "", reason: str = "", **data: object) -> Event:

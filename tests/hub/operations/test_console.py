@@ -25,8 +25,10 @@ from hub.catalogue.versions.aliases import give_alias
 from hub.catalogue.versions.releases import propose_release
 from hub.common.models import OutboxMessage
 from hub.contributions.models import Case, CaseKind, Valuation
+from hub.dispatch import Job
 from hub.ledger.models import Checkpoint, EntryType
 from hub.ledger.services import append, settle
+from hub.operations import life, switching
 from hub.organisations.services import make_enrolment_code
 from hub.runs.models import Run
 from tests.factories.accounts import PASSWORD, UserFactory
@@ -60,6 +62,7 @@ def full(world: World, olga: User) -> World:
     EvaluationFactory()
     fill_registry(world)
     fill_conduct(run)
+    fill_operations()
     fill_ledger(world)
     EmailAddress.objects.create(user=olga, email=olga.email, verified=True, primary=True)
     OutboxMessage.objects.create(job="default.advance_run", arguments=[str(run.pk)])
@@ -102,6 +105,13 @@ def fill_registry(world: World) -> None:
         sealed_token=b"secret of the other hub",
         asked_by=world.lead,
     )
+
+
+def fill_operations() -> None:
+    """What the hub knows of itself."""
+    switching.switchboard()
+    life.begin(name="compute@lab", pid=7)
+    life.note_failure(job=Job.PREPARE_RUN, arguments=["x"], worker="compute@lab", error="OSError")
 
 
 def fill_conduct(run: Run) -> None:

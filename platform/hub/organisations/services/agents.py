@@ -81,6 +81,7 @@ def touch_agent(
     device: str,
     federations: Sequence[str],
     policy: PolicySummary | None = None,
+    protocol: str = "",
 ) -> None:
     """Note that the agent was here and what it says of itself; at most every 5 s if unchanged.
 
@@ -89,6 +90,7 @@ def touch_agent(
     closed = [one.federation for one in policy.closed] if policy else []
     said = {
         "version": version,
+        "protocol": protocol,
         "device": device,
         "federations": sorted({*federations, *closed}),
         "policy": policy.model_dump(mode="json") if policy else {},

@@ -52,6 +52,7 @@ class LeaseView(AgentView):
             touch_agent(
                 agent=self.agent,
                 version=message.agent_version,
+                protocol=str(self.peer.version),
                 device=message.device,
                 federations=message.federations,
                 policy=message.policy,
