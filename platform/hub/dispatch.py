@@ -45,6 +45,8 @@ class Job(StrEnum):
     ADVANCE_RUN = "default.advance_run"
     ADVANCE_FEDERATION = "default.advance_federation"
     RETIRE_AGENT = "default.retire_agent"
+    END_WORK = "default.end_work"
+    END_RUNS = "default.end_runs"
     TELL_KEYS = "default.tell_keys"
     COMMIT_VERSION = "default.commit_version"
     DESCRIBE_RELEASED = "default.describe_released"

@@ -53,3 +53,15 @@ def retire_agent(agent_id: str) -> None:
 def tell_keys(agent_id: str) -> None:
     """Write an agent's keys to its federations' ledgers; delivered twice, they are there."""
     federations.tell_keys(agent_id=identifier(agent_id))
+@app.task(name=Job.END_WORK.value, **PATIENT)
+def end_work(participation_id: str) -> None:
+    """Take back what an organisation holds of a federation; delivered twice, it holds nothing."""
+    services.end_work(participation_id=identifier(participation_id))
+
+
+@app.task(name=Job.END_RUNS.value, **PATIENT)
+def end_runs(federation_id: str) -> None:
+    """Cancel the runs of a dissolved federation; delivered twice, none is left."""
+    services.end_runs(federation_id=identifier(federation_id))
+
+

@@ -15,6 +15,7 @@ from hub.contributions.rewards.paying import release_what_is_due
 from hub.contributions.services import meter_the_rest
 from hub.contributions.valuations.resuming import resume_valuations
 from hub.dispatch import Job, sweep
+from hub.federations.proposals.services import close_due
 from hub.ledger.services import sign_the_rest
 from hub.organisations.services import prune_nonces
 from hub.runs import services
@@ -35,6 +36,8 @@ def reconcile() -> None:
     grant_what_is_due()
     release_what_is_due()
 
+    close_due()
+    services.end_what_is_due()
 
 @app.task(name=Job.HOUSEKEEPING.value)
 def housekeeping() -> None:

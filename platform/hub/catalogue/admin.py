@@ -15,7 +15,6 @@ from hub.catalogue.models import (
     ModelVersion,
     Probe,
     ProbeScore,
-    Proposal,
     Push,
     Upload,
     VersionCommit,
@@ -189,24 +188,6 @@ class ProbeAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
     inlines = (ProbeScoreInline,)
-
-
-@admin.register(Proposal)
-class ProposalAdmin(ReadOnlyAdmin):
-    list_display = (
-        "__str__",
-        state,
-        linked("federation"),
-        linked("version"),
-        linked("proposed_by"),
-        linked("decided_by"),
-        moment("created_at", "made"),
-    )
-    list_select_related = ("federation", "version", "proposed_by", "decided_by")
-    list_filter = ("state", "kind")
-    search_fields = ("federation__name", "reason", "answer", "id__exact")
-    date_hierarchy = "created_at"
-    ordering = ("-created_at",)
 
 
 @admin.register(Alias)

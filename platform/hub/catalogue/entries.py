@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from hub.catalogue.models import Artifact, Evaluation, ModelVersion, Proposal, ProposalState
+from hub.catalogue.models import Artifact, Evaluation, ModelVersion
 from hub.federations.entries import digest_of, micros
-from hub.federations.models import Participation
+from hub.federations.models import Participation, Proposal
 from hub.ledger.models import EntryType
 from hub.ledger.services import append
 
@@ -54,23 +54,20 @@ def tell_evaluated(evaluation: Evaluation) -> None:
     )
 
 
-def tell_decided(proposal: Proposal, *, by: Participation | None) -> None:
-    """What became of a proposal; an accepted one is a release. `by`: None for the hub itself."""
-    is_accepted = proposal.state == ProposalState.ACCEPTED
+def tell_released(version: ModelVersion, proposal: Proposal, before: ModelVersion | None) -> None:
+    """What an accepted proposal has put in force; the votes have entries of their own."""
     append(
         ledger=proposal.federation_id,
-        type=EntryType.RELEASE_DECIDED if is_accepted else EntryType.PROPOSAL_DECIDED,
-        key=f"proposal:{proposal.pk}:decided",
+        type=EntryType.RELEASE_DECIDED,
+        key=f"proposal:{proposal.pk}:released",
         payload={
-            **_which(proposal.version),
+            **_which(version),
             "proposal": str(proposal.pk),
             "kind": proposal.kind,
             "outcome": proposal.state,
-            "replaced": _name(proposal.replaced_id),
+            "replaced": _name(before.pk) if before else None,
             "proposed_by": str(proposal.participation_id),
-            "decided_by": _name(by.pk) if by else None,
             "reason_sha256": digest_of(proposal.reason),
-            "answer_sha256": digest_of(proposal.answer),
         },
     )
 

@@ -196,11 +196,6 @@ class VersionsNotComparable(Invalid):
     title = "These versions cannot be set side by side."
 
 
-class ProposalClosed(DomainError):
-    code = "proposal_closed"
-    title = "This proposal has been decided otherwise."
-
-
 class ProbeSetRefused(Invalid):
     """The examples are no probe set; `code` is that of `federation.probes.ProbeRefused`."""
 

@@ -21,7 +21,6 @@ from hub.catalogue.models import (
     Evaluation,
     LicenceAcceptance,
     ModelVersion,
-    Proposal,
     Upload,
     UploadState,
     VersionState,
@@ -189,13 +188,6 @@ def require_version(user: User, version_id: UUID) -> ModelVersion:
     if version is None:
         raise NotFound("there is no such version")
     return version
-
-
-def proposals_visible_to(user: User) -> QuerySet[Proposal]:
-    """Releases and rollbacks that were proposed in the user's federations, the newest first."""
-    return Proposal.objects.filter(federation__in=federations_of(user)).select_related(
-        "version", "federation", "participation__organisation", "proposed_by", "decided_by"
-    )
 
 
 def line_of(federation: Federation) -> QuerySet[ModelVersion]:

@@ -38,7 +38,6 @@ urlpatterns = [
     path("versions/<uuid:pk>/decisions", line.version_decisions, name="version_decisions"),
     path("versions/<uuid:pk>/propose", line.propose, name="propose"),
     path("versions/<uuid:pk>/name", line.give_name, name="give_name"),
-    path("proposals/<uuid:pk>/decide", line.decide, name="decide"),
     path("federations/<slug:slug>/probes", probes.probes, name="probes"),
     path("probes/<uuid:pk>", probes.download, name="probe_download"),
     path("base-models/new", bases.bring, name="bring"),

@@ -77,6 +77,13 @@ PATTERNS: Mapping[str, str] = {
     "version.released": "{actor} released [version {version}|a version][: {reason}]",
     "version.retired": "{actor} retired [version {version}|a version][: {reason}]",
     "version.gate_failed": "[Version {version}|A version] does not pass a gate[: {words}]",
+    "participation.suspended": "[{organisation}|An organisation] was suspended[: {reason}]",
+    "participation.active from suspended": "[{organisation}|An organisation] takes part again"
+    "[: {reason}]",
+    "participation.leads": "[{organisation}|An organisation] leads[ in place of {before}]",
+    "participation.leaving": "[{organisation}|An organisation] leaves after the present round"
+    "[: {reason}]",
+    "participation.stays": "[{organisation}|An organisation] stays",
     "version.released from retired": "{actor} went back to [version {version}|a version]",
     "merged.queued": "[Version {version}|A version] is to be merged into its base model",
     "merged.ready": "[Version {version}|A version] was merged into its base model",
@@ -89,12 +96,21 @@ PATTERNS: Mapping[str, str] = {
     "alias.moved": "{actor} moved the name[ '{alias}'] to [version {version}|another version]"
     "[, from version {before}]",
     "alias.removed": "{actor} removed the name[ '{alias}'][ from version {version}]",
-    "proposal.made": "[{organisation}|{actor}] proposed to [{what} version {version}|release a"
-    " version][: {reason}]",
-    "proposal.accepted": "{actor} accepted the proposal[ to {what} version {version}]",
-    "proposal.refused": "{actor} refused the proposal[ to {what} version {version}][: {reason}]",
-    "proposal.withdrawn": "The proposal[ of {organisation}][ to {what} version {version}] was"
-    " withdrawn[: {reason}]",
+    "proposal.made": "[{organisation}|{actor}] proposed to [{words}|{what} version {version}|decide"
+    " something][: {reason}]",
+    "proposal.voted": "[{organisation}|{actor}] voted {choice}[ on the proposal to {words}]"
+    "[: {reason}]",
+    "proposal.vote_changed": "[{organisation}|{actor}] now votes {choice}, not {before}"
+    "[, on the proposal to {words}][: {reason}]",
+    "proposal.accepted": "The proposal[ to {words}| to {what} version {version}] was accepted"
+    "[: {tally}]",
+    "proposal.refused": "The proposal[ to {words}| to {what} version {version}] was refused"
+    "[: {tally}]",
+    "proposal.lapsed": "The proposal[ to {words}] lapsed[: {reason}]",
+    "proposal.failed": "The proposal[ to {words}] was accepted and could not be carried out"
+    "[: {reason}]",
+    "proposal.withdrawn": "The proposal[ to {words}| to {what} version {version}] was withdrawn"
+    "[: {reason}]",
     "score.queued": "[{about}|An adapter] is measured again on the public probe",
     "score.computed": "[{about}|An adapter] was measured on the public probe",
     "score.failed": "[{about}|An adapter] could not be measured on the public probe[: {reason}]",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
-from hub.federations.models import DataDeclaration, Federation, Participation
+from hub.federations.models import DataDeclaration, Federation, Participation, Proposal, Vote
 
 
 class ParticipationInline(ReadOnlyInline):
@@ -57,3 +57,26 @@ class ParticipationAdmin(ReadOnlyAdmin):
     search_fields = ("federation__name", "organisation__name", "id__exact")
     date_hierarchy = "created_at"
     inlines = (DeclarationInline,)
+
+
+class VoteInline(ReadOnlyInline):
+    model = Vote
+    fields = ("participation", "choice", "reason", "voter", "at")
+
+
+@admin.register(Proposal)
+class ProposalAdmin(ReadOnlyAdmin):
+    list_display = (
+        "__str__",
+        state,
+        linked("federation"),
+        linked("proposed_by"),
+        moment("created_at", "made"),
+        moment("closes_at", "closes"),
+    )
+    list_select_related = ("federation", "proposed_by")
+    list_filter = ("state", "kind")
+    search_fields = ("federation__name", "reason", "answer", "id__exact")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    inlines = (VoteInline,)

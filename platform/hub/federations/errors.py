@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.common.errors import DomainError, Invalid
+from hub.common.errors import DomainError, Forbidden, Invalid
 
 
 class BaseModelUnknown(Invalid):
@@ -30,6 +30,16 @@ class InvitationNeeded(DomainError):
     title = "The federation is joined by invitation."
 
 
+class FederationDissolved(DomainError):
+    code = "federation_dissolved"
+    title = "The federation is dissolved: nothing new begins in it."
+
+
+class KindUnknown(Invalid):
+    code = "proposal_kind_unknown"
+    title = "This cannot be proposed."
+
+
 class LeadStays(DomainError):
     code = "lead_stays"
     title = "The lead organisation cannot leave its federation."
@@ -40,9 +50,24 @@ class LicenceUnaccepted(DomainError):
     title = "The licence of the base model must be accepted with the signature."
 
 
+class MembersDecide(DomainError):
+    code = "members_decide"
+    title = "In this federation the members vote on this."
+
+
 class NotTakingPart(DomainError):
     code = "not_taking_part"
     title = "The organisation takes no part in this federation."
+
+
+class NoVoice(Forbidden):
+    code = "no_voice"
+    title = "Your organisation has no voice in this vote."
+
+
+class ProposalClosed(DomainError):
+    code = "proposal_closed"
+    title = "This proposal has been decided otherwise."
 
 
 class PolicyChanged(DomainError):

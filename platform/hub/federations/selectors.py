@@ -24,14 +24,15 @@ from hub.organisations.models import Membership, Organisation, OrganisationState
 from hub.organisations.permissions import Permission, granting
 from hub.organisations.selectors import memberships_of, organisations_of, organisations_where
 
-PRESENT = (ParticipationState.REQUESTED, ParticipationState.ACTIVE)
+MEMBERS = (ParticipationState.ACTIVE, ParticipationState.SUSPENDED)
+PRESENT = (ParticipationState.REQUESTED, *MEMBERS)
 
 
 def federations_of(user: User) -> QuerySet[Federation]:
-    """Federations that an organisation of the person takes part in at present."""
+    """Federations that an organisation of the person takes part in, or is suspended from."""
     seeing = Membership.objects.filter(granting(Permission.SEE_FEDERATIONS), user=user)
     taking_part = Participation.objects.filter(
-        organisation__in=seeing.values("organisation"), state=ParticipationState.ACTIVE
+        organisation__in=seeing.values("organisation"), state__in=MEMBERS
     )
     return Federation.objects.filter(pk__in=taking_part.values("federation"))
 
@@ -133,22 +134,32 @@ def participations_visible_to(user: User) -> QuerySet[Participation]:
 def require_place(
     user: User, federation_id: UUID, permission: Permission = Permission.SEE_FEDERATIONS
 ) -> Participation:
-    """The active participation through which the person may; the lead's before others.
+    """The participation through which the person may; the lead's before others.
+
+    Who is suspended sees, and does nothing.
 
     Raises:
         NotFound: they do not belong, or there is no such federation.
         Forbidden: neither place nor role of theirs carries the permission.
     """
     held = {one.organisation_id: one for one in memberships_of(user)}
-    places = active_participations(federation_id).filter(organisation__in=held)
-    found = sorted(places, key=lambda place: not place.is_lead)
+    places = Participation.objects.filter(
+        federation=federation_id, state__in=MEMBERS, organisation__in=held
+    ).select_related("organisation")
+    found = sorted(places.order_by("created_at"), key=lambda place: not place.is_lead)
     if not found:
         raise NotFound("no such federation")
-    standing = [place for place in found if permission in STANDINGS[place.standing]]
+    standing = [place for place in found if permission in carried_by(place)]
     able = [place for place in standing if held[place.organisation_id].may(permission)]
     if not able:
         raise Forbidden(_lacking(permission, standing, found[0]))
     return able[0]
+
+
+def carried_by(place: Participation) -> frozenset[Permission]:
+    """What the place lets its organisation's people do, as far as their roles do."""
+    is_suspended = place.state == ParticipationState.SUSPENDED
+    return STANDINGS[Standing.OBSERVER if is_suspended else place.standing]
 
 
 def _lacking(
@@ -156,6 +167,8 @@ def _lacking(
 ) -> str:
     if standing:
         return f"Your role may not {permission.label}."
+    if place.state == ParticipationState.SUSPENDED:
+        return f"{place.organisation} is suspended here: it may not {permission.label}."
     if permission in STANDINGS[Standing.CONTRIBUTOR]:
         return f"{place.organisation} only observes: it may not {permission.label}."
     return f"This is for the lead organisation: to {permission.label}."
@@ -189,7 +202,7 @@ class Seat:
     def may(self, permission: Permission) -> bool:
         """Whether the person's role and the place carry the permission; active or not."""
         is_able = self.membership is not None and self.membership.may(permission)
-        return is_able and permission in STANDINGS[self.place.standing]
+        return is_able and permission in carried_by(self.place)
 
     @property
     def may_sign(self) -> bool:
@@ -217,7 +230,7 @@ class Standpoint:
 
     @property
     def is_inside(self) -> bool:
-        return any(seat.is_active for seat in self.own)
+        return any(seat.place.state in MEMBERS for seat in self.own)
 
     @property
     def lead(self) -> Seat | None:
@@ -225,7 +238,7 @@ class Standpoint:
 
     def may(self, permission: Permission) -> bool:
         """Whether the person may do so in the federation, through any of their places."""
-        return any(seat.is_active and seat.may(permission) for seat in self.own)
+        return any(seat.place.state in MEMBERS and seat.may(permission) for seat in self.own)
 
     @property
     def may_admit(self) -> bool:

@@ -13,8 +13,9 @@ from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.charters.founding import create_federation
 from hub.federations.charters.joining import LARGEST_RANK, admit, fitting, request_to_join
-from hub.federations.entries import tell_declared, tell_ended, tell_keys_of
-from hub.federations.errors import LeadStays, NotTakingPart
+from hub.federations.entries import tell_declared, tell_keys_of
+from hub.federations.errors import MembersDecide, NotTakingPart
+from hub.federations.leaving import leave, stay
 from hub.federations.models import (
     DataDeclaration,
     Federation,
@@ -42,6 +43,7 @@ __all__ = [
     "request_to_join",
     "set_data_statement",
     "set_rank",
+    "stay",
     "tell_keys",
 ]
 
@@ -71,29 +73,11 @@ def _admit(
     require_place(user, place.federation_id, Permission.ADMIT_MEMBERS)
     if place.state == state:
         return place
+    if "admit" not in place.federation.typed_policy.led:
+        raise MembersDecide(f"Vote on the proposal to let {place.organisation} in.")
     if state == ParticipationState.ACTIVE:
         return admit(place=place, actor=user.actor, reason=reason)
     _move(place, state, user, reason)
-    return place
-
-
-@transaction.atomic
-def leave(*, user: User, participation_id: UUID, reason: str = "") -> Participation:
-    """Leave a federation, or take back the wish to join. Doing it twice changes nothing.
-
-    Raises:
-        NotFound, Forbidden: the person is not an owner of that organisation.
-        LeadStays: somebody must lead.
-    """
-    place = _locked(participation_id)
-    require_permission(user, place.organisation_id, Permission.SIGN_CHARTERS)
-    if place.is_lead:
-        raise LeadStays("A federation ends by being dissolved.")
-    if place.state != ParticipationState.LEFT:
-        took_part = place.state == ParticipationState.ACTIVE
-        _move(place, ParticipationState.LEFT, user, reason)
-        if took_part:
-            tell_ended(place, reason)
     return place
 
 

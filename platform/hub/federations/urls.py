@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.federations import pages
+from hub.federations import invitation_pages, pages
+from hub.federations.proposals import pages as votes
 
 app_name = "federations"
 
@@ -13,6 +14,11 @@ urlpatterns = [
     path("federations/<slug:slug>/join", pages.join, name="join"),
     path("federations/<slug:slug>/description", pages.describe, name="describe"),
     path("participations/<uuid:participation_id>/statement", pages.statement, name="statement"),
+    path("federations/<slug:slug>/proposals", votes.proposals, name="proposals"),
+    path("federations/<slug:slug>/proposals/new", votes.propose, name="propose"),
+    path("proposals/<uuid:pk>", votes.proposal, name="proposal"),
+    path("proposals/<uuid:pk>/vote", votes.vote, name="vote"),
+    path("proposals/<uuid:pk>/withdraw", votes.withdraw, name="withdraw"),
     path("participations/<uuid:participation_id>/declaration", pages.declare, name="declare"),
     path("participations/<uuid:participation_id>/approve", pages.approve, name="approve"),
     path("participations/<uuid:participation_id>/refuse", pages.refuse, name="refuse"),

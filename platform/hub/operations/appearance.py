@@ -29,6 +29,7 @@ PAGES: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = (
         (
             ("federations_federation", "Federations", "handshake"),
             ("federations_participation", "Participations", "assignment_ind"),
+            ("federations_proposal", "Proposals", "how_to_vote"),
             ("runs_run", "Runs", "model_training"),
             ("runs_round", "Rounds", "cycle"),
             ("runs_task", "Tasks", "task"),
@@ -42,7 +43,6 @@ PAGES: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = (
             ("catalogue_basemodeldraft", "On their way in", "package_2"),
             ("catalogue_licenceacceptance", "Licences accepted", "gavel"),
             ("catalogue_modelversion", "Model versions", "verified"),
-            ("catalogue_proposal", "Proposals", "how_to_vote"),
             ("catalogue_alias", "Names of versions", "label"),
             ("catalogue_evaluation", "Evaluations", "monitoring"),
             ("catalogue_probe", "Probe sets", "science"),

@@ -34,6 +34,7 @@ CODES: Mapping[str, str] = {
     "out_of_memory": "its device ran out of memory",
     "disk_full": "its disk is full",
     DECLINED_BY_POLICY: "its policy forbids it",
+    "not_taking_part": "its organisation takes no part any more",
     "ledger_fork": "the ledger it was shown is not the one it knew",
     "ledger_regression": "the ledger it was shown lacks entries that it had seen",
     "ledger_stale": "no signed checkpoint of the ledger came in time",

@@ -12,21 +12,20 @@ from hub.catalogue.models import (
     MergedModel,
     ModelVersion,
     ProbeScore,
-    Proposal,
     Push,
     Upload,
 )
 from hub.common.models import Event, Stateful
 from hub.common.sentences import PATTERNS, sentence
 from hub.contributions.models import Case, Valuation
-from hub.federations.models import Federation, Participation
+from hub.federations.models import Federation, Participation, Proposal
 from hub.notices.models import Webhook
 from hub.operations.models import FailedJob
 from hub.organisations.models import Agent, Invitation, Organisation
 from hub.runs.models import Recomputation, Round, Run, Task, Update
 from hub.runs.stacked_models import Stacking
 
-MODELS = (Organisation, Agent, Federation, Participation, ModelVersion, Upload)
+MODELS = (Organisation, Invitation, Agent, Federation, Participation, ModelVersion, Upload)
 MODELS += (Alias, BaseModelDraft, Distance, MergedModel, Proposal, Push)
 MODELS += (Run, Round, Task, Update, Recomputation, ProbeScore, Stacking, Case, Valuation)
 MODELS += (Webhook,)

@@ -32,9 +32,6 @@ from hub.catalogue.models.lines import (
     AliasState,
     Distance,
     DistanceState,
-    Proposal,
-    ProposalKind,
-    ProposalState,
 )
 from hub.catalogue.models.merged import (
     MergedFile,
@@ -83,9 +80,6 @@ __all__ = [
     "Probe",
     "ProbeScore",
     "ProbeScoreState",
-    "Proposal",
-    "ProposalKind",
-    "ProposalState",
     "Push",
     "PushState",
     "Tally",

@@ -1,4 +1,4 @@
-"""What people decide about a federation's line of versions: names, and proposals.
+"""What a federation's versions are called, and how far two of them are from each other.
 
 The catalogue's other models are in `models`, which names these, so that Django finds them.
 """
@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db import models
 
 from hub.common.models import Stateful, Transitions
-from hub.federations.models import Federation, Participation
+from hub.federations.models import Federation
 
 
 class AliasState(models.TextChoices):
@@ -54,89 +53,6 @@ class Alias(Stateful):
 
     def event_scope(self) -> dict[str, UUID | None]:
         return {"federation_id": self.federation_id}
-
-
-class ProposalKind(models.TextChoices):
-    RELEASE = "release", "release"
-    ROLLBACK = "rollback", "rollback"
-
-
-class ProposalState(models.TextChoices):
-    OPEN = "open", "open"
-    ACCEPTED = "accepted", "accepted"
-    REFUSED = "refused", "refused"
-    WITHDRAWN = "withdrawn", "withdrawn"
-
-
-class Proposal(Stateful):
-    """That a version be released, or that the federation go back to it; and what became of that."""
-
-    subject = "proposal"
-    transitions: ClassVar[Transitions] = {
-        ProposalState.OPEN: {
-            ProposalState.ACCEPTED,
-            ProposalState.REFUSED,
-            ProposalState.WITHDRAWN,
-        },
-        ProposalState.ACCEPTED: set(),
-        ProposalState.REFUSED: set(),
-        ProposalState.WITHDRAWN: set(),
-    }
-
-    state = models.CharField(max_length=20, choices=ProposalState, default=ProposalState.OPEN)
-    kind = models.CharField(max_length=12, choices=ProposalKind)
-    federation = models.ForeignKey(Federation, on_delete=models.PROTECT, related_name="proposals")
-    version = models.ForeignKey(
-        "catalogue.ModelVersion", on_delete=models.PROTECT, related_name="proposals"
-    )
-    replaced = models.ForeignKey(
-        "catalogue.ModelVersion", on_delete=models.PROTECT, null=True, related_name="+"
-    )  # what was released until this was accepted
-    reason = models.CharField(max_length=500, blank=True)
-    proposed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    participation = models.ForeignKey(
-        Participation, on_delete=models.PROTECT, related_name="proposals"
-    )  # through which it was proposed
-    decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
-    )  # null: open, or the hub closed it; when is `state_changed_at`
-    answer = models.CharField(max_length=500, blank=True)  # why it was refused or withdrawn
-
-    class Meta:
-        ordering = ("-created_at",)
-        constraints = (
-            models.UniqueConstraint(
-                fields=["version", "kind"],
-                condition=models.Q(state="open"),
-                name="one_open_proposal",
-            ),
-            models.CheckConstraint(
-                condition=~models.Q(state__in=["accepted", "refused"])
-                | models.Q(decided_by__isnull=False),
-                name="somebody_decided",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(replaced__isnull=True) | models.Q(state="accepted"),
-                name="only_the_accepted_replace",
-            ),
-        )
-        indexes = (models.Index(fields=["federation", "state", "created_at"]),)
-
-    def __str__(self) -> str:
-        return f"{self.kind} of {self.version}"
-
-    def event_scope(self) -> dict[str, UUID | None]:
-        """Needs `participation`."""
-        return {
-            "federation_id": self.federation_id,
-            "organisation_id": self.participation.organisation_id,
-        }
-
-    @property
-    def is_open(self) -> bool:
-        return self.state == ProposalState.OPEN
 
 
 class DistanceState(models.TextChoices):

@@ -9,17 +9,17 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from hub.accounts.models import User
 from hub.accounts.selectors import person_of
 from hub.catalogue import selectors
-from hub.catalogue.models import ModelVersion, Proposal
+from hub.catalogue.models import ModelVersion
 from hub.catalogue.versions import aliases, releases
 from hub.catalogue.versions.commits import newest_commit
 from hub.catalogue.versions.decisions import (
+    KINDS,
     PROPOSALS_SHOWN,
     FederationDecisions,
     VersionDecisions,
@@ -28,10 +28,12 @@ from hub.catalogue.versions.drawing import drawn
 from hub.catalogue.versions.lineage import CHAINS_SHOWN, chains_of, lineage_of, page_with, runs_of
 from hub.catalogue.versions.lines import with_origin
 from hub.catalogue.versions.provenance import provenance_of
-from hub.common.errors import Invalid
 from hub.common.forms import reason_in
 from hub.common.refusals import told
 from hub.federations.models import Federation
+from hub.federations.proposals.boards import open_first
+from hub.federations.proposals.boards import rows as rows_of
+from hub.federations.proposals.selectors import proposals_visible_to
 from hub.federations.selectors import federations_of
 
 CHILDREN_SHOWN = 20
@@ -63,13 +65,13 @@ def version_decisions(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 @login_required
 def decisions(request: HttpRequest, slug: str) -> HttpResponse:
-    """All proposals about a line, the newest first, and its names."""
+    """All proposals about a line, those that are open first, and its names."""
     federation = _federation(request, slug)
     user = person_of(request)
     board = FederationDecisions(federation, user)
-    found = selectors.proposals_visible_to(user).filter(federation=federation)
-    page = Paginator(found, PROPOSALS_SHOWN).get_page(request.GET.get("page"))
-    rows = board.standing.rows(page.object_list)
+    found = proposals_visible_to(user).filter(federation=federation, kind__in=KINDS)
+    page = Paginator(open_first(found), PROPOSALS_SHOWN).get_page(request.GET.get("page"))
+    rows = rows_of(page.object_list, user)
     context = {"federation": federation, "board": board, "page": page, "rows": rows}
     return render(request, "catalogue/decisions.html", context)
 
@@ -78,35 +80,12 @@ def decisions(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 def propose(request: HttpRequest, pk: UUID) -> HttpResponse:
     with told(request):
-        releases.propose_release(
+        made = releases.propose_release(
             user=person_of(request), version_id=pk, reason=reason_in(request.POST)
         )
-        messages.success(request, "It is proposed. Who decides sees it on this page.")
+        messages.success(request, "It is proposed. Everybody in the federation sees it here.")
+        return redirect("federations:proposal", made.pk)
     return redirect("catalogue:version_decisions", pk)
-
-
-@require_POST
-@login_required
-def decide(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Accept or refuse a proposal, or take it back."""
-    user = person_of(request)
-    found = get_object_or_404(selectors.proposals_visible_to(user), pk=pk)
-    with told(request):
-        done = _answered(user, pk, request.POST)
-        messages.success(request, f"The proposal is {done.get_state_display()}.")
-    return redirect("catalogue:version_decisions", found.version_id)
-
-
-def _answered(user: User, pk: UUID, sent: QueryDict) -> Proposal:
-    reason = reason_in(sent)
-    match sent.get("verdict"):
-        case "accept":
-            return releases.decide(user=user, proposal_id=pk, accept=True, reason=reason)
-        case "refuse":
-            return releases.decide(user=user, proposal_id=pk, accept=False, reason=reason)
-        case "withdraw":
-            return releases.withdraw(user=user, proposal_id=pk, reason=reason)
-    raise Invalid("Say whether to accept, refuse or withdraw it.")
 
 
 @require_POST

@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from uuid import UUID
 
 from hub.accounts.models import User
-from hub.catalogue.models import Alias, ModelVersion, Proposal, VersionState
+from hub.catalogue.models import Alias, ModelVersion, VersionState
 from hub.catalogue.versions.aliases import LATEST, RELEASED, aliases_of, history_of, version_at
-from hub.catalogue.versions.deciding import rule_for
+from hub.catalogue.versions.releases import RELEASE, ROLLBACK, kind_of, proposals_about
 from hub.common.feed import Told, told
 from hub.common.models import Event
 from hub.federations.models import Federation
-from hub.federations.selectors import active_participations
-from hub.organisations.selectors import organisations_of
+from hub.federations.proposals.boards import Row, rows, who_decides
+from hub.federations.selectors import Standpoint, standpoint
+from hub.organisations.permissions import Permission
 
 PROPOSALS_SHOWN, EVENTS_SHOWN = 20, 20
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalRow:
-    proposal: Proposal
-    may_decide: bool
-    may_withdraw: bool
-
-
-class Standing:
-    """A person's standing in a federation; one query."""
-
-    def __init__(self, user: User, federation_id: UUID) -> None:
-        own = active_participations(federation_id).filter(organisation__in=organisations_of(user))
-        self._places = list(own)
-
-    @property
-    def is_lead(self) -> bool:
-        return any(place.is_lead for place in self._places)
-
-    def rows(self, proposals: Iterable[Proposal]) -> list[ProposalRow]:
-        own = {place.pk for place in self._places}
-        return [
-            ProposalRow(
-                proposal=one,
-                may_decide=one.is_open and self.is_lead,
-                may_withdraw=one.is_open and one.participation_id in own,
-            )
-            for one in proposals
-        ]
+KINDS = (RELEASE, ROLLBACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +40,55 @@ def names_of(federation: Federation) -> Sequence[Name]:
     ]
 
 
-class VersionDecisions:
+class Decisions:
+    """What may be decided about a federation's line, by one person."""
+
+    federation: Federation
+    user: User
+
+    @cached_property
+    def standing(self) -> Standpoint:
+        return standpoint(self.user, self.federation)
+
+    @property
+    def may_name(self) -> bool:
+        return self.standing.may(Permission.CURATE_VERSIONS)
+
+    def rule_for(self, kind: str) -> str:
+        """Who decides, as a sentence."""
+        return who_decides(self.federation, kind)
+
+
+class VersionDecisions(Decisions):
     """One version's proposals, names and stages."""
 
     def __init__(self, version: ModelVersion, user: User) -> None:
         self.version = version
+        self.federation = version.federation
         self.user = user
-
-    @cached_property
-    def standing(self) -> Standing:
-        return Standing(self.user, self.version.federation_id)
 
     @property
     def rule(self) -> str:
-        return rule_for(self.version.federation_id).words
+        return self.rule_for(kind_of(self.version))
 
     @cached_property
-    def proposals(self) -> Sequence[ProposalRow]:
+    def proposals(self) -> Sequence[Row]:
         """The newest first."""
-        found = self.version.proposals.select_related(
-            "version", "participation__organisation", "proposed_by", "decided_by"
-        )
-        return self.standing.rows(found[:PROPOSALS_SHOWN])
+        return rows(proposals_about(self.version)[:PROPOSALS_SHOWN], self.user)
 
     @property
     def may_propose(self) -> bool:
         is_fit = self.version.state != VersionState.RELEASED and not self.version.is_baseline
-        return is_fit and not any(row.proposal.is_open for row in self.proposals)
+        is_new = not any(one.proposal.is_open for one in self.proposals)
+        return is_fit and is_new and self.standing.may(Permission.MAKE_PROPOSALS)
 
     @property
     def is_rollback(self) -> bool:
-        return self.version.state == VersionState.RETIRED
+        return kind_of(self.version) == ROLLBACK
 
     @cached_property
     def names(self) -> Sequence[Alias]:
-        return list(aliases_of(self.version.federation).filter(version=self.version))
+        return list(aliases_of(self.federation).filter(version=self.version))
 
     @cached_property
     def stages(self) -> Sequence[Event]:
@@ -112,20 +97,16 @@ class VersionDecisions:
         return list(found.order_by("-pk")[:EVENTS_SHOWN])
 
 
-class FederationDecisions:
+class FederationDecisions(Decisions):
     """All that was decided about a federation's line."""
 
     def __init__(self, federation: Federation, user: User) -> None:
         self.federation = federation
         self.user = user
 
-    @cached_property
-    def standing(self) -> Standing:
-        return Standing(self.user, self.federation.pk)
-
     @property
     def rule(self) -> str:
-        return rule_for(self.federation.pk).words
+        return self.rule_for(RELEASE)
 
     @cached_property
     def names(self) -> Sequence[Name]:

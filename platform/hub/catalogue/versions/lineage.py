@@ -16,10 +16,11 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
-from hub.catalogue.models import ModelVersion, Proposal, ProposalKind, ProposalState
+from hub.catalogue.models import ModelVersion
 from hub.catalogue.selectors import line_of
 from hub.catalogue.versions.aliases import aliases_of
-from hub.federations.models import Federation
+from hub.catalogue.versions.releases import RELEASE, ROLLBACK
+from hub.federations.models import Federation, Proposal, ProposalState
 
 CHAINS_SHOWN = 12
 DECISIONS_SHOWN = 40  # the latest releases and rollbacks stand out, no more
@@ -109,15 +110,16 @@ def lineage_of(federation: Federation, chains: Sequence[Chain]) -> Lineage:
     """What is shown of these chains, and of where they come from; four queries."""
     decided = list(_decisions(federation))
     names = _names(federation)
-    marked = {*names, *(one.version_id for one in decided)}
-    marked |= {one.replaced_id for one in decided if one.replaced_id}
+    marked = {*names}.union(*(_concerned(one) for one in decided))
     nodes = _nodes(federation, chains, marked, names)
     by_id = {node.id: node for node in nodes}
     return Lineage(nodes, _strands(nodes, by_id), list(_rollbacks(decided, by_id)))
 
 
 def _decisions(federation: Federation) -> QuerySet[Proposal]:
-    accepted = federation.proposals.filter(state=ProposalState.ACCEPTED)
+    accepted = federation.proposals.filter(
+        kind__in=(RELEASE, ROLLBACK), state=ProposalState.ACCEPTED
+    )
     return accepted.order_by("-state_changed_at")[:DECISIONS_SHOWN]
 
 
@@ -170,6 +172,14 @@ def _strand(nodes: Sequence[Node], by_id: Mapping[UUID, Node]) -> Strand:
 
 def _rollbacks(decided: Iterable[Proposal], by_id: Mapping[UUID, Node]) -> Iterator[Rollback]:
     for one in decided:
-        start, end = by_id.get(one.replaced_id or one.pk), by_id.get(one.version_id)
-        if one.kind == ProposalKind.ROLLBACK and start and end:
-            yield Rollback(start, end, one.reason)
+        if one.kind != ROLLBACK:
+            continue
+        end, *before = (by_id.get(version) for version in _concerned(one))
+        if end and before and before[0]:
+            yield Rollback(before[0], end, one.reason)
+
+
+def _concerned(decided: Proposal) -> list[UUID]:
+    """The version that was released, and the one it replaced, if any."""
+    replaced = decided.result.get("replaced")
+    return [UUID(version) for version in (decided.terms["version"], replaced) if version]

@@ -26,11 +26,10 @@ from hub.catalogue.models import (
     BaseModel,
     Evaluation,
     ModelVersion,
-    ProposalState,
     VersionState,
 )
 from hub.catalogue.selectors import Measured
-from hub.federations.models import Federation
+from hub.federations.models import Federation, ProposalState
 from hub.federations.selectors import federations_of
 
 CHART_MOST = 60

@@ -17,6 +17,7 @@ from hub.catalogue.evaluation.measures import Score
 from hub.catalogue.evaluation.probed import OnProbe, version_on_probe
 from hub.catalogue.models import ModelVersion, VersionCommit, VersionFile, VersionState
 from hub.catalogue.versions.lines import Origin, VersionRow, origin_of, version_rows, with_origin
+from hub.catalogue.versions.releases import kind_of
 from hub.federations.places import Place, places_in
 
 
@@ -61,14 +62,18 @@ class Volume:
 
     @property
     def may_release(self) -> bool:
-        is_released = self.version.state == VersionState.RELEASED
-        return self.is_lead and not is_released and not self.version.is_baseline
+        """Who leads, where the lead decides alone; elsewhere the members vote."""
+        is_led = kind_of(self.version) in self.version.federation.typed_policy.led
+        return self.is_lead and is_led and self._is_fit
 
     @property
     def may_propose(self) -> bool:
         """Somebody who does not decide may propose what others decide."""
-        is_fit = self.version.state != VersionState.RELEASED and not self.version.is_baseline
-        return is_fit and not self.is_lead
+        return self._is_fit and not self.may_release
+
+    @property
+    def _is_fit(self) -> bool:
+        return self.version.state != VersionState.RELEASED and not self.version.is_baseline
 
     @property
     def is_rollback(self) -> bool:

@@ -22,7 +22,7 @@ _SECTIONS = {
     "tasks": "What an agent was asked to do.",
     "updates": "What came back, and the verdict on it.",
     "versions": "What federations have trained.",
-    "proposals": "Releases and rollbacks, and what became of them.",
+    "proposals": "What members decide together: proposals of all kinds, and votes on them.",
     "aliases": "What federations call their versions.",
     "pushes": "Copies of versions on other hubs.",
     "model keys": "What versions are signed with.",

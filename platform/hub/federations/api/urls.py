@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from hub.common.api.routers import router
-from hub.federations.api import views
+from hub.federations.api import invitations, proposals, views
 
 own = router()
 own.register("federations", views.FederationViewSet, basename="federation")
@@ -9,10 +9,14 @@ own.register(
     "federations/<uuid:federation_id>/participations", views.PlaceViewSet, basename="place"
 )
 own.register(
+    "federations/<uuid:federation_id>/invitations", invitations.OfferViewSet, basename="offer"
+)
+own.register(
     "participations/<uuid:participation_id>/declarations",
     views.DeclarationViewSet,
     basename="declaration",
 )
+own.register("proposals", proposals.ProposalViewSet, basename="proposal")
 own.register("participations", views.ParticipationViewSet, basename="participation")
 
 urlpatterns = own.urls

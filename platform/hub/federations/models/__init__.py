@@ -11,14 +11,19 @@ from hub.federations.models.federations import (
     ParticipationState,
     Standing,
 )
+from hub.federations.models.proposals import Choice, Proposal, ProposalState, Vote
 
 __all__ = [
     "CharterVersion",
+    "Choice",
     "DataDeclaration",
     "Federation",
     "FederationState",
     "Participation",
     "ParticipationState",
+    "Proposal",
+    "ProposalState",
     "Signature",
     "Standing",
+    "Vote",
 ]

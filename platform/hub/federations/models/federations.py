@@ -70,6 +70,7 @@ class Federation(Stateful):
 class ParticipationState(models.TextChoices):
     REQUESTED = "requested", "asks to join"
     ACTIVE = "active", "active"
+    SUSPENDED = "suspended", "suspended"
     REFUSED = "refused", "refused"
     LEFT = "left", "left"
     EXPELLED = "expelled", "expelled"
@@ -91,7 +92,16 @@ class Participation(Stateful):
             ParticipationState.REFUSED,
             ParticipationState.LEFT,
         },
-        ParticipationState.ACTIVE: {ParticipationState.LEFT, ParticipationState.EXPELLED},
+        ParticipationState.ACTIVE: {
+            ParticipationState.SUSPENDED,
+            ParticipationState.LEFT,
+            ParticipationState.EXPELLED,
+        },
+        ParticipationState.SUSPENDED: {
+            ParticipationState.ACTIVE,
+            ParticipationState.LEFT,
+            ParticipationState.EXPELLED,
+        },
         ParticipationState.REFUSED: {ParticipationState.REQUESTED},
         ParticipationState.LEFT: {ParticipationState.REQUESTED},
         ParticipationState.EXPELLED: set(),
@@ -118,6 +128,12 @@ class Participation(Stateful):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
     )
     signed_at = models.DateTimeField()
+    # The wish to leave once the round that it trains in has ended: since when, whose, and why.
+    leaving_since = models.DateTimeField(null=True, blank=True)
+    leaving_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    leaving_reason = models.CharField(max_length=500, blank=True)
 
     class Meta:
         ordering = ("created_at",)
@@ -128,6 +144,11 @@ class Participation(Stateful):
             models.CheckConstraint(
                 condition=models.Q(rank__isnull=True) | models.Q(rank__range=(1, 256)),
                 name="rank_between_1_and_256",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(leaving_since__isnull=True)
+                | models.Q(state__in=["active", "suspended"], leaving_by__isnull=False),
+                name="only_who_takes_part_is_leaving",
             ),
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hub.runs.services.claims import Claim, give_up, renew_claim
 from hub.runs.services.committing import commit_update
 from hub.runs.services.comparing import claim_comparison, record_comparison
+from hub.runs.services.ending import end_runs, end_what_is_due
 from hub.runs.services.leases import (
+    end_work,
     expire_leases,
     fail_task,
     heartbeat,
@@ -65,6 +67,9 @@ __all__ = [
     "claim_comparison",
     "commit_update",
     "create_run",
+    "end_runs",
+    "end_what_is_due",
+    "end_work",
     "expire_leases",
     "fail_recomputation",
     "fail_run",

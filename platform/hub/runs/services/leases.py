@@ -32,17 +32,20 @@ from hub.catalogue.models import Artifact
 from hub.common.actors import HUB, Actor
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
+from hub.federations.models import Participation, ParticipationState
 from hub.organisations.models import Agent, AgentState
 from hub.runs.entries import opening_of
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task, TaskState
 from hub.runs.point_models import TrainingPoint
-from hub.runs.selectors import has_stopped, lost_tasks, rounds_wait_for, waiting_tasks
+from hub.runs.selectors import OPEN_TASKS, has_stopped, lost_tasks, rounds_wait_for, waiting_tasks
 from hub.runs.services.evaluating import asked_of
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_task
 from hub.runs.services.memories import is_controlled, memory_of
 from hub.runs.services.unveiling import opened_for
+
+NOT_TAKING_PART = "not_taking_part"  # the place was suspended or has ended
 
 
 @transaction.atomic
@@ -186,6 +189,8 @@ def why_not_held(task: Task, *, agent: Agent, fence: int) -> str:
     """Why the agent does not hold the task any more; empty when it does."""
     if task.is_final:
         return f"the task is {task.state}"
+    if task.participation.state != ParticipationState.ACTIVE:
+        return "the organisation takes no part in the federation any more"
     if task.state != TaskState.LEASED or task.fence != fence or task.agent_id != agent.pk:
         return "the lease has passed on"
     return ""
@@ -279,6 +284,25 @@ def retire_agent(*, agent_id: UUID) -> int:
         task.attempts -= 1
         _requeue(task, actor=HUB, reason=f"the agent is {gone.get_state_display()}")
     close_uploads(agent_id=agent_id, reason="the agent is gone")
+    return len(held)
+
+
+@transaction.atomic
+def end_work(*, participation_id: UUID) -> int:
+    """Take back what a place holds that takes no part any more; its rounds go on without it.
+
+    Returns how many tasks it had; a place that takes part keeps them.
+    """
+    if Participation.objects.filter(pk=participation_id, state=ParticipationState.ACTIVE).exists():
+        return 0
+    held = list(
+        Task.objects.select_related("round__run__federation", "participation__organisation")
+        .select_for_update(of=("self",))
+        .filter(participation=participation_id, state__in=OPEN_TASKS)
+        .order_by("pk")
+    )
+    for task in held:
+        _give_up(task, actor=HUB, code=NOT_TAKING_PART, detail="")
     return len(held)
 
 

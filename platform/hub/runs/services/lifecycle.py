@@ -23,7 +23,8 @@ from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
-from hub.federations.models import Federation, Participation
+from hub.federations.errors import FederationDissolved
+from hub.federations.models import Federation, FederationState, Participation
 from hub.federations.selectors import contributing, require_place
 from hub.organisations.permissions import Permission
 from hub.runs.entries import tell_failed, tell_started
@@ -66,6 +67,7 @@ def create_run(
     """
     require_place(user, federation_id, Permission.START_RUNS)
     federation = Federation.objects.select_for_update().get(pk=federation_id)
+    require_alive(federation)
     active = _active_participations(federation)
     training = _chosen(active, trainers)
     check_plan(plan, training)
@@ -104,7 +106,7 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     probe, why_not = probe_for(run.federation, run.typed_plan)
     run.move_to(
         RunState.QUEUED,
-        actor=user.actor,
+        actor=actor,
         reason=why_not,
         probe=probe,
         data={"run": run.name},
@@ -115,15 +117,10 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     return run
 
 
-def _check_licence(run: Run) -> None:
-    base = run.federation.base_model
-    places = Participation.objects.filter(pk__in=[*run.trainers, *run.evaluators])
-    missing = unaccepted_by(base, places.values("organisation"))
-    if missing:
-        raise LicencesMissing(
-            f"{', '.join(missing)} must accept {base.licence} of {base.name} first",
-            organisations=missing,
-        )
+def require_alive(federation: Federation) -> None:
+    """Raises FederationDissolved."""
+    if federation.state == FederationState.DISSOLVED:
+        raise FederationDissolved(f"{federation.name} has ended.")
 
 
 @transaction.atomic
@@ -184,17 +181,20 @@ def cancel_run(*, user: User, run_id: UUID, reason: str = "") -> Run:
         raise RoundFrozen(f"round {current.number} of {run.name} is being aggregated")
     run.move_to(
         RunState.CANCELLED,
-        actor=user.actor,
+        actor=actor,
         reason=reason,
         ended_at=database_now(),
         data={"run": run.name},
     )
     if current is not None and current.state in ACTIVE_ROUNDS:
-        end_round(
-            current, run=run, code="cancelled", actor=user.actor, reason="the run was cancelled"
-        )
+        end_round(current, run=run, code="cancelled", actor=actor, reason="the run was cancelled")
     _announce(run)
     return run
+    return cancel(run, actor=user.actor, reason=reason)
+
+
+def cancel(run: Run, *, actor: Actor, reason: str) -> Run:
+    """As `cancel_run`, of a run that its caller has locked."""
 
 
 @transaction.atomic

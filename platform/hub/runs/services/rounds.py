@@ -98,6 +98,8 @@ def offer_tasks(current: Round, *, type: TaskType, participations: Sequence[UUID
     tasks = Task.objects.bulk_create(
         Task(round=current, participation=p, type=type) for p in present
     )
+    if type == TaskType.TRAIN:
+        present = present.filter(leaving_since__isnull=True)
     wake(*(f"organisation:{p.organisation_id}" for p in present))
     return tasks
 

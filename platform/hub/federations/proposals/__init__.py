@@ -1,0 +1,1 @@
+"""Proposals: made, voted on, decided once, and applied with the decision."""

@@ -1,0 +1,240 @@
+"""What pages show of votes: how each stands, what is still needed, and what a person may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from uuid import UUID
+
+from django.db.models import Case, F, QuerySet, Value, When
+
+from hub.accounts.models import User
+from hub.common.feed import Told, told
+from hub.common.models import Event
+from hub.federations.models import (
+    Federation,
+    Participation,
+    ParticipationState,
+    Proposal,
+    Vote,
+)
+from hub.federations.policies import VotingRule
+from hub.federations.proposals.kinds import kinds, words_of
+from hub.federations.proposals.selectors import open_for
+from hub.federations.proposals.tallying import Tally, needed, outcome, tally
+from hub.organisations.models import Membership
+from hub.organisations.permissions import Permission
+from hub.organisations.selectors import memberships_of
+
+EVENTS_SHOWN = 100
+MAJORITIES = {
+    "simple": "more yes than no",
+    "two_thirds": "two thirds of those who say yes or no",
+    "unanimous": "nobody who says no",
+}
+
+
+def who_decides(federation: Federation, kind: str) -> str:
+    """Who decides on such proposals in this federation, as a sentence."""
+    policy = federation.typed_policy
+    return sentence_of(policy.voting, is_led=kind in policy.led)
+
+
+def sentence_of(rule: VotingRule, *, is_led: bool) -> str:
+    """A rule in words."""
+    if is_led:
+        return "The lead organisation decides."
+    share = f"{round(rule.quorum * 100)} %"
+    return (
+        f"The members vote, one voice each: {share} must take part, and it needs "
+        f"{MAJORITIES[rule.majority]}. The vote closes after {rule.days} days."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One organisation in a vote."""
+
+    place: Participation
+    vote: Vote | None
+    counts: bool  # it takes part at present
+    is_own: bool  # the reader may vote for it
+
+    @property
+    def word(self) -> str:
+        if not self.counts:
+            return f"does not count: {self.place.get_state_display()}"
+        return self.vote.get_choice_display() if self.vote else "has not voted"
+
+    @property
+    def state(self) -> str:
+        if not self.counts:
+            return "withdrawn"
+        choice = self.vote.choice if self.vote else ""
+        return {"yes": "accepted", "no": "refused", "abstain": "lapsed"}.get(choice, "open")
+
+
+class Ballot:
+    """A proposal as one person sees it: four queries, however many vote."""
+
+    def __init__(self, proposal: Proposal, user: User) -> None:
+        self.proposal = proposal
+        self.user = user
+
+    @property
+    def words(self) -> str:
+        return words_of(self.proposal)
+
+    @property
+    def title(self) -> str:
+        return self.words[:1].upper() + self.words[1:]
+
+    @cached_property
+    def held(self) -> Mapping[UUID, Membership]:
+        return {one.organisation_id: one for one in memberships_of(self.user)}
+
+    @cached_property
+    def voices(self) -> Sequence[Voice]:
+        """Those with a voice, by name."""
+        votes = {one.participation_id: one for one in self.proposal.votes.select_related("voter")}
+        places = Participation.objects.filter(pk__in=self.proposal.electorate)
+        return [
+            Voice(place, votes.get(place.pk), _is_active(place), self._is_own(place))
+            for place in places.select_related("organisation").order_by("organisation__name")
+        ]
+
+    def _is_own(self, place: Participation) -> bool:
+        membership = self.held.get(place.organisation_id)
+        return membership is not None and membership.may(Permission.VOTE) and _is_active(place)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Of an open one as it is now; of a decided one as it then was."""
+        votes = {one.place.pk: one.vote.choice for one in self.voices if one.vote}
+        present = {one.place.pk for one in self.voices if one.counts}
+        return tally(self.proposal.electorate, present, votes)
+
+    @property
+    def rule(self) -> VotingRule:
+        return self.proposal.typed_rule
+
+    @property
+    def needed(self) -> int:
+        return needed(self.rule, self.tally.electorate)
+
+    @property
+    def missing(self) -> int:
+        """How many more must vote for the quorum."""
+        return max(0, self.needed - self.tally.voted)
+
+    @property
+    def rule_words(self) -> str:
+        return sentence_of(self.rule, is_led=self.proposal.is_led)
+
+    @property
+    def outlook(self) -> str:
+        """What would come of it if nobody else voted, in a sentence."""
+        if self.proposal.is_led:
+            return "The lead organisation has not said yet."
+        end = outcome(self.rule, self.tally)
+        if end == "lapsed":
+            count = self.missing
+            voice = "organisation" if count == 1 else "organisations"
+            return f"{count} more {voice} must vote, or it lapses."
+        return f"If nobody else votes, it is {end}."
+
+    @property
+    def own(self) -> Sequence[Voice]:
+        return [one for one in self.voices if one.is_own]
+
+    @property
+    def may_vote(self) -> bool:
+        return self.proposal.is_open and bool(self.own)
+
+    @property
+    def may_withdraw(self) -> bool:
+        membership = self.held.get(self.proposal.participation.organisation_id)
+        is_able = membership is not None and membership.may(Permission.MAKE_PROPOSALS)
+        return self.proposal.is_open and is_able
+
+    @property
+    def template(self) -> str:
+        kind = kinds.get(self.proposal.kind)
+        return kind.template if kind else ""
+
+    @cached_property
+    def shown(self) -> Mapping[str, object]:
+        """What its kind shows of what would change."""
+        kind = kinds.get(self.proposal.kind)
+        return kind.shown(self.proposal) if kind and kind.shown else {}
+
+    @cached_property
+    def history(self) -> Sequence[Told]:
+        events = Event.objects.filter(subject_id=self.proposal.pk).order_by("-pk")
+        return told(events[:EVENTS_SHOWN])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A proposal in a list."""
+
+    proposal: Proposal
+    tally: Tally
+    waits_for_reader: bool
+
+    @property
+    def words(self) -> str:
+        return words_of(self.proposal)
+
+    @property
+    def title(self) -> str:
+        return self.words[:1].upper() + self.words[1:]
+
+
+def rows(proposals: Iterable[Proposal], user: User) -> list[Row]:
+    """Proposals with their votes; four queries, however many they are."""
+    given = list(proposals)
+    able = {one.organisation_id for one in memberships_of(user) if one.may(Permission.VOTE)}
+    voices = {voice for one in given for voice in one.electorate}
+    places = _active(voices)
+    own = {pk for pk, organisation in places.items() if organisation in able}
+    votes = _votes(given)
+    return [_row(one, votes.get(one.pk, {}), set(places), own) for one in given]
+
+
+def _row(proposal: Proposal, votes: Mapping[UUID, str], present: set[UUID], own: set[UUID]) -> Row:
+    count = tally(proposal.electorate, present, votes)
+    silent = own.intersection(proposal.electorate) - set(votes)
+    return Row(proposal, count, waits_for_reader=proposal.is_open and bool(silent))
+
+
+def _active(voices: Iterable[UUID]) -> dict[UUID, UUID]:
+    """The organisations of those places that take part."""
+    found = Participation.objects.filter(pk__in=voices, state=ParticipationState.ACTIVE)
+    return dict(found.values_list("pk", "organisation_id"))
+
+
+def _votes(proposals: Iterable[Proposal]) -> dict[UUID, dict[UUID, str]]:
+    found: dict[UUID, dict[UUID, str]] = {}
+    cast = Vote.objects.filter(proposal__in=[one.pk for one in proposals])
+    for proposal, place, choice in cast.values_list("proposal_id", "participation_id", "choice"):
+        found.setdefault(proposal, {})[place] = choice
+    return found
+
+
+def open_first(proposals: QuerySet[Proposal]) -> QuerySet[Proposal]:
+    """Open ones first, those that close next before others; then the decided, the newest first."""
+    is_open = Case(When(state="open", then=Value(0)), default=Value(1))
+    closing = Case(When(state="open", then=F("closes_at")))
+    return proposals.order_by(is_open, closing.asc(nulls_last=True), "-created_at")
+
+
+def waiting_first(proposals: QuerySet[Proposal], user: User) -> QuerySet[Proposal]:
+    """As `open_first`, but before all what waits for the person's own vote."""
+    waits = Case(When(pk__in=open_for(user).values("pk"), then=Value(0)), default=Value(1))
+    return open_first(proposals).order_by(waits, *open_first(proposals).query.order_by)
+
+
+def _is_active(place: Participation) -> bool:
+    return place.state == ParticipationState.ACTIVE
