@@ -40,6 +40,11 @@ class KindUnknown(Invalid):
     title = "This cannot be proposed."
 
 
+class FederationPaused(DomainError):
+    code = "federation_paused"
+    title = "An operator has paused the federation."
+
+
 class LeadStays(DomainError):
     code = "lead_stays"
     title = "The lead organisation cannot leave its federation."

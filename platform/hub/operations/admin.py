@@ -144,8 +144,9 @@ offer(
     Act(
         name="pause",
         label="Pause",
-        consequence="No more work of this federation is handed out until it is resumed. What "
-        "agents have begun may still come in.",
+        consequence="Until it is resumed no work of this federation is handed out, no round opens, "
+        "no run starts and nobody joins; deadlines stand still. What agents have begun may still "
+        "come in. Members read the reason on its page.",
         perform=lambda pk, who, why: services.pause_federation(
             federation_id=pk, actor=who, reason=why
         ),

@@ -10,6 +10,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from hub.accounts.models import User
 from hub.catalogue.blobs.uploads import close_uploads
@@ -23,6 +24,7 @@ from hub.federations.models import Federation, FederationState
 from hub.operations.switching import record
 from hub.runs import services as runs
 from hub.runs.models import Round, RoundState, Run, RunState, Task, TaskState, Update, UpdateState
+from hub.runs.services.standstill import after_pause
 
 S = TypeVar("S", bound=Stateful)
 
@@ -124,12 +126,12 @@ def resend_messages(*, actor: Actor, reason: str) -> int:
 
 
 def pause_federation(*, federation_id: UUID, actor: Actor, reason: str) -> None:
-    """Hand out no more work of a federation. Twice is once."""
+    """Hand out no work, open no round, start no run, let nobody in. Twice is once."""
     _move_federation(federation_id, FederationState.PAUSED, actor, reason)
 
 
 def resume_federation(*, federation_id: UUID, actor: Actor, reason: str) -> None:
-    """Hand out its work again, and look at its runs. Twice is once."""
+    """Go on with it; deadlines have stood still meanwhile. Twice is once."""
     _move_federation(federation_id, FederationState.ACTIVE, actor, reason)
 
 
@@ -140,7 +142,12 @@ def _move_federation(
     federation = _locked(Federation, federation_id)
     if federation.state == state:
         return
+    stood_still = timezone.now() - federation.state_changed_at
     federation.move_to(state, actor=actor, reason=reason, data={"federation": federation.name})
+    if state == FederationState.ACTIVE:
+        after_pause(federation=federation, by=stood_still)
+        for run in federation.runs.filter(state=RunState.RUNNING).order_by("pk"):
+            enqueue(Job.ADVANCE_RUN, str(run.pk))
     members = federation.participations.values_list("organisation_id", flat=True)
     wake(f"federation:{federation.pk}", *(f"organisation:{pk}" for pk in members))
 

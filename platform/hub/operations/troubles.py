@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from hub.catalogue.models import Upload, UploadState
 from hub.common.models import OutboxMessage
+from hub.federations.models import FederationState
 from hub.ledger.models import Head
 from hub.ledger.selectors import unsigned_heads
 from hub.runs.models import (
@@ -84,6 +85,7 @@ def overdue_rounds() -> QuerySet[Round]:
         state__in=WAITING,
         deadline_at__lt=Now(),
         run__state=RunState.RUNNING,
+        run__federation__state=FederationState.ACTIVE,
     ).select_related("run")
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 
-from hub.common.models import Identified, Stateful, Transitions
+from hub.common.models import Event, Identified, Stateful, Transitions
 from hub.federations.policies import Policy, former_policy
 from hub.organisations.models import Organisation
 
@@ -57,6 +57,16 @@ class Federation(Stateful):
 
     def event_scope(self) -> dict[str, UUID | None]:
         return {"federation_id": self.pk}
+
+    @property
+    def is_paused(self) -> bool:
+        """By an operator: no work is handed out, no round opens, nobody joins."""
+        return self.state == FederationState.PAUSED
+
+    @property
+    def pause(self) -> Event | None:
+        """What paused it last: who, when and why. A query."""
+        return Event.objects.filter(subject_id=self.pk, kind="federation.paused").last()
 
     @property
     def typed_policy(self) -> Policy:

@@ -15,8 +15,8 @@ from django.utils.text import get_text_list
 
 from hub.common.wakeups import wake
 from hub.federations.charters.selectors import unsigned_in
-from hub.federations.errors import CharterUnsigned
-from hub.federations.models import Participation, ParticipationState
+from hub.federations.errors import CharterUnsigned, FederationPaused
+from hub.federations.models import FederationState, Participation, ParticipationState
 from hub.runs.models import Run, RunState
 from hub.runs.services.locks import database_now
 
@@ -42,21 +42,28 @@ def require_signed(run: Run) -> None:
         )
 
 
+def require_unpaused(run: Run) -> None:
+    """Raises FederationPaused."""
+    if run.federation.is_paused:
+        raise FederationPaused(f"{run.federation.name} goes on when an operator resumes it.")
+
+
 def is_let_open(run: Run) -> bool:
     """Whether the next round may open now; if not, the run says from now on for whom it waits.
 
     The run is locked by the caller.
     """
     awaited = awaited_by(run)
-    if bool(awaited) == bool(run.waiting_since):
-        return not awaited
-    run.waiting_since = database_now() if awaited else None
+    is_held = bool(awaited) or run.federation.is_paused
+    if is_held == bool(run.waiting_since):
+        return not is_held
+    run.waiting_since = database_now() if is_held else None
     run.save(update_fields=["waiting_since"])
-    if awaited:
-        reason = f"for {awaited_sentence(awaited)}"
+    if is_held:
+        reason = f"for {awaited_sentence(awaited)}" if awaited else "for the federation to go on"
         run.record("waiting", reason=reason, data={"run": run.name})
         wake(f"run:{run.pk}", f"federation:{run.federation_id}")
-    return not awaited
+    return not is_held
 
 
 def waiting_runs(federation_id: UUID) -> list[UUID]:
@@ -77,6 +84,10 @@ def signed_runs() -> QuerySet[Run]:
         .order_by()
         .values("pk")
     )
-    waiting = Run.objects.filter(state=RunState.RUNNING, waiting_since__isnull=False)
+    waiting = Run.objects.filter(
+        state=RunState.RUNNING,
+        waiting_since__isnull=False,
+        federation__state=FederationState.ACTIVE,
+    )
     lacking = Q(trainers__overlap=unsigned) | Q(evaluators__overlap=unsigned)
     return waiting.exclude(lacking).order_by("waiting_since")

@@ -25,6 +25,7 @@ from hub.catalogue.models import (
 from hub.catalogue.versions.merging import unmerged
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job, enqueue
+from hub.federations.models import FederationState
 from hub.runs.models import (
     Recomputation,
     RecomputationState,
@@ -136,7 +137,9 @@ def _stalled(now: datetime) -> list[str]:
     evaluated = Q(~Exists(evaluating), state=RoundState.EVALUATING)
     overdue = Q(state__in=[RoundState.COLLECTING, RoundState.EVALUATING], deadline_at__lt=now)
     due = trained | evaluated | overdue | _undecided(training, now)
-    rounds = Round.objects.filter(due, run__state=RunState.RUNNING)
+    rounds = Round.objects.filter(
+        due, run__state=RunState.RUNNING, run__federation__state=FederationState.ACTIVE
+    )
     return _ids(rounds.values_list("run_id", flat=True)[:BATCH])
 
 

@@ -134,7 +134,7 @@ def _go_on(run: Run, last: Round | None) -> None:
 
 def advance(run: Run, current: Round) -> None:
     """The same, where the run is locked already."""
-    if run.state != RunState.RUNNING:
+    if run.state != RunState.RUNNING or run.federation.is_paused:
         return
     if current.state == RoundState.COLLECTING:
         _advance_collecting(run, current)

@@ -17,6 +17,7 @@ from federation.failpoints import failpoint
 from federation.protocol import TaskType
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
+from hub.federations.models import FederationState
 from hub.runs.commitment_models import Commitment, Unveiling
 from hub.runs.errors import NotCommitted, RevealNotOpen
 from hub.runs.models import Round, Run, RunState, Task
@@ -118,7 +119,8 @@ def is_past(unveiling: Unveiling) -> bool:
     """The time is over. It stands still while the run is paused."""
     if database_now() < unveiling.deadline_at:
         return False
-    return Run.objects.filter(rounds=unveiling.round_id, state=RunState.RUNNING).exists()
+    under_way = Run.objects.filter(rounds=unveiling.round_id, state=RunState.RUNNING)
+    return under_way.exclude(federation__state=FederationState.PAUSED).exists()
 
 
 def lock_unveiling(round_id: UUID) -> Unveiling | None:
