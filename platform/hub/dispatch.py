@@ -51,6 +51,7 @@ class Job(StrEnum):
     COMMIT_VERSION = "default.commit_version"
     DESCRIBE_RELEASED = "default.describe_released"
     SIGN_LEDGER = "default.sign_ledger"
+    SEND_LETTER = "default.send_letter"
     PUSH_VERSION = "transfers.push_version"
     MIRROR_BASE_MODEL = "transfers.mirror_base_model"
     RECONCILE = "periodic.reconcile"

@@ -332,7 +332,8 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {
         "enrolment": "10/hour",
         "token": "20/hour",
-        "members": "30/hour",
+        "invitations": "30/hour",
+        "registration": "10/hour",
     },
     "DEFAULT_SCHEMA_CLASS": "hub.common.api.schema.AutoSchema",
     "EXCEPTION_HANDLER": "hub.common.api.problems.exception_handler",

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from smtplib import SMTPException
+from typing import Any
+
 from hub.catalogue.errors import ModelKeyUnusable
 from hub.common.errors import NotFound
 from hub.dispatch import Job
 from hub.federations import services as federations
 from hub.ledger.signing import sign
+from hub.organisations import services as organisations
 from hub.runs import services
 from jobs.app import app
 from jobs.describing import describe, describe_released_of
 from jobs.policies import PATIENT, identifier
+
+
+# A mail server that is away is asked again, by the retries and then by housekeeping.
+MAILING: dict[str, Any] = {
+    **PATIENT,
+    "autoretry_for": (*PATIENT["autoretry_for"], SMTPException, OSError),
+}
 
 
 @app.task(name=Job.ADVANCE_RUN.value, **PATIENT)
@@ -43,6 +54,12 @@ def sign_ledger(ledger: str) -> None:
     sign(ledger=identifier(ledger))
 
 
+@app.task(name=Job.SEND_LETTER.value, **MAILING)
+def send_letter(letter_id: str) -> None:
+    """Send a mail that is written down; delivered twice, the second finds it sent."""
+    organisations.send_letter(letter_id=identifier(letter_id))
+
+
 @app.task(name=Job.RETIRE_AGENT.value, **PATIENT)
 def retire_agent(agent_id: str) -> None:
     """Take from an agent that is gone what it held; delivered twice, it holds nothing."""
@@ -63,5 +80,3 @@ def end_work(participation_id: str) -> None:
 def end_runs(federation_id: str) -> None:
     """Cancel the runs of a dissolved federation; delivered twice, none is left."""
     services.end_runs(federation_id=identifier(federation_id))
-
-

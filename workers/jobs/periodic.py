@@ -17,7 +17,12 @@ from hub.contributions.valuations.resuming import resume_valuations
 from hub.dispatch import Job, sweep
 from hub.federations.proposals.services import close_due
 from hub.ledger.services import sign_the_rest
-from hub.organisations.services import prune_nonces
+from hub.organisations.services import (
+    expire_invitations,
+    prune_nonces,
+    prune_registrations,
+    sweep_letters,
+)
 from hub.runs import services
 from jobs.app import app
 
@@ -46,6 +51,9 @@ def housekeeping() -> None:
         return
     prune()
     prune_nonces()
+    prune_registrations()
+    expire_invitations()
+    sweep_letters()
     sweep_uploads()
     sweep_drafts()
     sweep_mirrors()

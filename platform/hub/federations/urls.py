@@ -12,6 +12,7 @@ urlpatterns = [
     path("federations/new", pages.new, name="new"),
     path("federations/<slug:slug>", pages.federation, name="detail"),
     path("federations/<slug:slug>/join", pages.join, name="join"),
+    path("federations/<slug:slug>/invitations", invitation_pages.invitations, name="invitations"),
     path("federations/<slug:slug>/description", pages.describe, name="describe"),
     path("participations/<uuid:participation_id>/statement", pages.statement, name="statement"),
     path("federations/<slug:slug>/proposals", votes.proposals, name="proposals"),

@@ -15,9 +15,51 @@ class NotApproved(DomainError):
     title = "The organisation is not approved."
 
 
-class PersonUnknown(Invalid):
-    code = "person_unknown"
-    title = "Nobody with this address has an account."
+class RegistrationUnknown(DomainError):
+    status = 404
+    code = "registration_unknown"
+    title = "This link confirms nothing, or no longer."
+
+
+class WrongPassword(Invalid):
+    code = "wrong_password"
+    title = "This is not the password of the registration."
+
+
+class AlreadyMember(DomainError):
+    code = "already_member"
+    title = "This person acts for the organisation already."
+
+
+class AlreadyInvited(DomainError):
+    code = "already_invited"
+    title = "Something else has been offered to this address."
+
+
+class InvitationClosed(DomainError):
+    status = 410
+    code = "invitation_closed"
+    title = "The invitation is no longer open."
+
+
+class InvitationForAnother(Forbidden):
+    code = "invitation_for_another"
+    title = "The invitation is for another address."
+
+
+class RoleHeld(DomainError):
+    code = "role_held"
+    title = "The role is in use."
+
+
+class RoleNameTaken(DomainError):
+    code = "role_name_taken"
+    title = "Another role has this name."
+
+
+class TooManyRoles(DomainError):
+    code = "too_many_roles"
+    title = "The organisation has as many roles of its own as it may have."
 
 
 class GrantsMore(Forbidden):

@@ -1,115 +1,87 @@
-"""Pages of organisations: register one, see it, let its people in."""
+"""Pages of organisations: one's own, each with all that belongs to it, and its profile."""
 
 from __future__ import annotations
-
-from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from hub.accounts.models import User
 from hub.accounts.selectors import person_of
-from hub.common.api.limits import Limit
-from hub.common.pages import redirect_once, refusals_on
+from hub.common.pages import refusals_on
 from hub.common.refusals import told
 from hub.organisations import selectors, services
-from hub.organisations.errors import PersonUnknown
-from hub.organisations.forms import MemberForm, OrganisationForm
-from hub.organisations.models import Membership, Organisation
-from hub.organisations.permissions import GIVEN_ROLES, Permission
-from hub.organisations.roles import matrix
+from hub.organisations.forms import ProfileForm
+from hub.organisations.models import Membership, Organisation, OrganisationState
+from hub.organisations.permissions import Permission
+
+PEOPLE_SHOWN = 8
 
 
 @require_safe
 @login_required
 def organisations(request: HttpRequest) -> HttpResponse:
-    places = selectors.memberships_of(person_of(request))
-    return render(request, "organisations/list.html", {"places": places})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@login_required
-def register(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
-    form = OrganisationForm(request.POST or None)
-    if form.is_valid():
-        with refusals_on(form):
-            return redirect_once(request, form, lambda: _register(user, form))
-    return render(request, "organisations/register.html", {"form": form})
-
-
-def _register(user: User, form: OrganisationForm) -> str:
-    return _address(services.register_organisation(user=user, **form.cleaned_data))
+    places = selectors.memberships_of(user)
+    context = {"places": places, "invited": selectors.invitations_to(user)[:PEOPLE_SHOWN]}
+    return render(request, "organisations/list.html", context)
 
 
 @require_safe
 @login_required
 def organisation(request: HttpRequest, slug: str) -> HttpResponse:
-    return _shown(request, _visible(request, slug), MemberForm())
-
-
-def _shown(request: HttpRequest, found: Organisation, form: MemberForm) -> HttpResponse:
-    members = list(selectors.members_of(found))
-    own = next((place for place in members if place.user_id == request.user.pk), None)
+    found = visible(request, slug)
+    own = place_in(request, found)
+    members = selectors.members_of(found)
+    history = selectors.history_of(found)
     context = {
         "organisation": found,
-        "members": members,
+        "tab": "overview",
         "own": own,
-        "may_manage": own is not None and own.may(Permission.MANAGE_PEOPLE),
+        "members": members[:PEOPLE_SHOWN],
+        "people": members.count(),
         "may_enrol": own is not None and own.may(Permission.MANAGE_AGENTS),
         "agents": selectors.sightings(found.agents.order_by("name")),
         # Participations belong to a higher app: only the database follows this arrow.
         "places": found.participations.select_related("federation").order_by("federation__name"),
-        "history": selectors.history_of(found),
-        "roles": GIVEN_ROLES,
-        "matrix": matrix(),
-        "form": form,
+        "history": history,
+        "why": _why(found),
     }
     return render(request, "organisations/detail.html", context)
 
 
-@require_POST
+def _why(found: Organisation) -> str:
+    """The operator's reason, where the organisation may not take part."""
+    if found.state in {OrganisationState.APPROVED, OrganisationState.PENDING}:
+        return ""
+    return selectors.reason_of(found)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
-def add_member(request: HttpRequest, slug: str) -> HttpResponse:
-    """Give somebody a place, or another role in the one they have."""
-    found = _visible(request, slug)
-    form = MemberForm(request.POST)
+def edit(request: HttpRequest, slug: str) -> HttpResponse:
+    """The organisation's settings: what it says of itself."""
+    found, user = visible(request, slug), person_of(request)
+    with told(request):
+        own = selectors.require_permission(user, found.pk, Permission.EDIT_ORGANISATION)
+    names = ("description", "website", "country", "contact_email")
+    initial = {name: getattr(found, name) for name in names}
+    form = ProfileForm(request.POST or None, initial=initial)
     if form.is_valid():
         with refusals_on(form):
-            place = _add(person_of(request), found, form)
-            messages.success(request, f"{place.user} is {place.get_role_display().lower()} now.")
-            return redirect(f"{_address(found)}#people")
-    return _shown(request, found, form)
+            services.edit_organisation(organisation_id=found.pk, user=user, **form.cleaned_data)
+            messages.success(request, "Saved.")
+            return redirect("organisations:settings", slug)
+    context = {"organisation": found, "tab": "settings", "own": own, "form": form}
+    return render(request, "organisations/settings.html", context)
 
 
-def _add(user: User, found: Organisation, form: MemberForm) -> Membership:
-    try:
-        return services.add_member(organisation_id=found.pk, user=user, **form.cleaned_data)
-    except PersonUnknown:
-        Limit("members").spend(str(user.pk))  # addresses are not to be guessed
-        raise
-
-
-@require_POST
-@login_required
-def remove_member(request: HttpRequest, slug: str, user_id: UUID) -> HttpResponse:
-    """Take somebody's place away; one's own, too."""
-    found = _visible(request, slug)
-    user = person_of(request)
-    with told(request):
-        services.remove_member(organisation_id=found.pk, user_id=user_id, user=user)
-        messages.success(request, "Removed. It acts on their next request.")
-    has_left = not selectors.organisations_visible_to(user).filter(pk=found.pk).exists()
-    return redirect("organisations:list") if has_left else redirect(_address(found))
-
-
-def _visible(request: HttpRequest, slug: str) -> Organisation:
+def visible(request: HttpRequest, slug: str) -> Organisation:
+    """The organisation, of its people and of operators; 404 for all others."""
     return get_object_or_404(selectors.organisations_visible_to(person_of(request)), slug=slug)
 
 
-def _address(found: Organisation) -> str:
-    return reverse("organisations:detail", args=[found.slug])
+def place_in(request: HttpRequest, found: Organisation) -> Membership | None:
+    """The person's own place there."""
+    return selectors.membership_of(person_of(request), found)

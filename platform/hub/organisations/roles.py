@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hub.organisations.models import CustomRole
 from hub.organisations.permissions import GIVEN_ROLES, ROLES, Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A role that can be given; `own` where it is the organisation's."""
+
+    label: str
+    permissions: frozenset[str]
+    own: CustomRole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +24,17 @@ class Row:
     columns: Sequence[tuple[str, bool]]  # each role's label, and whether it may
 
 
-def matrix() -> Mapping[str, Sequence[Row]]:
+def columns(own: Iterable[CustomRole] = ()) -> list[Column]:
+    """First the roles that every organisation has."""
+    given = [Column(label, ROLES[role]) for role, label in GIVEN_ROLES]
+    return given + [Column(role.name, frozenset(role.permissions), role) for role in own]
+
+
+def matrix(shown: Sequence[Column]) -> Mapping[str, Sequence[Row]]:
     """By resource, as «people»."""
     found: dict[str, list[Row]] = {}
     for permission in Permission:
-        columns = [(label, permission in ROLES[role]) for role, label in GIVEN_ROLES]
+        may = [(column.label, permission in column.permissions) for column in shown]
         resource = permission.value.partition(".")[0]
-        found.setdefault(resource, []).append(Row(permission, columns))
+        found.setdefault(resource, []).append(Row(permission, may))
     return found

@@ -10,8 +10,9 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.db.models import Count, F, FilteredRelation, Q, QuerySet
 from django.utils import timezone
 
 from federation.protocol import DECLINED_BY_POLICY
@@ -24,12 +25,17 @@ from hub.common.sentences import DOING
 from hub.organisations.models import (
     Agent,
     AgentKey,
+    CustomRole,
     EnrolmentCode,
+    Invitation,
+    InvitationKind,
+    InvitationState,
     Membership,
     Organisation,
     OrganisationState,
 )
 from hub.organisations.permissions import Permission, granting
+from hub.organisations.seals import digest_of
 
 SILENT_AFTER = timedelta(minutes=2)  # an agent that waits for work asks twice a minute
 EVENTS_SHOWN = 20
@@ -114,8 +120,107 @@ def pending_registrations() -> int:
     return Organisation.objects.filter(state=OrganisationState.PENDING).count()
 
 
+def organisations_to_bring(user: User) -> QuerySet[Organisation]:
+    """Those for which the person signs charters; one that waits for the operator, too."""
+    held = Membership.objects.filter(granting(Permission.SIGN_CHARTERS), user=user)
+    states = (OrganisationState.PENDING, OrganisationState.APPROVED)
+    found = Organisation.objects.filter(state__in=states, pk__in=held.values("organisation"))
+    return found.order_by("name")
+
+
+def roles_of(organisation: Organisation) -> QuerySet[CustomRole]:
+    """Its own roles, with how many hold each."""
+    return organisation.custom_roles.annotate(holders=Count("memberships")).order_by("name")
+
+
+def reason_of(organisation: Organisation) -> str:
+    """Why it is in the state it is in, as the operator said."""
+    moved = Event.objects.filter(subject_id=organisation.pk, to_state=organisation.state)
+    found = moved.exclude(from_state="").order_by("-pk").first()
+    return found.reason if found else ""
+
+
 def members_of(organisation: Organisation) -> QuerySet[Membership]:
     return organisation.memberships.select_related("user", "custom_role").order_by("created_at")
+
+
+def addresses_of(user: User) -> set[str]:
+    """The addresses that are known to be the person's, in lower case.
+
+    Where this hub proves no addresses (EMAIL_VERIFICATION), theirs is believed.
+    """
+    proved = EmailAddress.objects.filter(user=user, verified=True)
+    known = {email.lower() for email in proved.values_list("email", flat=True)}
+    return known if settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory" else known | {user.email}
+
+
+def invitations_to(user: User) -> QuerySet[Invitation]:
+    """Those that wait for the person's answer."""
+    return _invitations().filter(
+        state=InvitationState.OPEN, expires_at__gt=timezone.now(), email__in=addresses_of(user)
+    )
+
+
+def invitation_by(secret: str) -> Invitation | None:
+    """The one whose newest link this is, in any state."""
+    return _invitations().filter(digest=digest_of(secret)).first()
+
+
+def people_invited(organisation: Organisation) -> QuerySet[Invitation]:
+    """Whom the organisation has invited to act for it, the newest first."""
+    return _invitations().filter(organisation=organisation, kind=InvitationKind.PERSON)
+
+
+def invitations_into(federation_id: UUID) -> QuerySet[Invitation]:
+    """Which organisations have been invited into a federation, the newest first."""
+    return _invitations().filter(federation_id=federation_id)
+
+
+def invitations_to_hub() -> QuerySet[Invitation]:
+    """Whom operators have invited, the newest first."""
+    return _invitations().filter(kind=InvitationKind.HUB)
+
+
+def invitations_for(organisation: Organisation) -> QuerySet[Invitation]:
+    """Invitations into federations that somebody has accepted for the organisation.
+
+    With each it may join its `federation` in its `standing` without asking, once: what happened
+    to its place there since, such as an expulsion, has used the invitation up.
+    """
+    # Participations belong to a higher app: only the database follows this arrow.
+    place = FilteredRelation(
+        "federation__participations",
+        condition=Q(federation__participations__organisation=organisation),
+    )
+    return (
+        _invitations()
+        .filter(
+            kind=InvitationKind.FEDERATION,
+            state=InvitationState.ACCEPTED,
+            accepted_for=organisation,
+        )
+        .annotate(place=place)
+        .filter(Q(place__isnull=True) | Q(place__state_changed_at__lte=F("state_changed_at")))
+    )
+
+
+def invitations_visible_to(user: User) -> QuerySet[Invitation]:
+    """Those to the person, and those that they may take back; operators' own to the hub, too."""
+    managing = Membership.objects.filter(granting(Permission.MANAGE_PEOPLE), user=user)
+    steering = Membership.objects.filter(granting(Permission.STEER_FEDERATIONS), user=user)
+    seen = Q(email__in=addresses_of(user)) | Q(accepted_by=user)
+    seen |= Q(kind=InvitationKind.PERSON, organisation__in=managing.values("organisation"))
+    seen |= Q(kind=InvitationKind.FEDERATION, organisation__in=steering.values("organisation"))
+    if user.is_staff:
+        seen |= Q(kind=InvitationKind.HUB)
+    return _invitations().filter(seen)
+
+
+def _invitations() -> QuerySet[Invitation]:
+    held = Invitation.objects.select_related(
+        "organisation", "federation", "custom_role", "invited_by", "accepted_for"
+    )
+    return held.order_by("-created_at", "-pk")
 
 
 def agents_of(user: User) -> QuerySet[Agent]:

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
-from threading import Barrier, Thread
-
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from hub.common.actors import HUB
-from hub.common.errors import Forbidden, IllegalTransition, NotFound
+from hub.common.errors import Forbidden, IllegalTransition, Invalid, NotFound
 from hub.common.models import Event
 from hub.common.sentences import sentence
 from hub.common.text import UnfitText
 from hub.organisations import services
-from hub.organisations.errors import LastOwner, NameTaken, PersonUnknown
-from hub.organisations.models import Membership, Organisation, OrganisationState, Role
+from hub.organisations.errors import NameTaken
+from hub.organisations.models import Letter, Organisation, OrganisationState, Role
 from hub.organisations.permissions import Permission
-from hub.organisations.selectors import agents_of, organisations_of, require_permission
+from hub.organisations.selectors import agents_of, require_permission
 from tests.conftest import Person
 from tests.factories.accounts import UserFactory
 from tests.factories.organisations import AgentFactory, MembershipFactory, OrganisationFactory
@@ -88,41 +85,42 @@ def test_what_was_refused_stays_refused():
         services.approve_organisation(organisation_id=organisation.pk, actor=HUB)
 
 
-def test_an_owner_adds_a_colleague_and_changes_the_role(ada: Person):
-    colleague = UserFactory(email="grace@example.org", name="Grace")
-    add = {"organisation_id": ada.organisation.pk, "user": ada.user}
-    for role in (Role.SCIENTIST, Role.SCIENTIST, Role.OWNER):
-        services.add_member(email=" Grace@Example.org", role=role, **add)
-    assert Membership.objects.get(user=colleague).role == Role.OWNER
-    assert told("organisation.member_added") == [
-        "Ada added Grace as scientist",
-        "Ada added Grace as owner",
+def test_a_refusal_needs_a_reason_and_is_told_to_the_owner():
+    place = MembershipFactory(organisation__state="pending")
+    refuse = {"organisation_id": place.organisation.pk, "actor": HUB}
+    with pytest.raises(Invalid):
+        services.refuse_organisation(reason=" ", **refuse)
+    assert not Letter.objects.exists()
+    for _ in range(2):
+        services.refuse_organisation(reason="no such company", **refuse)
+    letter = Letter.objects.get()
+    assert (letter.kind, letter.email) == ("decision", place.user.email)
+
+
+def test_who_is_reinstated_gets_no_letter_about_a_registration():
+    place = MembershipFactory(organisation__state="suspended")
+    services.reinstate_organisation(organisation_id=place.organisation.pk, actor=HUB)
+    assert not Letter.objects.exists()
+
+
+def test_the_profile_is_changed_by_whom_it_is_given(ada: Person, carol: Person):
+    profile = {
+        "organisation_id": ada.organisation.pk,
+        "description": "Heals",
+        "website": "https://ada.example",
+        "country": "Norway",
+        "contact_email": "office@ada.example",
+    }
+    for _ in range(2):
+        services.edit_organisation(user=ada.user, **profile)
+    assert told("organisation.edited") == [
+        "Ada changed the profile of Ada Institute: description, website, country, contact email"
     ]
-    with pytest.raises(PersonUnknown):
-        services.add_member(email="nobody@example.org", role=Role.OWNER, **add)
-
-
-def test_the_last_owner_stays(ada: Person):
-    keep = {"organisation_id": ada.organisation.pk, "user": ada.user}
-    with pytest.raises(LastOwner):
-        services.remove_member(user_id=ada.user.pk, **keep)
-    with pytest.raises(LastOwner):
-        services.add_member(email=ada.user.email, role=Role.SCIENTIST, **keep)
-    services.add_member(email=UserFactory(email="g@x.org").email, role=Role.OWNER, **keep)
-    services.remove_member(user_id=ada.user.pk, **keep)
-    assert not organisations_of(ada.user).exists()
-
-
-def test_a_scientist_manages_nobody_but_may_leave(ada: Person):
-    scientist = MembershipFactory(organisation=ada.organisation, role=Role.SCIENTIST).user
-    as_scientist = {"organisation_id": ada.organisation.pk, "user": scientist}
+    manager = MembershipFactory(organisation=ada.organisation, role=Role.MANAGER).user
     with pytest.raises(Forbidden):
-        services.add_member(email=ada.user.email, role=Role.OWNER, **as_scientist)
-    with pytest.raises(Forbidden):
-        services.remove_member(user_id=ada.user.pk, **as_scientist)
-    services.remove_member(user_id=scientist.pk, **as_scientist)
+        services.edit_organisation(user=manager, **profile)
     with pytest.raises(NotFound):
-        services.remove_member(user_id=scientist.pk, **as_scientist)
+        services.edit_organisation(user=carol.user, **profile)
 
 
 def test_strangers_learn_nothing(ada: Person, carol: Person):
@@ -139,27 +137,3 @@ def test_an_operator_approves_at_the_command_line(capsys):
     assert Organisation.objects.get(slug="bergen").state == OrganisationState.APPROVED
     with pytest.raises(CommandError, match="bergen"):
         call_command("approve_organisation", "nobody")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_owners_who_leave_at_once_leave_one_behind():
-    organisation = OrganisationFactory()
-    owners = [MembershipFactory(organisation=organisation).user for _ in range(2)]
-    start, refused = Barrier(2), []
-
-    def leave(user):
-        start.wait()
-        try:
-            services.remove_member(organisation_id=organisation.pk, user_id=user.pk, user=user)
-        except LastOwner as error:
-            refused.append(error)
-        finally:
-            connection.close()
-
-    threads = [Thread(target=leave, args=(user,)) for user in owners]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(refused) == 1
-    assert organisation.memberships.count() == 1

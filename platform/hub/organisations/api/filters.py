@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django_filters import rest_framework as filters
 
-from hub.organisations.models import Agent, Organisation
+from hub.organisations.models import Agent, Invitation, Organisation
 
 
 class OrganisationFilter(filters.FilterSet):  # type: ignore[misc]  # no types
@@ -15,3 +15,9 @@ class AgentFilter(filters.FilterSet):  # type: ignore[misc]  # no types
     class Meta:
         model = Agent
         fields = ("organisation", "state")
+
+
+class InvitationFilter(filters.FilterSet):  # type: ignore[misc]  # no types
+    class Meta:
+        model = Invitation
+        fields = ("kind", "state", "organisation", "federation")

@@ -12,13 +12,11 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from hub.common.api.limits import Limit
 from hub.common.api.permissions import IsOperator, IsPerson
 from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once
 from hub.organisations import selectors, services
 from hub.organisations.api import filters, serializers
-from hub.organisations.errors import PersonUnknown
 from hub.organisations.models import Agent, Membership, Organisation
 from hub.organisations.permissions import Permission
 
@@ -26,9 +24,6 @@ BANK = OpenApiExample(
     "A bank",
     value={"name": "Bergen Bank", "description": "Savings and loans since 1904"},
     request_only=True,
-)
-COLLEAGUE = OpenApiExample(
-    "A colleague", value={"email": "blaise@example.org", "role": "scientist"}, request_only=True
 )
 
 
@@ -55,6 +50,13 @@ class OrganisationViewSet(ApiViewSet[Organisation]):
         body = self.validated(serializers.OrganisationIn)
         made = services.register_organisation(user=self.person, **body)
         return Response(serializers.OrganisationOut(made).data, status=201)
+
+    @extend_schema(request=serializers.ProfileIn, responses=serializers.OrganisationOut)
+    def update(self, request: Request, pk: UUID) -> Response:
+        """Change what it says of itself; for those who may edit it. The name stays."""
+        body = self.validated(serializers.ProfileIn)
+        edited = services.edit_organisation(organisation_id=pk, user=self.person, **body)
+        return Response(serializers.OrganisationOut(edited).data)
 
     @extend_schema(request=None, responses={201: serializers.CodeOut})
     @action(detail=True, methods=["post"], url_path="enrolment-codes")
@@ -101,7 +103,6 @@ class MemberViewSet(ListModelMixin, ReadingViewSet[Membership]):
     serializer_class = serializers.MemberOut
     ordering = ("created_at",)
     queryset = Membership.objects.none()
-    limit = Limit("members")
 
     def get_queryset(self) -> QuerySet[Membership]:
         place = selectors.require_permission(
@@ -109,19 +110,14 @@ class MemberViewSet(ListModelMixin, ReadingViewSet[Membership]):
         )
         return selectors.members_of(place.organisation)
 
-    @extend_schema(
-        request=serializers.MemberIn, responses={201: serializers.MemberOut}, examples=[COLLEAGUE]
-    )
-    @once
-    def create(self, request: Request, organisation_id: UUID) -> Response:
-        """Give somebody a place, or another role; for owners."""
-        body = self.validated(serializers.MemberIn)
-        try:
-            place = services.add_member(organisation_id=organisation_id, user=self.person, **body)
-        except PersonUnknown:
-            self.limit.spend(str(self.person.pk))
-            raise
-        return Response(serializers.MemberOut(place).data, status=201)
+    @extend_schema(request=serializers.RoleChoiceIn, responses=serializers.MemberOut)
+    def partial_update(self, request: Request, organisation_id: UUID, pk: UUID) -> Response:
+        """Give somebody another role; for those who manage people and have as much themselves."""
+        body = self.validated(serializers.RoleChoiceIn)
+        place = services.set_role(
+            organisation_id=organisation_id, user_id=pk, user=self.person, **body
+        )
+        return Response(serializers.MemberOut(place).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, organisation_id: UUID, pk: UUID) -> Response:

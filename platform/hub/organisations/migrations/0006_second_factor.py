@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('organisations', '0005_roles'),
+        ("organisations", "0005_roles"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='organisation',
-            name='requires_second_factor',
+            model_name="organisation",
+            name="requires_second_factor",
             field=models.BooleanField(default=False),
         ),
     ]

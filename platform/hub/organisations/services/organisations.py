@@ -1,4 +1,4 @@
-"""Organisations, the people who act for them, and what operators decide about them."""
+"""Organisations: registered, described, and what operators decide about them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,24 @@ from hub.common.actors import HUB, Actor
 from hub.common.errors import Invalid, NotFound
 from hub.common.services import slugs_for, violated
 from hub.common.wakeups import wake
-from hub.organisations.errors import GrantsMore, LastOwner, NameTaken, PersonUnknown
-from hub.organisations.models import Membership, Organisation, OrganisationState
-from hub.organisations.permissions import GIVEN_ROLES, ROLES, Permission, Role
+from hub.organisations.errors import NameTaken
+from hub.organisations.models import LetterKind, Membership, Organisation, OrganisationState
+from hub.organisations.permissions import Permission, Role
 from hub.organisations.selectors import require_permission
+from hub.organisations.services.letters import post
 
 GIB = 2**30
 
 
 @transaction.atomic
 def register_organisation(
-    *, user: User, name: str, description: str = "", contact_email: str = ""
+    *,
+    user: User,
+    name: str,
+    description: str = "",
+    contact_email: str = "",
+    website: str = "",
+    country: str = "",
 ) -> Organisation:
     """Register an organisation with the person as its owner; an operator approves it.
 
@@ -33,6 +40,8 @@ def register_organisation(
         name=text.line(name, least=1, most=120),
         description=text.line(description, most=500),
         contact_email=contact_email or user.email,
+        website=website,
+        country=text.line(country, most=60),
     )
     Membership.objects.create(user=user, organisation=organisation, role=Role.OWNER)
     data = {"organisation": organisation.name}
@@ -42,13 +51,11 @@ def register_organisation(
     return organisation
 
 
-def _create(*, name: str, description: str, contact_email: str) -> Organisation:
+def _create(*, name: str, **profile: str) -> Organisation:
     for slug in slugs_for(name, fallback="organisation"):
         try:
             with transaction.atomic():
-                return Organisation.objects.create(
-                    slug=slug, name=name, description=description, contact_email=contact_email
-                )
+                return Organisation.objects.create(slug=slug, name=name, **profile)
         except IntegrityError as error:
             if "slug" not in violated(error):
                 raise NameTaken(f"{name} is registered already.") from error
@@ -68,7 +75,13 @@ def reinstate_organisation(
 
 
 def refuse_organisation(*, organisation_id: UUID, actor: Actor, reason: str = "") -> Organisation:
-    """Refuse a registration, for good."""
+    """Refuse a registration, for good; its owner reads the reason.
+
+    Raises:
+        Invalid: no reason is given.
+    """
+    if not reason.strip():
+        raise Invalid("Say why: the person who registered it reads it.")
     return _decide(organisation_id, OrganisationState.REFUSED, actor, reason)
 
 
@@ -85,7 +98,7 @@ def set_quota(
 
     Doing it twice changes nothing.
     """
-    organisation = _locked(organisation_id)
+    organisation = locked_organisation(organisation_id)
     if organisation.quota_bytes != quota_bytes:
         organisation.quota_bytes = quota_bytes
         organisation.save(update_fields=["quota_bytes"])
@@ -107,8 +120,9 @@ def _may_store(quota_bytes: int | None) -> str:
 def _decide(
     organisation_id: UUID, state: OrganisationState, actor: Actor, reason: str
 ) -> Organisation:
-    organisation = _locked(organisation_id)
+    organisation = locked_organisation(organisation_id)
     if organisation.state != state:
+        was_waiting = organisation.state == OrganisationState.PENDING
         organisation.move_to(
             state,
             actor=actor,
@@ -116,84 +130,55 @@ def _decide(
             data={"organisation": organisation.name},
         )
         wake(f"organisation:{organisation.pk}")
+        if was_waiting:
+            _tell_owners(organisation)
     return organisation
 
 
-@transaction.atomic
-def add_member(*, organisation_id: UUID, email: str, role: str, user: User) -> Membership:
-    """Give the person with this address a place, or another role in the one they have.
-
-    Raises:
-        PersonUnknown: they have not signed up.
-        Forbidden, GrantsMore: it is not the person's to give.
-        LastOwner: they are the only owner, who must stay one.
-    """
-    giver = require_permission(user, organisation_id, Permission.MANAGE_PEOPLE)
-    if role not in dict(GIVEN_ROLES):
-        raise Invalid(f"{role} is no role.")
-    _require_as_much(giver, ROLES[role])
-    organisation = _locked(organisation_id)
-    person = User.objects.filter(email=email.strip().lower(), is_active=True).first()
-    if person is None:
-        raise PersonUnknown("Ask them to sign up first.")
-    place = organisation.memberships.filter(user=person).first()
-    if place is not None and place.role == role:
-        return place
-    if place is not None:
-        _require_as_much(giver, place.permissions)
-        _require_another_owner(organisation, place)
-    membership, _ = Membership.objects.update_or_create(
-        user=person, organisation=organisation, defaults={"role": role, "custom_role": None}
-    )
-    organisation.record(
-        "member_added",
-        actor=user.actor,
-        data={"organisation": organisation.name, "person": str(person), "role": role},
-    )
-    return membership
+def _tell_owners(organisation: Organisation) -> None:
+    for place in organisation.memberships.filter(role=Role.OWNER).select_related("user"):
+        post(LetterKind.DECISION, email=place.user.email, about=organisation.pk)
 
 
 @transaction.atomic
-def remove_member(*, organisation_id: UUID, user_id: UUID, user: User) -> None:
-    """Take a person's place away; acts on their next request. Everybody may leave.
+def edit_organisation(
+    *,
+    organisation_id: UUID,
+    user: User,
+    description: str,
+    website: str,
+    country: str,
+    contact_email: str,
+) -> Organisation:
+    """Change what an organisation says of itself; its name is what was approved, and stays.
+
+    Twice changes nothing.
 
     Raises:
-        NotFound: they have no place here, or no longer.
-        Forbidden, GrantsMore: it is not the person's to take.
-        LastOwner: they are the only owner.
+        NotFound, Forbidden: it is not the person's to change.
+        UnfitText: it cannot be shown.
     """
-    organisation = _locked(organisation_id)
-    held = organisation.memberships.select_related("user", "custom_role")
-    if user_id != user.pk:
-        remover = require_permission(user, organisation_id, Permission.MANAGE_PEOPLE)
-    place = held.filter(user_id=user_id).first()
-    if place is None:
-        raise NotFound("no such member")
-    if user_id != user.pk:
-        _require_as_much(remover, place.permissions)
-    _require_another_owner(organisation, place)
-    place.delete()
-    organisation.record(
-        "member_removed",
-        actor=user.actor,
-        data={"organisation": organisation.name, "person": str(place.user)},
-    )
+    organisation = locked_organisation(organisation_id)
+    require_permission(user, organisation_id, Permission.EDIT_ORGANISATION)
+    wanted = {
+        "description": text.line(description, most=500),
+        "website": website,
+        "country": text.line(country, most=60),
+        "contact_email": contact_email,
+    }
+    changed = [name for name, value in wanted.items() if getattr(organisation, name) != value]
+    for name in changed:
+        setattr(organisation, name, wanted[name])
+    if changed:
+        organisation.save(update_fields=changed)
+        what = ", ".join(name.replace("_", " ") for name in changed)
+        data = {"organisation": organisation.name, "what": what}
+        organisation.record("edited", actor=user.actor, data=data)
+    return organisation
 
 
-def _require_as_much(giver: Membership, permissions: frozenset[str]) -> None:
-    """Nobody gives, or takes, what they do not have themselves."""
-    if lacked := permissions - giver.permissions:
-        first = Permission(min(lacked)).label
-        raise GrantsMore(f"The role {giver.role_name} may not {first}, and so not decide who may.")
-
-
-def _require_another_owner(organisation: Organisation, place: Membership) -> None:
-    others = organisation.memberships.filter(role=Role.OWNER).exclude(pk=place.pk)
-    if place.is_owner and not others.exists():
-        raise LastOwner("Make somebody else an owner first.")
-
-
-def _locked(organisation_id: UUID) -> Organisation:
+def locked_organisation(organisation_id: UUID) -> Organisation:
+    """The organisation, held until the transaction ends; raises NotFound."""
     organisation = Organisation.objects.select_for_update().filter(pk=organisation_id).first()
     if organisation is None:
         raise NotFound("no such organisation")
