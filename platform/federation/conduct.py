@@ -16,6 +16,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from federation.cores import single_threaded
 from federation.noticed import Figures, Finding, Seen, Sent
 
 FEWEST = 3  # updates, before one is set beside the others
@@ -70,11 +71,12 @@ Sign = Callable[[Sequence[Shown]], Signs]
 def findings(history: Sequence[Seen]) -> list[Finding]:
     """What the newest round of a run shows, beside those before it; `history` is in their order."""
     shown = [Shown(seen) for seen in history]
-    return [
-        Finding(kind, who, figures)
-        for kind, (sign, rounds) in SIGNS.items()
-        for who, figures in _lasting(sign, rounds, shown)
-    ]
+    with single_threaded():
+        return [
+            Finding(kind, who, figures)
+            for kind, (sign, rounds) in SIGNS.items()
+            for who, figures in _lasting(sign, rounds, shown)
+        ]
 
 
 def _lasting(sign: Sign, rounds: int, history: Sequence[Shown]) -> Signs:

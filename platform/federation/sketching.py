@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.fft import irfft, rfft
 
 from federation.cohort import Cohort, WeightedUpdate, open_cohort
+from federation.cores import in_order
 from federation.layout import Chosen, everything
 from federation.reading import (
     Module,
@@ -57,14 +58,18 @@ def sketches_of(
     """
     with ExitStack() as files:
         cohort = open_cohort(files, start, updates, travels)
-        total = torch.zeros(len(cohort.files), SIZE, dtype=torch.float64)
-        for part in parts_of(cohort, values=PIECE):
+
+        def sketched(part: Module | Piece) -> Tensor:
             if isinstance(part, Module):
                 found = scale * _of_module(cohort, part, seed)
             else:
                 found = _of_piece(cohort, part, seed)
             if not bool(found.isfinite().all()):
                 check_finite(cohort, part)
+            return found
+
+        total = torch.zeros(len(cohort.files), SIZE, dtype=torch.float64)
+        for found in in_order(sketched, parts_of(cohort, values=PIECE)):
             total += found
         return dict(zip(cohort.digests, total.tolist(), strict=True))
 
