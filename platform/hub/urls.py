@@ -17,6 +17,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("hub.organisations.api.urls")),
     path("", include("hub.federations.api.urls")),
     path("", include("hub.contributions.api.urls")),
+    path("", include("hub.notices.api.urls")),
 ]
 
 urlpatterns = [
@@ -28,6 +29,7 @@ urlpatterns = [
     path("", include("hub.catalogue.urls")),
     path("", include("hub.runs.urls")),
     path("", include("hub.contributions.urls")),
+    path("", include("hub.notices.urls")),
     path("", include("hub.home.urls")),
     path("", include("hub.operations.urls")),
     path("accounts/", include("allauth.urls")),

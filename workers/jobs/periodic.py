@@ -17,6 +17,7 @@ from hub.contributions.valuations.resuming import resume_valuations
 from hub.dispatch import Job, sweep
 from hub.federations.proposals.services import close_due
 from hub.ledger.services import sign_the_rest
+from hub.notices import sweeps as notices
 from hub.organisations.services import (
     expire_invitations,
     prune_nonces,
@@ -40,6 +41,7 @@ def reconcile() -> None:
     examine_the_rest()
     grant_what_is_due()
     release_what_is_due()
+    notices.look()
 
     close_due()
     services.end_what_is_due()
@@ -60,3 +62,4 @@ def housekeeping() -> None:
     evict_merged()
     sweep_artifacts()
     sweep_store()
+    notices.look_around()

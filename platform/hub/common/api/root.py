@@ -36,6 +36,8 @@ PLACES = (
     "updates",
     "versions",
     "contributions",
+    "notices",
+    "webhooks",
     "events",
     "plan-schema",
     "schema",

@@ -1,0 +1,250 @@
+"""What events mean to people: one row a kind of notice, and nothing is told that is not here.
+
+A kind is named in the database, in the API and in webhooks: names stay. Which events it tells is
+written as `Event.kind`, with «from …» where the state it came from makes the difference; «from …»
+goes before the plain kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+from django.db.models import Exists
+
+from hub.common.models import Event
+from hub.notices import audience, links, standing
+from hub.notices.audience import Audience
+from hub.notices.models import Channel
+from hub.organisations.permissions import Permission
+
+About: TypeAlias = Literal["subject_id", "federation_id", "run_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """That somebody must do something: the words on the button, and whether it still stands."""
+
+    action: str
+    stands: Callable[[], Exists]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    name: str
+    label: str
+    events: tuple[str, ...]
+    who: Audience
+    link: Callable[[Event], str]
+    channel: Channel  # unless the person says otherwise
+    about: About = "subject_id"  # events about the same join while the notice is open
+    need: Need | None = None
+    is_offered: bool = True  # to webhooks
+    secret_link: Callable[[Event], str] | None = None  # for its reader alone, when they follow it
+
+    def object_of(self, event: Event) -> UUID:
+        found: UUID = getattr(event, self.about) or event.subject_id
+        return found
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "invitation",
+        "You are invited",
+        ("invitation.open", "invitation.open from expired"),
+        audience.whoever_is_invited(),
+        links.to_inbox,
+        Channel.INBOX,  # the invitation itself is a mail
+        need=Need("Answer it", standing.invitation_is_open),
+        secret_link=links.to_invitation,
+        is_offered=False,
+    ),
+    Kind(
+        "signature",
+        "A charter waits for a signature",
+        ("federation.charter_published",),
+        audience.of_federation(Permission.SIGN_CHARTERS),
+        links.to_federation,
+        Channel.NOW,
+        need=Need("Read and sign", standing.signature_is_missing),
+    ),
+    Kind(
+        "vote",
+        "A proposal waits for a vote",
+        ("proposal.made",),
+        audience.of_federation(Permission.VOTE),
+        links.to_proposal,
+        Channel.NOW,
+        need=Need("Vote", standing.vote_is_missing),
+    ),
+    Kind(
+        "decision",
+        "A proposal was decided",
+        ("proposal.accepted", "proposal.refused", "proposal.lapsed", "proposal.failed"),
+        audience.of_federation(Permission.SEE_FEDERATIONS),
+        links.to_proposal,
+        Channel.DIGEST,
+    ),
+    Kind(
+        "join_request",
+        "An organisation asks to join",
+        ("participation.requested",),
+        audience.of_federation(Permission.ADMIT_MEMBERS),
+        links.to_requests,
+        Channel.NOW,
+        need=Need("Decide", standing.request_is_open),
+    ),
+    Kind(
+        "membership",
+        "Your organisation's place in a federation changed",
+        (
+            "participation.active",
+            "participation.refused",
+            "participation.suspended",
+            "participation.expelled",
+        ),
+        audience.of_organisation(Permission.SEE_FEDERATIONS),
+        links.to_federation,
+        Channel.DIGEST,
+    ),
+    Kind(
+        "run_started",
+        "A run started",
+        ("run.running from queued",),
+        audience.of_federation(Permission.SEE_FEDERATIONS),
+        links.to_run,
+        Channel.INBOX,
+    ),
+    Kind(
+        "run_stuck",
+        "A run does not go on",
+        ("run.stuck", "run.waiting"),
+        audience.of_federation(Permission.START_RUNS),
+        links.to_run,
+        Channel.NOW,
+        need=Need("Look at it", standing.run_is_stuck),
+    ),
+    Kind(
+        "run_finished",
+        "A run is complete",
+        ("run.completed",),
+        audience.of_federation(Permission.SEE_FEDERATIONS),
+        links.to_run,
+        Channel.DIGEST,
+    ),
+    Kind(
+        "run_failed",
+        "A run failed",
+        ("run.failed",),
+        audience.of_federation(Permission.SEE_FEDERATIONS),
+        links.to_run,
+        Channel.NOW,
+    ),
+    Kind(
+        "quarantine",
+        "An update is held for review",
+        ("update.quarantined",),
+        audience.of_federation(Permission.JUDGE_UPDATES),
+        links.to_held,
+        Channel.NOW,
+        about="run_id",
+        need=Need("Review", standing.update_is_held),
+    ),
+    Kind(
+        "agent_silent",
+        "An agent is silent",
+        ("agent.silent",),
+        audience.of_organisation(Permission.MANAGE_AGENTS),
+        links.to_agent,
+        Channel.NOW,
+        need=Need("Look at it", standing.agent_is_silent),
+    ),
+    Kind(
+        "gate_failed",
+        "A version does not pass a gate",
+        ("version.gate_failed",),
+        audience.of_federation(Permission.SEE_FEDERATIONS),
+        links.to_version,
+        Channel.DIGEST,
+    ),
+    Kind(
+        "release",
+        "A version was released",
+        ("version.released",),
+        audience.of_federation(Permission.SEE_FEDERATIONS),
+        links.to_version,
+        Channel.DIGEST,
+    ),
+    Kind(
+        "rollback",
+        "A federation went back to an earlier version",
+        ("version.released from retired",),
+        audience.of_federation(Permission.SEE_FEDERATIONS),
+        links.to_version,
+        Channel.NOW,
+    ),
+    Kind(
+        "case_opened",
+        "A case was opened",
+        ("case.opened",),
+        audience.of_case(Permission.SEE_FEDERATIONS),
+        links.to_case,
+        Channel.NOW,
+        need=Need("Look at it", standing.case_is_open),
+    ),
+    Kind(
+        "token_expiring",
+        "A token ends within a week",
+        ("token.expiring",),
+        audience.the_person(),
+        links.to_tokens,
+        Channel.NOW,
+        is_offered=False,
+    ),
+    Kind(
+        "organisation_decided",
+        "Your organisation was approved, refused or suspended",
+        ("organisation.approved", "organisation.refused", "organisation.suspended"),
+        audience.of_organisation(Permission.SEE_ORGANISATION),
+        links.to_organisation,
+        Channel.INBOX,  # the decision itself is a mail
+    ),
+    Kind(
+        "registration",
+        "An organisation waits for approval",
+        ("organisation.registered",),
+        audience.operators(),
+        links.to_registration,
+        Channel.DIGEST,
+        need=Need("Decide", standing.registration_is_pending),
+        is_offered=False,
+    ),
+    Kind(
+        "webhook_disabled",
+        "A webhook was switched off",
+        ("webhook.disabled",),
+        audience.of_organisation(Permission.MANAGE_WEBHOOKS),
+        links.to_webhooks,
+        Channel.NOW,
+        is_offered=False,
+    ),
+)
+
+BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
+BY_EVENT: Mapping[str, Kind] = {event: kind for kind in KINDS for event in kind.events}
+EVENTS = frozenset(event.partition(" from ")[0] for event in BY_EVENT)  # values of `Event.kind`
+OFFERED = tuple(kind for kind in KINDS if kind.is_offered)
+CHOICES = [(kind.name, kind.label) for kind in KINDS]
+
+
+def kind_of(event: Event) -> Kind | None:
+    """What an event means; None: nothing to anybody."""
+    exactly = BY_EVENT.get(f"{event.kind} from {event.from_state}")
+    return exactly or BY_EVENT.get(event.kind)
+
+
+def label_of(name: str) -> str:
+    """Also of a kind that is no more."""
+    return BY_NAME[name].label if name in BY_NAME else name.replace("_", " ").capitalize()
