@@ -142,6 +142,7 @@ INSTALLED_APPS = [
     "hub.demo",
 ]
 
+    "hub.audit",
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",

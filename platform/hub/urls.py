@@ -16,6 +16,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("hub.accounts.api.urls")),
     path("", include("hub.organisations.api.urls")),
     path("", include("hub.federations.api.urls")),
+    path("", include("hub.audit.api.urls")),
     path("", include("hub.contributions.api.urls")),
     path("", include("hub.notices.api.urls")),
 ]
@@ -28,6 +29,7 @@ urlpatterns = [
     path("", include("hub.federations.urls")),
     path("", include("hub.catalogue.urls")),
     path("", include("hub.runs.urls")),
+    path("", include("hub.audit.urls")),
     path("", include("hub.contributions.urls")),
     path("", include("hub.notices.urls")),
     path("", include("hub.home.urls")),

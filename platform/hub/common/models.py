@@ -52,6 +52,8 @@ class Event(models.Model):
             models.Index(fields=["federation_id", "id"]),
             models.Index(fields=["run_id", "id"]),
             models.Index(fields=["organisation_id", "id"]),
+            models.Index(fields=["actor_id", "id"], name="events_by_actor"),
+            models.Index(fields=["kind", "id"], name="events_by_kind"),
         )
 
     def __str__(self) -> str:

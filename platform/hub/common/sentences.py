@@ -209,6 +209,9 @@ DOING = {"train": "training", "evaluate": "evaluation", "value": "the valuation"
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 FIELD = re.compile(r"\{(\w+)\}")
 
+    # the record itself
+    "audit.exported": "{actor} exported the record[ as {format}]",
+    "outbox.resent": "{actor} had the outbox sent[: {reason}]",
 
 def sentence(event: Event) -> str:
     """What happened, as one sentence without its full stop. Plain text, not yet escaped."""

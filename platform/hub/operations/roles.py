@@ -1,8 +1,8 @@
 """Two roles in the database: its owner changes the tables, the processes only work in them.
 
 The processes' role cannot change what is in a ledger: there it may add entries, of which it says
-the four columns that are its to say, and read. Installations with one role work as well; the
-console says what they go without.
+the four columns that are its to say, and read. Events it adds and reads, and no more.
+Installations with one role work as well; the console says what they go without.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ RIGHTS = """
     GRANT INSERT (ledger, key, type, payload) ON ledger_entry TO {role};
     GRANT INSERT ON ledger_checkpoint, ledger_cosignature TO {role};
     GRANT UPDATE (stopped, stopped_reason, stopped_at) ON ledger_head TO {role};
+    REVOKE UPDATE, DELETE, TRUNCATE ON common_event FROM {role};
 """
 # Whether the role that asks could change what is in a ledger.
 COULD_REWRITE = """

@@ -54,6 +54,10 @@ SET SESSION AUTHORIZATION {owner}
 ALTER ROLE {role} SUPERUSER
 COPY ledger_entry (position) FROM '/etc/hostname'
 ALTER TABLE catalogue_modelversion DISABLE TRIGGER versions_never_change
+UPDATE common_event SET reason = ''
+DELETE FROM common_event
+TRUNCATE common_event
+ALTER TABLE common_event DISABLE TRIGGER events_never_change
 DELETE FROM django_migrations
 """.replace("\n    ", " ")
 
@@ -114,7 +118,7 @@ def test_a_role_is_known_for_what_it_could_do() -> None:
 
 def test_the_processes_work_in_all_other_tables(processes: psycopg.Connection) -> None:
     tables = {table for table in connection.introspection.table_names() if "ledger" not in table}
-    for table in sorted(tables - {"django_migrations"}):
+    for table in sorted(tables - {"django_migrations", "common_event"}):
         for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
             asked = processes.execute("SELECT has_table_privilege(%s, %s)", [table, right])
             assert asked.fetchone() == (True,), (table, right)

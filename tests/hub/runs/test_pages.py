@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from federation.protocol import FailureIn, HeartbeatIn, Progress
-from hub.common.models import Event
 from hub.runs import services
 from hub.runs.models import Round, Run, Update
 from hub.runs.selectors import events_of_run
@@ -196,7 +195,12 @@ def test_what_was_said_of_a_failure_stands_as_it_was_said(world: World) -> None:
     said = "The tensor base_model.model.pooler is not there."
     services.fail_run(run_id=run.pk, code="preparation_failed", reason=said)
     assert f"The run failed {said} Round" in words(browser(world.lead).get(page_of(run)))
-    Event.objects.filter(kind="run.failed").update(reason="")
+
+
+def test_of_a_failure_without_words_the_code_is_said(world: World) -> None:
+    run = draft(world)
+    services.start_run(user=world.lead, run_id=run.pk)
+    services.fail_run(run_id=run.pk, code="preparation_failed", reason="")
     assert "The run failed Preparation failed. " in words(browser(world.lead).get(page_of(run)))
 
 

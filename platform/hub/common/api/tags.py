@@ -38,6 +38,8 @@ _SECTIONS = {
     "webhooks": "Other systems that an organisation has told.",
     "webhook deliveries": "What they were told, and what became of it.",
     "events": "What happened, in order.",
+    "audit": "The whole record, for those who check it; to look up and to take out.",
+    "audit signatures": "Who signed which text of a charter.",
     "blobs": "Bytes, by their SHA-256.",
     "agent protocol": "What agents say; every request is signed.",
 }
