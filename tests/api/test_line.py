@@ -69,29 +69,38 @@ def test_a_version_s_provenance_is_complete(federation, ada, carol):
     assert carol.api.get(f"/api/v1/versions/{version.pk}").status_code == 404
 
 
+def proposal_of(version: ModelVersion, reason: str) -> dict[str, object]:
+    return {
+        "federation": str(version.federation_id),
+        "kind": "release",
+        "terms": {"version": str(version.pk)},
+        "reason": reason,
+    }
+
+
 def test_a_release_is_proposed_and_decided(federation, ada, blaise, carol):
     version = VersionFactory(federation=federation)
-    body = {"version": str(version.pk), "reason": "best of all"}
+    body = proposal_of(version, "best of all")
     assert post(carol, "proposals", body).status_code == 404
     made = post(blaise, "proposals", body)
     assert (made.status_code, made.json()["state"], made.json()["kind"]) == (201, "open", "release")
     path = f"proposals/{made.json()['id']}"
-    for act in ("accept", "refuse", "withdraw"):
-        stranger = carol.api.post(f"/api/v1/{path}/{act}", {}, format="json")
-        unknown = carol.api.post(f"/api/v1/proposals/{uuid4()}/{act}", {}, format="json")
+    yes = {"choice": "yes", "reason": "agreed"}
+    for act, said in (("vote", yes), ("withdraw", {})):
+        stranger = carol.api.post(f"/api/v1/{path}/{act}", said, format="json")
+        unknown = carol.api.post(f"/api/v1/proposals/{uuid4()}/{act}", said, format="json")
         assert (stranger.status_code, stranger.json()["detail"]) == (404, unknown.json()["detail"])
-    assert post(blaise, f"{path}/accept").status_code == 403
-    done = post(ada, f"{path}/accept", {"reason": "agreed"}).json()
-    assert (done["state"], done["answer"], done["decided_by"]) == (
-        "accepted",
-        "agreed",
-        ada.user.name,
-    )
+    unheard = post(blaise, f"{path}/vote", yes)
+    assert (unheard.status_code, unheard.json()["code"]) == (403, "no_voice")
+    assert post(ada, f"{path}/vote", {"choice": "perhaps"}).status_code == 400
+    done = post(ada, f"{path}/vote", yes).json()
+    assert (done["state"], done["decided_by"]) == ("accepted", ada.user.name)
+    assert [(one["choice"], one["reason"]) for one in done["votes"]] == [("yes", "agreed")]
     assert ModelVersion.objects.get().state == "released"
-    refused = post(ada, f"{path}/refuse")
+    refused = post(ada, f"{path}/vote", {"choice": "no"})
     assert (refused.status_code, refused.json()["code"]) == (409, "proposal_closed")
     (row,) = blaise.api.get(f"/api/v1/proposals?federation={federation.pk}").json()["results"]
-    assert row["version_number"] == 1
+    assert (row["terms"]["number"], row["words"]) == (1, "release version 1")
     assert carol.api.get("/api/v1/proposals").json()["results"] == []
 
 
@@ -117,8 +126,8 @@ def test_a_list_costs_the_same_for_one_row_and_for_many(
 ):
     for number in range(5):
         version = VersionFactory(federation=federation)
-        body = {"version": str(version.pk)}
-        body |= {"reason": "now"} if path == "proposals" else {"name": f"name-{number}"}
+        named = {"version": str(version.pk), "name": f"name-{number}"}
+        body = proposal_of(version, "now") if path == "proposals" else named
         assert post(ada, path, body).status_code == 201
     with django_assert_max_num_queries(6):
         assert len(ada.api.get(f"/api/v1/{path}").json()["results"]) == 5

@@ -57,14 +57,32 @@ class Story(Chronicle):
         rules = {"policy_sha256": digest("other rules"), "proposal": None}
         yield self.entry("policy.changed", "policy-change:2", rules)
         version = {"version": named("version 2"), "number": 2}
-        for kind in ("release.decided", "proposal.decided"):
-            said = {**version, "outcome": "accepted", "decided_by": member.participation}
-            yield self.entry(kind, f"proposal:{kind}", said)
+        yield from self.votes(member)
+        said = {**version, "outcome": "accepted", "proposed_by": member.participation}
+        yield self.entry("release.decided", "proposal:released", said)
         case = {"case": named("case"), "kind": "exact_copy", "participations": []}
         yield self.entry("case.opened", "case:opened", {**case, "evidence": {"cosine": 0.999}})
         yield self.entry("case.decided", "case:decided", {**case, "state": "upheld"})
         place = {**self.members[0].who, "reason_sha256": digest("x")}
         yield self.entry("participation.expelled", "expelled:somebody", place)
+
+    def votes(self, member: Any) -> Iterator[str]:
+        """A proposal, a vote on it and its end; then what others may decide."""
+        proposal = {"proposal": named("proposal")}
+        what = {"kind": "release", "terms_sha256": digest("terms")}
+        rule = {"quorum": 0.5, "majority": "simple", "days": 7}
+        made = {"electorate": [member.participation], "rule": rule}
+        yield self.entry("proposal.made", "proposal:made", {**proposal, **what, **made})
+        cast = {"participation": member.participation, "choice": "yes", "number": 1}
+        yield self.entry("vote.cast", "vote:cast", {**proposal, **cast})
+        count = {"outcome": "accepted", "yes": 1, "no": 0, "abstained": 0, "electorate": 1}
+        yield self.entry("proposal.decided", "proposal:decided", {**proposal, **what, **count})
+        for kind in ("participation.suspended", "participation.restored"):
+            yield self.entry(kind, kind, {**member.who, "reason_sha256": None})
+        lead = {**member.who, "before": self.members[0].participation}
+        yield self.entry("lead.changed", "lead:changed", lead)
+        ended = {"federation": named("federation"), "reason_sha256": None}
+        yield self.entry("federation.dissolved", "federation:dissolved", ended)
 
     def released(self, name: str, run: str, seed: str, valued: Any) -> str:
         told = super().told(name, run, seed, valued, suspects={})

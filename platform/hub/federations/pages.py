@@ -81,11 +81,26 @@ def federation(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+            after_round=request.POST.get("when") == "after_round",
 @login_required
+        if done.leaving_since is not None:
+            messages.success(request, f"{place.organisation} leaves after the present round.")
+            return redirect(address(place.federation))
 def join(request: HttpRequest, slug: str) -> HttpResponse:
     """Read the charter, sign it for an organisation, and ask to be let in."""
     user = person_of(request)
     found = _visible(user, slug)
+@require_POST
+@login_required
+def stay(request: HttpRequest, participation_id: UUID) -> HttpResponse:
+    """Take back the wish to leave."""
+    place = _place(request, participation_id)
+    with told(request):
+        services.stay(user=person_of(request), participation_id=place.pk)
+        messages.success(request, f"{place.organisation} stays.")
+    return redirect(address(place.federation))
+
+
     form = JoinForm(request.POST or None, user=user, federation=found)
     if form.is_valid():
         with refusals_on(form):

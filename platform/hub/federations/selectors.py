@@ -167,6 +167,20 @@ def _lacking(
 ) -> str:
     if standing:
         return f"Your role may not {permission.label}."
+def rights_in(user: User, federation_id: UUID) -> frozenset[Permission]:
+    """All that the person may do there, through any of their places; two queries."""
+    held = {one.organisation_id: one for one in memberships_of(user)}
+    places = Participation.objects.filter(
+        federation=federation_id, state__in=MEMBERS, organisation__in=held
+    )
+    return frozenset(
+        permission
+        for place in places
+        for permission in carried_by(place)
+        if held[place.organisation_id].may(permission)
+    )
+
+
     if place.state == ParticipationState.SUSPENDED:
         return f"{place.organisation} is suspended here: it may not {permission.label}."
     if permission in STANDINGS[Standing.CONTRIBUTOR]:
@@ -255,6 +269,10 @@ class Standpoint:
     @property
     def members(self) -> Sequence[Seat]:
         """Whoever takes part, asks to, or did; not those who were refused."""
+    @property
+    def may_propose(self) -> bool:
+        return self.may(Permission.MAKE_PROPOSALS)
+
         return [seat for seat in self.seats if seat.place.state != ParticipationState.REFUSED]
 
     @property

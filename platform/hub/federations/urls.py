@@ -26,3 +26,4 @@ urlpatterns = [
     path("participations/<uuid:participation_id>/leave", pages.leave, name="leave"),
     path("participations/<uuid:participation_id>/rank", pages.rank, name="rank"),
 ]
+    path("participations/<uuid:participation_id>/stay", pages.stay, name="stay"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from hub.runs import alone_pages, comparepages, live, pages
+from hub.runs import alone_pages, comparepages, departure_pages, live, pages
 
 app_name = "runs"
 
@@ -15,6 +15,8 @@ urlpatterns = [
         comparepages.distances,
         name="version_distances",
     ),
+    path("participations/<uuid:pk>/departure", departure_pages.departure, name="departure"),
+    path("rounds/<uuid:pk>/without/<uuid:place>", departure_pages.without, name="without"),
     path("runs/<uuid:pk>", pages.run, name="detail"),
     path("runs/<uuid:pk>/events", live.events, name="events"),
     path("runs/<uuid:pk>/parts/<slug:name>", pages.part, name="part"),

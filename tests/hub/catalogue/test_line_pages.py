@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 
-from hub.catalogue.models import Alias, ModelVersion, Proposal, VersionState
+from hub.catalogue.models import Alias, ModelVersion, VersionState
 from hub.catalogue.versions.aliases import give_alias
 from hub.catalogue.versions.drawing import ROW, drawn
 from hub.catalogue.versions.lineage import chains_of, lineage_of, page_with, runs_of
 from hub.catalogue.versions.releases import propose_release, release_version
+from hub.federations.models import Proposal
 from hub.runs.models import RunState
 from tests.factories.accounts import UserFactory
 from tests.factories.catalogue import VersionFactory
@@ -94,7 +95,7 @@ def test_a_version_says_everything_it_was_made_of(world: World) -> None:
     assert len({one["statement"] for one in version.contributors}) == 3
 
 
-def test_a_member_proposes_and_the_lead_accepts(world: World) -> None:
+def test_a_member_proposes_and_the_lead_votes(world: World) -> None:
     version = world.federation.versions.get(number=2)
     member = MembershipFactory(organisation=world.sites[1].agent.organisation).user
     decisions = reverse("catalogue:version_decisions", args=[version.pk])
@@ -105,16 +106,15 @@ def test_a_member_proposes_and_the_lead_accepts(world: World) -> None:
     browser(member).post(propose, {"reason": "best so far"})
     shown = words(browser(member).get(decisions))
     assert "best so far" in shown
-    assert "Accept…" not in shown
     assert "1 proposal to be decided" in words(
         browser(world.lead).get(reverse("catalogue:versions", args=[world.federation.slug]))
     )
-    decide = reverse("catalogue:decide", args=[Proposal.objects.get().pk])
-    assert browser(member).post(decide, {"verdict": "accept"}).status_code == 403
-    assert browser(UserFactory()).post(decide, {"verdict": "accept"}).status_code == 404
-    browser(world.lead).post(decide, {"verdict": "perhaps"})
+    vote = reverse("federations:vote", args=[Proposal.objects.get().pk])
+    assert browser(member).post(vote, {"choice": "yes"}).status_code == 403
+    assert browser(UserFactory()).post(vote, {"choice": "yes"}).status_code == 404
+    browser(world.lead).post(vote, {"choice": "perhaps"})
     assert Proposal.objects.get().is_open
-    browser(world.lead).post(decide, {"verdict": "accept"})
+    browser(world.lead).post(vote, {"choice": "yes"})
     version.refresh_from_db()
     assert version.state == VersionState.RELEASED
 

@@ -8,19 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from hub.catalogue.errors import NotReleasable, ProposalClosed
-from hub.catalogue.models import ModelVersion, Proposal
+from hub.catalogue.errors import NotReleasable
+from hub.catalogue.models import ModelVersion
 from hub.catalogue.selectors import released_version
 from hub.catalogue.versions.releases import (
-    decide,
     propose_release,
     release_version,
     retire_version,
-    withdraw,
 )
 from hub.common.errors import Forbidden, Invalid, NotFound
 from hub.common.models import Event
 from hub.common.sentences import sentence
+from hub.federations.errors import MembersDecide, ProposalClosed
+from hub.federations.models import Proposal
+from hub.federations.policies import Policy
+from hub.federations.proposals.services import vote, withdraw
+from tests.conftest import Person
 from tests.factories.catalogue import VersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -35,35 +38,62 @@ def released_events(version: ModelVersion) -> int:
     return Event.objects.filter(subject_id=version.pk, kind="version.released").count()
 
 
+def lead_says(proposal: Proposal, ada: Person, choice: str, reason: str = "") -> Proposal:
+    return vote(user=ada.user, proposal_id=proposal.pk, choice=choice, reason=reason)
+
+
 def test_anybody_in_the_federation_proposes_and_the_lead_decides(federation, ada, blaise):
     version = VersionFactory(federation=federation)
     proposal = propose_release(user=blaise.user, version_id=version.pk, reason="best of all")
     again = propose_release(user=ada.user, version_id=version.pk, reason="I think so too")
     assert again == proposal
     with pytest.raises(Forbidden):
-        decide(user=blaise.user, proposal_id=proposal.pk, accept=True)
+        vote(user=blaise.user, proposal_id=proposal.pk, choice="yes")
     for _ in range(2):
-        done = decide(user=ada.user, proposal_id=proposal.pk, accept=True)
-    assert (done.state, done.kind, done.decided_by, done.replaced) == (
+        done = lead_says(proposal, ada, "yes")
+    assert (done.state, done.kind, done.decided_by, done.result) == (
         "accepted",
         "release",
         ada.user,
-        None,
+        {},
     )
     assert released_version(federation) == version
     assert released_events(version) == 1
     told = [sentence(one) for one in Event.objects.filter(subject_id=proposal.pk)]
     assert told == [
         "Blaise Bank proposed to release version 1: best of all",
-        f"{ada.user} accepted the proposal to release version 1",
+        "Ada Institute voted yes on the proposal to release version 1",
+        "The proposal to release version 1 was accepted: 1 of 1 voted: 1 yes, 0 no, 0 abstained",
     ]
+
+
+def test_where_the_lead_does_not_decide_the_members_vote(federation, ada, blaise):
+    federation.policy = Policy().model_dump(mode="json")
+    federation.save(update_fields=["policy"])
+    version = VersionFactory(federation=federation)
+    with pytest.raises(MembersDecide):
+        release_version(user=ada.user, version_id=version.pk)
+    assert not Proposal.objects.exists()
+    proposal = propose_release(user=ada.user, version_id=version.pk, reason="best of all")
+    assert proposal.is_open
+    done = vote(user=blaise.user, proposal_id=proposal.pk, choice="yes")
+    assert (done.state, released_version(federation)) == ("accepted", version)
+
+
+def test_what_may_not_be_released_any_more_has_failed(federation, ada, blaise):
+    version = VersionFactory(federation=federation)
+    proposal = propose_release(user=blaise.user, version_id=version.pk, reason="best of all")
+    ModelVersion.objects.filter(pk=version.pk).update(state="released")
+    done = lead_says(proposal, ada, "yes")
+    assert done.state == "failed"
+    assert "released already" in done.answer
 
 
 def test_what_was_refused_or_withdrawn_is_not_accepted_any_more(federation, ada, blaise):
     version = VersionFactory(federation=federation)
     refused = propose_release(user=blaise.user, version_id=version.pk, reason="now")
     for _ in range(2):
-        decide(user=ada.user, proposal_id=refused.pk, accept=False, reason="not yet measured")
+        lead_says(refused, ada, "no", "not yet measured")
     withdrawn = propose_release(user=blaise.user, version_id=version.pk, reason="measured")
     with pytest.raises(Forbidden):
         withdraw(user=ada.user, proposal_id=withdrawn.pk)
@@ -71,11 +101,10 @@ def test_what_was_refused_or_withdrawn_is_not_accepted_any_more(federation, ada,
         withdraw(user=blaise.user, proposal_id=withdrawn.pk, reason="a mistake")
     for proposal in (refused, withdrawn):
         with pytest.raises(ProposalClosed):
-            decide(user=ada.user, proposal_id=proposal.pk, accept=True)
+            lead_says(proposal, ada, "yes")
     with pytest.raises(ProposalClosed):
         withdraw(user=blaise.user, proposal_id=refused.pk)
-    refused.refresh_from_db()
-    assert refused.answer == "not yet measured"
+    assert refused.votes.get().reason == "not yet measured"
     assert released_version(federation) is None
 
 
@@ -85,7 +114,7 @@ def test_strangers_and_unknown_proposals_are_told_alike(federation, ada, carol):
     told = set()
     for pk in (proposal.pk, version.pk):
         for act in (
-            lambda pk=pk: decide(user=carol.user, proposal_id=pk, accept=True),
+            lambda pk=pk: vote(user=carol.user, proposal_id=pk, choice="yes"),
             lambda pk=pk: withdraw(user=carol.user, proposal_id=pk),
         ):
             with pytest.raises(NotFound) as found:
@@ -115,10 +144,10 @@ def test_the_lead_s_own_release_is_a_proposal_accepted_at_once(federation, ada):
     release_version(user=ada.user, version_id=second.pk)
     release_version(user=ada.user, version_id=first.pk, reason="v2 harms the smallest")
     found = list(Proposal.objects.order_by("created_at"))
-    assert [(one.kind, one.state, one.replaced) for one in found] == [
+    assert [(one.kind, one.state, one.result.get("replaced")) for one in found] == [
         ("release", "accepted", None),
-        ("release", "accepted", first),
-        ("rollback", "accepted", second),
+        ("release", "accepted", str(first.pk)),
+        ("rollback", "accepted", str(second.pk)),
     ]
     assert {one.decided_by for one in found} == {ada.user}
 
@@ -128,7 +157,7 @@ def test_the_lead_s_release_accepts_what_is_open(federation, ada, blaise):
     proposal = propose_release(user=blaise.user, version_id=version.pk, reason="best of all")
     release_version(user=ada.user, version_id=version.pk, reason="agreed")
     proposal.refresh_from_db()
-    assert (proposal.state, proposal.answer) == ("accepted", "agreed")
+    assert (proposal.state, proposal.votes.get().reason) == ("accepted", "agreed")
     assert Event.objects.get(subject_id=version.pk, kind="version.released").reason == (
         "best of all"
     )
@@ -154,9 +183,9 @@ def test_decisions_at_once_take_effect_once(federation, ada, blaise):
         try:
             gate.wait()
             if place % 3 == 0:
-                return decide(user=ada.user, proposal_id=proposal.pk, accept=True).state
+                return lead_says(proposal, ada, "yes").state
             if place % 3 == 1:
-                return decide(user=ada.user, proposal_id=proposal.pk, accept=False).state
+                return lead_says(proposal, ada, "no").state
             release_version(user=ada.user, version_id=version.pk)
         except ProposalClosed:
             return "closed"
@@ -169,7 +198,7 @@ def test_decisions_at_once_take_effect_once(federation, ada, blaise):
         list(pool.map(race, range(6)))
     assert released_version(federation) == version
     assert released_events(version) == 1
-    assert Proposal.objects.filter(version=version, state="accepted").count() == 1
+    assert Proposal.objects.filter(state="accepted").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -19,18 +19,13 @@ from federation.ledger import entries
 from federation.plan import canonical
 from federation.signatures import generate_private_key, verify_bytes
 from hub.catalogue.models import ModelVersion
-from hub.catalogue.versions.releases import (
-    decide,
-    propose_release,
-    release_version,
-    retire_version,
-    withdraw,
-)
+from hub.catalogue.versions.releases import propose_release, release_version, retire_version
 from hub.common.actors import HUB
 from hub.common.models import OutboxMessage
 from hub.dispatch import Job
 from hub.federations import services as federations
 from hub.federations.entries import tell_admitted
+from hub.federations.proposals.services import vote, withdraw
 from hub.ledger.models import Entry, EntryType
 from hub.organisations.services import revoke_agent
 from hub.runs import services
@@ -90,10 +85,11 @@ def story(world: World) -> None:
     one_round(world)
     first, second = ModelVersion.objects.order_by("number")
     release_version(user=world.lead, version_id=first.pk, reason=REASON)
-    proposal = propose_release(user=world.lead, version_id=second.pk, reason=REASON)
-    decide(user=world.lead, proposal_id=proposal.pk, accept=False, reason=REASON)
-    proposal = propose_release(user=world.lead, version_id=second.pk, reason=REASON)
-    withdraw(user=world.lead, proposal_id=proposal.pk, reason=REASON)
+    member = MembershipFactory(organisation=world.sites[1].agent.organisation).user
+    proposal = propose_release(user=member, version_id=second.pk, reason=REASON)
+    vote(user=world.lead, proposal_id=proposal.pk, choice="no", reason=REASON)
+    proposal = propose_release(user=member, version_id=second.pk, reason=REASON)
+    withdraw(user=member, proposal_id=proposal.pk, reason=REASON)
     retire_version(user=world.lead, version_id=second.pk, reason=REASON)
     end(world)
 
@@ -154,7 +150,9 @@ def test_a_whole_story_tells_identifiers_digests_keys_and_numbers_only(world: Wo
         "version.published": 2,
         "evaluation.recorded": 12,
         "release.decided": 2,
-        "proposal.decided": 2,
+        "proposal.made": 3,
+        "vote.cast": 2,
+        "proposal.decided": 3,
     }
 
 

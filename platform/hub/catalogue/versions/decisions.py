@@ -14,7 +14,7 @@ from hub.common.feed import Told, told
 from hub.common.models import Event
 from hub.federations.models import Federation
 from hub.federations.proposals.boards import Row, rows, who_decides
-from hub.federations.selectors import Standpoint, standpoint
+from hub.federations.selectors import rights_in
 from hub.organisations.permissions import Permission
 
 PROPOSALS_SHOWN, EVENTS_SHOWN = 20, 20
@@ -47,12 +47,12 @@ class Decisions:
     user: User
 
     @cached_property
-    def standing(self) -> Standpoint:
-        return standpoint(self.user, self.federation)
+    def rights(self) -> frozenset[Permission]:
+        return rights_in(self.user, self.federation.pk)
 
     @property
     def may_name(self) -> bool:
-        return self.standing.may(Permission.CURATE_VERSIONS)
+        return Permission.CURATE_VERSIONS in self.rights
 
     def rule_for(self, kind: str) -> str:
         """Who decides, as a sentence."""
@@ -80,7 +80,7 @@ class VersionDecisions(Decisions):
     def may_propose(self) -> bool:
         is_fit = self.version.state != VersionState.RELEASED and not self.version.is_baseline
         is_new = not any(one.proposal.is_open for one in self.proposals)
-        return is_fit and is_new and self.standing.may(Permission.MAKE_PROPOSALS)
+        return is_fit and is_new and Permission.MAKE_PROPOSALS in self.rights
 
     @property
     def is_rollback(self) -> bool:

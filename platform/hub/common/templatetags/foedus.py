@@ -65,6 +65,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "released": ("positive", "seal"),
     "retired": ("neutral", "archive"),
     "withdrawn": ("neutral", "slash"),
+    "lapsed": ("neutral", "clock"),
     "given": ("active", "flag"),
     "moved": ("active", "flag"),
     "removed": ("neutral", "slash"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -159,8 +159,8 @@ class ProposalViewSet(ApiViewSet[Proposal]):
     filterset_class = ProposalFilter
 
     def get_queryset(self) -> QuerySet[Proposal]:
-        found = proposals_visible_to(self.person)
-        return found.prefetch_related("votes__voter", "votes__participation__organisation")
+        votes = Vote.objects.select_related("voter", "participation__organisation")
+        return proposals_visible_to(self.person).prefetch_related(Prefetch("votes", votes))
 
     @extend_schema(request=ProposalIn, responses={201: ProposalOut}, examples=[RELEASE, EXPEL])
     @once

@@ -29,7 +29,8 @@ from hub.federations.models import (
     ParticipationState,
     Standing,
 )
-from hub.federations.selectors import PRESENT, federations_visible_to
+from hub.federations.proposals.services import make
+from hub.federations.selectors import federations_visible_to
 from hub.organisations.permissions import Permission
 
 LARGEST_RANK = 256
@@ -84,7 +85,11 @@ def request_to_join(
     )
     write_signature(place, accepted)
     wake(f"federation:{federation.pk}")
-    return _let_in(user, place) if invited or rule == "open" else place
+    if is_invited or rule == "open":
+        return _let_in(user, place)
+    if "admit" not in federation.typed_policy.led:
+        _ask_members(user, place)
+    return place
 
 
 def _open_federation(user: User, federation_id: UUID, *, invited: bool) -> Federation:
@@ -114,6 +119,12 @@ def _let_in(user: User, place: Participation) -> Participation:
     if place.state == ParticipationState.REQUESTED:
         admit(place=place, actor=user.actor)
     return place
+
+
+def _ask_members(user: User, place: Participation) -> None:
+    """Where the lead does not decide alone, the request is itself a proposal to the members."""
+    terms = {"participation": str(place.pk)}
+    make(place=place, user=user, kind="admit", terms=terms, reason="it has signed the charter")
 
 
 def admit(*, place: Participation, actor: Actor, reason: str = "") -> Participation:

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from hub.accounts.models import User
 from hub.accounts.selectors import person_of
-from hub.common.forms import reason_in, sent
+from hub.common.errors import Invalid
+from hub.common.forms import reason_in
 from hub.common.pages import refusals_on
 from hub.common.refusals import told
 from hub.federations.models import Federation, Proposal
@@ -38,11 +39,14 @@ def proposals(request: HttpRequest, slug: str) -> HttpResponse:
     federation = _federation(user, slug)
     found = proposals_visible_to(user).filter(federation=federation)
     page = Paginator(waiting_first(found, user), PROPOSALS_SHOWN).get_page(request.GET.get("page"))
+    seats = standpoint(user, federation)
     context = {
         "federation": federation,
+        "standpoint": seats,
+        "shown": "proposals",
         "page": page,
         "rows": rows(page.object_list, user),
-        "may_propose": standpoint(user, federation).may(Permission.MAKE_PROPOSALS),
+        "may_propose": seats.may(Permission.MAKE_PROPOSALS),
     }
     return render(request, "federations/proposals/list.html", context)
 
@@ -67,10 +71,12 @@ def propose(request: HttpRequest, slug: str) -> HttpResponse:
     with refusals_on(Form()):
         require_place(user, federation.pk, Permission.MAKE_PROPOSALS)
     kind = _chosen(request.GET.get("kind"))
+    about = request.GET.get("participation", "")
     context: dict[str, Any] = {"federation": federation, "kind": kind, "kinds": _offered()}
     if kind is None or kind.form is None:
-        return render(request, "federations/proposals/new.html", context)
-    form: Any = kind.form(request.POST or None, federation=federation, user=user)
+        return render(request, "federations/proposals/new.html", {**context, "about": about})
+    chosen = {"initial": {"participation": about}} if about else {}
+    form: Any = kind.form(request.POST or None, federation=federation, user=user, **chosen)
     reason = ReasonForm(request.POST or None)
     if form.is_valid() and reason.is_valid():
         with refusals_on(form):
@@ -95,12 +101,15 @@ def vote(request: HttpRequest, pk: UUID) -> HttpResponse:
     get_object_or_404(proposals_visible_to(user), pk=pk)
     form = VoteForm(request.POST)
     with told(request):
+        if not form.is_valid():
+            raise Invalid(next(iter(form.errors.values()))[0])
+        said = form.cleaned_data
         done = services.vote(
             user=user,
             proposal_id=pk,
-            choice=sent(form, "choice"),
-            reason=sent(form, "reason"),
-            participation_id=sent(form, "participation"),
+            choice=said["choice"],
+            reason=said["reason"],
+            participation_id=said["participation"],
         )
         messages.success(request, _outcome(done))
     return redirect("federations:proposal", pk)

@@ -29,6 +29,7 @@ from hub.runs.services.recomputing import (
     begin_recomputation,
     fail_recomputation,
     recompute_round,
+    recompute_without,
     record_recomputation,
     replay_round,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "pause_run",
     "publish_round",
     "recompute_round",
+    "recompute_without",
     "reconcile",
     "record_comparison",
     "record_recomputation",

@@ -52,15 +52,15 @@ def end_what_is_due() -> None:
     left = Run.objects.exclude(state__in=ENDED).filter(federation__state=FederationState.DISSOLVED)
     for federation_id in left.values_list("federation", flat=True).distinct()[:BATCH]:
         end_runs(federation_id=federation_id)
-    for place in free_to_leave().values_list("pk", flat=True)[:BATCH]:
+    for place in free_to_leave(leaving()).values_list("pk", flat=True)[:BATCH]:
         leave_as_wished(participation_id=place)
 
 
-def free_to_leave() -> QuerySet[Participation]:
-    """Places that wish to leave and have a part in no round that is under way."""
+def free_to_leave(places: QuerySet[Participation]) -> QuerySet[Participation]:
+    """Those of some places that have a part in no round that is under way."""
     under_way = Task.objects.filter(
         participation=OuterRef("pk"),
         round__state__in=ACTIVE_ROUNDS,
         round__run__state__in=(RunState.RUNNING, RunState.PAUSED),
     )
-    return leaving().filter(~Exists(under_way)).order_by("leaving_since")
+    return places.filter(~Exists(under_way)).order_by("leaving_since")

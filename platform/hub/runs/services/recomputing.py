@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
+from federation.plan import canonical
 from hub.accounts.models import User
 from hub.common.actors import HUB, Actor
 from hub.common.errors import Invalid, NotFound
@@ -27,7 +29,18 @@ from hub.runs.services.rounds import counted_updates
 
 KEPT = ("relative_error", "discarded_energy", "ranks", "weights", "seconds")  # of a report
 WAITING = RecomputationState.QUEUED
+WITHOUT = "without"  # whose updates are left out: a participation, in a row's `method`
 SAME, OTHER = "the same bytes", "other bytes than were published"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """As a `Variation` says what is computed."""
+
+    key: str
+    method: dict[str, Any]
+    digest: str
+    is_own: bool = False
 
 
 @transaction.atomic
@@ -45,6 +58,31 @@ def recompute_round(*, user: User, round_id: UUID, keys: Sequence[str]) -> list[
     if unknown := [key for key in keys if key not in known]:
         raise Invalid(f"{unknown[0]} is not among: {', '.join(known)}")
     return [_ask(current, known[key], user.actor) for key in dict.fromkeys(keys)]
+
+
+@transaction.atomic
+def recompute_without(*, user: User, round_id: UUID, participation_id: UUID) -> Recomputation:
+    """Have a closed round computed without one organisation's updates. Twice is once.
+
+    Like other recomputations it leaves figures, and what it achieves on the run's probe set.
+
+    Raises:
+        NotFound: the round is not one of the person's federations.
+        RoundOpen: it has not closed.
+        Invalid: nothing of that organisation counted in it, or nothing of others.
+    """
+    current = lock_round(round_id)
+    require_place(user, current.run.federation_id, Permission.START_RUNS)
+    own = next(iter(_methods(current).values()))
+    of_others = [u for u in counted_updates(current) if u.participation_id != participation_id]
+    if not 0 < len(of_others) < len(current.frozen):
+        raise Invalid("A round is computed without one of several whose updates counted in it.")
+    place = current.run.federation.participations.select_related("organisation")
+    name = place.get(pk=participation_id).organisation.slug
+    method = {**own.method, WITHOUT: str(participation_id)}
+    digest = hashlib.sha256(canonical(method)).hexdigest()
+    wanted = Wanted(key=f"without {name}"[:120], method=method, digest=digest)
+    return _ask(current, wanted, user.actor)
 
 
 @transaction.atomic
@@ -66,7 +104,7 @@ def _methods(current: Round) -> dict[str, Variation]:
     return methods_for(current)
 
 
-def _ask(current: Round, wanted: Variation, actor: Actor) -> Recomputation:
+def _ask(current: Round, wanted: Variation | Wanted, actor: Actor) -> Recomputation:
     """Queue it, unless it is queued or known already; a replay or what failed is done again."""
     found, is_new = Recomputation.objects.select_for_update().get_or_create(
         round=current,
@@ -100,9 +138,12 @@ def begin_recomputation(*, recomputation_id: UUID) -> Claim | None:
     found.attempts += 1
     found.save(update_fields=["attempts"])
     current = found.round
-    claim = claim_of(current, counted_updates(current))
+    left_out = found.method.get(WITHOUT)
+    updates = [u for u in counted_updates(current) if str(u.participation_id) != left_out]
+    claim = claim_of(current, updates)
     own = claim.plan
-    plan = own if found.is_own else with_method(own, found.method, len(claim.updates))
+    is_same = found.is_own or left_out is not None
+    plan = own if is_same else with_method(own, found.method, len(claim.updates))
     is_same_strategy = plan.aggregation.strategy == own.aggregation.strategy
     return replace(
         claim,
