@@ -90,7 +90,14 @@ def test_without_proof_nothing_is_to_be_had(endpoint: Endpoint):
 ROUTES = [
     ("get", "/api/v1/organisations/{organisation}", None),
     ("get", "/api/v1/organisations/{organisation}/members", None),
-    ("post", "/api/v1/organisations/{organisation}/members", {"email": "c@x.org", "role": "owner"}),
+    ("patch", "/api/v1/organisations/{organisation}/members/{person}", {"role": "owner"}),
+    ("get", "/api/v1/organisations/{organisation}/invitations", None),
+    (
+        "post",
+        "/api/v1/organisations/{organisation}/invitations",
+        {"email": "c@x.org", "role": "owner"},
+    ),
+    ("get", "/api/v1/organisations/{organisation}/roles", None),
     ("delete", "/api/v1/organisations/{organisation}/members/{person}", None),
     ("post", "/api/v1/organisations/{organisation}/enrolment-codes", None),
     ("get", "/api/v1/agents/{agent}", None),
@@ -168,7 +175,18 @@ def test_a_nested_address_under_a_foreign_parent_is_absent(carol, hidden):
 
 
 FOR_OWNERS = [
-    ("post", "/api/v1/organisations/{organisation}/members", {"email": "c@x.org", "role": "owner"}),
+    ("patch", "/api/v1/organisations/{organisation}/members/{person}", {"role": "auditor"}),
+    ("get", "/api/v1/organisations/{organisation}/invitations", None),
+    (
+        "post",
+        "/api/v1/organisations/{organisation}/invitations",
+        {"email": "c@x.org", "role": "auditor"},
+    ),
+    (
+        "post",
+        "/api/v1/organisations/{organisation}/roles",
+        {"name": "Reader", "permissions": ["organisation.see"]},
+    ),
     ("delete", "/api/v1/organisations/{organisation}/members/{person}", None),
     ("post", "/api/v1/organisations/{organisation}/enrolment-codes", None),
     ("patch", "/api/v1/agents/{agent}", {"name": "mine"}),

@@ -77,19 +77,3 @@ def test_outside_one_sees_the_federation_and_no_member(carol: Person, federation
 def test_mine_are_those_i_take_part_in(ada: Person, federation, mine, count):
     rows = ada.api.get(f"/api/v1/federations?mine={mine}").json()["results"]
     assert len(rows) == count
-
-
-def test_members_come_and_go(ada: Person, blaise: Person):
-    path = f"organisations/{ada.organisation.pk}/members"
-    added = post(ada, path, {"email": "BLAISE@example.org", "role": "scientist"})
-    assert (added.status_code, added.json()["id"]) == (201, str(blaise.user.pk))
-    assert len(blaise.api.get(f"/api/v1/{path}").json()["results"]) == 2
-    assert blaise.api.delete(f"/api/v1/{path}/{blaise.user.pk}").status_code == 204
-    assert blaise.api.get(f"/api/v1/{path}").status_code == 404
-
-
-def test_addresses_are_not_fished_for(ada: Person):
-    path = f"organisations/{ada.organisation.pk}/members"
-    said = [{"email": f"nobody{n}@example.org", "role": "owner"} for n in range(32)]
-    statuses = [post(ada, path, one).status_code for one in said]
-    assert statuses == [422] * 30 + [429] * 2

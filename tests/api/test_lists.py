@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from hub.federations.models import Federation
+from hub.organisations import services as organisations
 from tests.conftest import Person
 from tests.factories.catalogue import BaseModelFactory
 from tests.factories.federations import FederationFactory, ParticipationFactory
@@ -114,6 +115,9 @@ COSTS = {
     "/api/v1/tokens": 1,
     "/api/v1/organisations": 1,
     "/api/v1/organisations/{organisation}/members": 2,
+    "/api/v1/organisations/{organisation}/invitations": 2,
+    "/api/v1/organisations/{organisation}/roles": 2,
+    "/api/v1/invitations": 2,
     "/api/v1/agents": 1,
     "/api/v1/federations": 1,
     "/api/v1/federations/{federation}/participations": 2,
@@ -125,6 +129,14 @@ COSTS = {
 def more(ada: Person, federation: Federation) -> None:
     MembershipFactory(user=ada.user)
     MembershipFactory(organisation=ada.organisation)
+    number = ada.organisation.custom_roles.count()
+    organisations.invite_person(
+        organisation_id=ada.organisation.pk,
+        email=f"{number}@example.org",
+        role="owner",
+        user=ada.user,
+    )
+    ada.organisation.custom_roles.create(name=f"Role {number}")
     AgentFactory(organisation=ada.organisation)
     FederationFactory(base_model=BaseModelFactory())
     ParticipationFactory(federation=federation, organisation=OrganisationFactory())
