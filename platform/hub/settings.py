@@ -137,12 +137,12 @@ INSTALLED_APPS = [
     "hub.runs",
     "hub.contributions",
     "hub.notices",
+    "hub.audit",
     "hub.operations",
     "hub.home",
     "hub.demo",
 ]
 
-    "hub.audit",
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",

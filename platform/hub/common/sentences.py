@@ -204,14 +204,14 @@ PATTERNS: Mapping[str, str] = {
     "webhook.active": "{actor} switched the webhook[ '{name}'] on again",
     "webhook.disabled": "The webhook[ '{name}'] was switched off[: {reason}]",
     "webhook.removed": "{actor} removed the webhook[ '{name}']",
+    # the record itself
+    "audit.exported": "{actor} exported the record[ as {format}]",
+    "outbox.resent": "{actor} had the outbox sent[: {reason}]",
 }
 DOING = {"train": "training", "evaluate": "evaluation", "value": "the valuation"}
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 FIELD = re.compile(r"\{(\w+)\}")
 
-    # the record itself
-    "audit.exported": "{actor} exported the record[ as {format}]",
-    "outbox.resent": "{actor} had the outbox sent[: {reason}]",
 
 def sentence(event: Event) -> str:
     """What happened, as one sentence without its full stop. Plain text, not yet escaped."""
