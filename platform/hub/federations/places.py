@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Exists, Max, OuterRef, Q
 
 from hub.accounts.models import User
-from hub.federations.models import Participation, ParticipationState
+from hub.federations.models import Participation, ParticipationState, Standing
 from hub.organisations.models import AgentState, Membership
 
 HUES = 8
@@ -29,6 +29,7 @@ class Place:
     is_lead: bool
     is_own: bool  # the reader acts for this organisation
     seen_at: datetime | None  # when one of its agents was last heard of
+    trains: bool = True  # gets tasks: is active, and no observer
 
 
 def places_in(federation_id: UUID, user: User) -> Mapping[UUID, Place]:
@@ -56,6 +57,8 @@ def _place(participation: Participation, position: int) -> Place:
         rank=participation.rank,
         is_active=participation.state == ParticipationState.ACTIVE,
         is_lead=participation.is_lead,
+        trains=participation.state == ParticipationState.ACTIVE
+        and participation.standing != Standing.OBSERVER,
         is_own=participation.is_own,  # type: ignore[attr-defined]
         seen_at=participation.seen_at,  # type: ignore[attr-defined]
     )

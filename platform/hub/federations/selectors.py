@@ -20,7 +20,13 @@ from hub.federations.models import (
     Standing,
 )
 from hub.federations.permissions import STANDINGS
-from hub.organisations.models import Membership, Organisation, OrganisationState
+from hub.organisations.models import (
+    Invitation,
+    InvitationState,
+    Membership,
+    Organisation,
+    OrganisationState,
+)
 from hub.organisations.permissions import Permission, granting
 from hub.organisations.selectors import memberships_of, organisations_of, organisations_where
 
@@ -40,12 +46,17 @@ def federations_of(user: User) -> QuerySet[Federation]:
 def federations_visible_to(user: User) -> QuerySet[Federation]:
     """The person's own, those that their organisations asked to join, and the listed ones.
 
-    Listed federations show themselves to members of approved organisations.
+    Listed federations show themselves to members of approved organisations, others to those whose
+    invitation somebody has accepted.
     """
     own = Participation.objects.filter(organisation__in=organisations_of(user))
     approved = organisations_of(user).filter(state=OrganisationState.APPROVED)
     listed = Q(Exists(approved), is_listed=True, state=FederationState.ACTIVE)
-    return Federation.objects.filter(Q(pk__in=own.values("federation")) | listed)
+    invited = Invitation.objects.filter(
+        state=InvitationState.ACCEPTED, accepted_for__in=organisations_of(user)
+    )
+    near = Q(pk__in=own.values("federation")) | Q(pk__in=invited.values("federation"))
+    return Federation.objects.filter(near | listed)
 
 
 def federations_to_join(user: User) -> QuerySet[Federation]:
@@ -167,20 +178,6 @@ def _lacking(
 ) -> str:
     if standing:
         return f"Your role may not {permission.label}."
-def rights_in(user: User, federation_id: UUID) -> frozenset[Permission]:
-    """All that the person may do there, through any of their places; two queries."""
-    held = {one.organisation_id: one for one in memberships_of(user)}
-    places = Participation.objects.filter(
-        federation=federation_id, state__in=MEMBERS, organisation__in=held
-    )
-    return frozenset(
-        permission
-        for place in places
-        for permission in carried_by(place)
-        if held[place.organisation_id].may(permission)
-    )
-
-
     if place.state == ParticipationState.SUSPENDED:
         return f"{place.organisation} is suspended here: it may not {permission.label}."
     if permission in STANDINGS[Standing.CONTRIBUTOR]:
@@ -259,6 +256,10 @@ class Standpoint:
         return self.may(Permission.ADMIT_MEMBERS)
 
     @property
+    def may_propose(self) -> bool:
+        return self.may(Permission.MAKE_PROPOSALS)
+
+    @property
     def may_steer(self) -> bool:
         return self.may(Permission.STEER_FEDERATIONS)
 
@@ -269,10 +270,6 @@ class Standpoint:
     @property
     def members(self) -> Sequence[Seat]:
         """Whoever takes part, asks to, or did; not those who were refused."""
-    @property
-    def may_propose(self) -> bool:
-        return self.may(Permission.MAKE_PROPOSALS)
-
         return [seat for seat in self.seats if seat.place.state != ParticipationState.REFUSED]
 
     @property
@@ -280,12 +277,15 @@ class Standpoint:
         return sum(seat.is_active for seat in self.seats)
 
 
-def standpoint(user: User, federation: Federation) -> Standpoint:
+def standpoint(user: User, federation: Federation, *, with_data: bool = True) -> Standpoint:
+    """`with_data`: each seat with what its organisation has declared."""
     places = participations_of(federation).select_related("signed_by").order_by("created_at", "pk")
     held = {one.organisation_id: one for one in memberships_of(user)}
-    declared = declarations_in(federation)
+    declared = declarations_in(federation) if with_data else {}
     seats = [
         Seat(place, position, held.get(place.organisation_id), declared.get(place.pk))
         for position, place in enumerate(places)
     ]
-    return Standpoint(seats, may_join=organisations_to_join(user, federation).exists())
+    is_inside = any(seat.membership and seat.place.state in MEMBERS for seat in seats)
+    may_join = not is_inside and organisations_to_join(user, federation).exists()
+    return Standpoint(seats, may_join=may_join)

@@ -49,7 +49,7 @@ class Draft:
     def places(self) -> list[Place]:
         """Who can train."""
         every = places_in(self.federation.pk, self.user).values()
-        return [place for place in every if place.is_active]
+        return [place for place in every if place.trains]
 
     @cached_property
     def latest(self) -> Run | None:

@@ -29,6 +29,7 @@ from hub.runs.feed import told
 from hub.runs.models import Round, RoundState, Run, RunState, Task
 from hub.runs.planwords import COLUMNS, Described, described, in_one_line, survival
 from hub.runs.selectors import ACTIVE_ROUNDS, events_of_run, rounds_of
+from hub.runs.services.consent import waiting_sentence
 
 ROUNDS_SHOWN = 15
 SENTENCES_SHOWN = 40
@@ -372,6 +373,8 @@ class Board:
 
     def _step(self) -> str:
         current = self.current
+        if waits := waiting_sentence(self.run):
+            return waits
         if current is None:
             return "The first round opens in a moment."
         words = STEPS.get(current.state, "The next round opens in a moment.")

@@ -10,6 +10,16 @@ class PlanRefused(Invalid):
     title = "This plan cannot work."
 
 
+class AgainstPolicy(DomainError):
+    code = "against_policy"
+    title = "The federation's policy does not allow such a run."
+
+
+class VoteNeeded(DomainError):
+    code = "vote_needed"
+    title = "The members have to vote on this first."
+
+
 class LeaseLost(DomainError):
     code = "lease_lost"
     title = "The task is no longer yours."

@@ -21,10 +21,12 @@ from hub.common.errors import DomainError
 from hub.common.forms import reason_in
 from hub.common.pages import redirect_once, refusals_on
 from hub.common.refusals import sentence_of, told
+from hub.federations.errors import CharterUnsigned
 from hub.federations.selectors import federations_of
 from hub.runs import selectors, services
 from hub.runs.beginnings import Draft
 from hub.runs.boards import Board
+from hub.runs.errors import VoteNeeded
 from hub.runs.forms import RunFilter, RunForm, VerdictForm
 from hub.runs.listings import listed, runs_in_view
 from hub.runs.live import EVERYTHING
@@ -70,11 +72,20 @@ def _begun(request: HttpRequest, draft: Draft, form: RunForm) -> str:
         user=draft.user, federation_id=draft.federation.pk, **form.service_fields()
     )
     if "start" in request.POST:
-        services.start_run(user=draft.user, run_id=run.pk)
-        messages.success(request, f"{run.name} is on its way.")
+        _started(request, run)
     else:
         messages.success(request, f"{run.name} is kept as a draft.")
     return reverse("runs:detail", args=[run.pk])
+
+
+def _started(request: HttpRequest, run: Run) -> None:
+    """What others have to do first leaves the draft as it is."""
+    try:
+        services.start_run(user=person_of(request), run_id=run.pk)
+    except (CharterUnsigned, VoteNeeded) as refusal:
+        messages.warning(request, f"{run.name} is kept as a draft. {sentence_of(refusal)}")
+    else:
+        messages.success(request, f"{run.name} is on its way.")
 
 
 @require_safe

@@ -80,7 +80,7 @@ def test_an_owner_signs_on_the_page_and_all_members_read_it(blaise: Person, plac
     assert "Signed for" in words(done)
     assert "At most 1,200 examples to train on and 150 to test on. Signed by" in words(done)
     lead = place.federation.participations.get(standing="lead").signed_by
-    assert "1,200 150 to test on" in words(browser(lead).get(address))
+    assert "1,200 150 to test on" in words(browser(lead).get(f"{address}/members"))
 
 
 def test_a_mistyped_number_is_told_and_nothing_is_signed(blaise: Person, place: Participation):
@@ -99,8 +99,9 @@ def test_the_page_takes_few_queries_also_with_many_declarations(
         owner = MembershipFactory(organisation=other.organisation).user
         declare(replace(blaise, user=owner), other, number)
     client = browser(blaise.user)
-    with django_assert_max_num_queries(10):
-        client.get(f"/federations/{place.federation.slug}")
+    for page in ("", "/members"):
+        with django_assert_max_num_queries(10):
+            client.get(f"/federations/{place.federation.slug}{page}")
 
 
 def test_the_declaration_of_others_is_nowhere(place: Participation):

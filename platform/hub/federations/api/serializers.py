@@ -5,8 +5,13 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from hub.common.api.serializers import DigestField, In, ParagraphsField, TextField
-from hub.federations.models import DataDeclaration, Federation, Participation
+from hub.federations.api.agreements import LargestUpdateField, PolicyField
+from hub.federations.charters.founding import USUAL_UPDATE_BYTES
+from hub.federations.models import DataDeclaration, Federation, Participation, Standing
+from hub.federations.policies import FORMER
 from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT, MOST_EXAMPLES
+
+AS = [(one.value, one.label) for one in (Standing.CONTRIBUTOR, Standing.OBSERVER)]
 
 
 class FederationIn(In):
@@ -18,10 +23,23 @@ class FederationIn(In):
     is_listed = serializers.BooleanField(
         default=True, help_text="Whether other organisations can find it and ask to join."
     )
+    policy = PolicyField(
+        default=FORMER,
+        help_text="What the members agree on. Left out: the lead lets organisations in and "
+        "releases versions by itself, and runs may be as they like.",
+    )
+    largest_update_bytes = LargestUpdateField(default=USUAL_UPDATE_BYTES)
+    licence_digest = serializers.CharField(
+        max_length=64,
+        default="",
+        allow_blank=True,
+        help_text="Of the base model's licence that you have read, where it must be accepted.",
+    )
 
 
 class FederationOut(serializers.ModelSerializer[Federation]):
     charter_digest = serializers.CharField(help_text="What is signed when asking to join.")
+    policy = PolicyField(source="typed_policy")
 
     class Meta:
         model = Federation
@@ -36,7 +54,10 @@ class FederationOut(serializers.ModelSerializer[Federation]):
             "intended_use",
             "limits",
             "charter",
+            "charter_number",
             "charter_digest",
+            "policy",
+            "largest_update_bytes",
             "created_at",
         )
 
@@ -46,6 +67,17 @@ class JoinIn(In):
     charter_digest = DigestField(help_text="The text that you have read and sign.")
     rank = serializers.IntegerField(
         min_value=1, max_value=LARGEST_RANK, default=None, allow_null=True
+    )
+    standing = serializers.ChoiceField(
+        choices=AS,
+        default=Standing.CONTRIBUTOR,
+        help_text="An observer sees what members see, gets no tasks and has no voice.",
+    )
+    licence_digest = serializers.CharField(
+        max_length=64,
+        default="",
+        allow_blank=True,
+        help_text="Of the base model's licence that you have read, where it must be accepted.",
     )
 
 
@@ -116,6 +148,7 @@ class ParticipationOut(serializers.ModelSerializer[Participation]):
             "state",
             "rank",
             "data_statement",
+            "charter_number",
             "charter_digest",
             "signed_at",
             "created_at",

@@ -16,6 +16,8 @@ from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once
 from hub.federations import selectors, services
 from hub.federations.api import filters, serializers
+from hub.federations.api.agreements import SignIn
+from hub.federations.charters.services import sign_charter
 from hub.federations.models import DataDeclaration, Federation, Participation
 
 SOME_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -150,6 +152,15 @@ class ParticipationViewSet(ApiViewSet[Participation]):
         """Let the organisation in; for owners of the lead."""
         place = services.approve_participation(
             user=self.person, participation_id=self.get_object().pk
+        )
+        return self._answer(place)
+
+    @extend_schema(request=SignIn, responses=serializers.ParticipationOut)
+    @action(detail=True, methods=["post"])
+    def sign(self, request: Request, pk: UUID) -> Response:
+        """Sign the charter's present text for your organisation; for owners."""
+        place = sign_charter(
+            user=self.person, participation_id=self.get_object().pk, **self.validated(SignIn)
         )
         return self._answer(place)
 

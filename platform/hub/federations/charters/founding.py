@@ -11,9 +11,10 @@ from hub.accounts.models import User
 from hub.common import text
 from hub.common.errors import Invalid
 from hub.common.services import slugs_for, violated
+from hub.federations.charters.agreeing import agreed_columns
 from hub.federations.charters.licences import settle_licence
 from hub.federations.charters.parties import approved
-from hub.federations.charters.services import LONGEST_CHARTER, agreed_columns
+from hub.federations.charters.services import LONGEST_CHARTER
 from hub.federations.charters.writing import signature_of, write_signature, write_version
 from hub.federations.entries import tell_admitted, tell_founded
 from hub.federations.errors import BaseModelUnknown

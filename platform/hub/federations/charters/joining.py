@@ -32,8 +32,10 @@ from hub.federations.models import (
 from hub.federations.proposals.services import make
 from hub.federations.selectors import federations_visible_to
 from hub.organisations.permissions import Permission
+from hub.organisations.selectors import invitations_for
 
 LARGEST_RANK = 256
+HELD = (ParticipationState.REQUESTED, ParticipationState.ACTIVE, ParticipationState.SUSPENDED)
 JOINING = (Standing.CONTRIBUTOR, Standing.OBSERVER)
 
 
@@ -52,8 +54,8 @@ def request_to_join(
     """Sign the charter for the organisation and ask to be let in.
 
     Who is invited, and anybody where the policy's rule is «open», takes part at once. Asking twice
-    changes nothing; who was refused or has left may ask again. `invited`: an invitation of this
-    organisation to this federation is being accepted by the caller, who has checked it.
+    changes nothing; who was refused or has left may ask again. `invited`: the caller has checked
+    that the federation wants the organisation, beside the invitations on record.
 
     Raises:
         NotFound: the organisation is not the person's, or the federation not theirs to see.
@@ -64,14 +66,15 @@ def request_to_join(
         FederationClosed, NotApproved, IllegalTransition: nobody, or this one, is not taken in.
     """
     organisation = approved(user, organisation_id, Permission.SIGN_CHARTERS)
-    federation = _open_federation(user, federation_id, invited=invited)
+    invitation = invitations_for(organisation).filter(federation_id=federation_id).first()
+    is_invited = invited or invitation is not None
+    federation = _open_federation(user, federation_id, invited=is_invited)
     require_present(federation, charter_digest)
-    asking = {"rank": fitting(rank), "standing": _joined_as(standing)}
     there = federation.participations.filter(organisation=organisation).first()
-    if there is not None and there.state in PRESENT:
-        return _let_in(user, there) if invited else there
+    if there is not None and there.state in HELD:
+        return _let_in(user, there) if is_invited else there
     rule = federation.typed_policy.join
-    if rule == "invitation" and not invited:
+    if rule == "invitation" and not is_invited:
         raise InvitationNeeded(f"{federation.name} takes in whom it has invited.")
     accepted = settle_licence(
         user=user,
@@ -79,10 +82,13 @@ def request_to_join(
         base=federation.base_model,
         licence_digest=licence_digest,
     )
-    columns = {**asking, **signature_of(user, federation)}
-    place = _ask(
-        user, there or Participation(federation=federation, organisation=organisation), columns
-    )
+    columns = {
+        "rank": fitting(rank),
+        "standing": invitation.standing if invitation else _joined_as(standing),
+        **signature_of(user, federation),
+    }
+    asking = there or Participation(federation=federation, organisation=organisation)
+    place = _ask(user, asking, columns)
     write_signature(place, accepted)
     wake(f"federation:{federation.pk}")
     if is_invited or rule == "open":
@@ -115,16 +121,16 @@ def _ask(user: User, place: Participation, columns: dict[str, Any]) -> Participa
     return place
 
 
-def _let_in(user: User, place: Participation) -> Participation:
-    if place.state == ParticipationState.REQUESTED:
-        admit(place=place, actor=user.actor)
-    return place
-
-
 def _ask_members(user: User, place: Participation) -> None:
     """Where the lead does not decide alone, the request is itself a proposal to the members."""
     terms = {"participation": str(place.pk)}
     make(place=place, user=user, kind="admit", terms=terms, reason="it has signed the charter")
+
+
+def _let_in(user: User, place: Participation) -> Participation:
+    if place.state == ParticipationState.REQUESTED:
+        admit(place=place, actor=user.actor)
+    return place
 
 
 def admit(*, place: Participation, actor: Actor, reason: str = "") -> Participation:

@@ -6,6 +6,7 @@ Licences belong to the catalogue, a higher app: it says here how an acceptance i
 from __future__ import annotations
 
 from typing import Any, Protocol
+from uuid import UUID
 
 from hub.accounts.models import User
 from hub.federations.errors import LicenceUnaccepted
@@ -51,5 +52,16 @@ def settle_licence(
 
 def has_accepted(federation: Federation, organisation: Organisation) -> bool:
     """Whether nothing is left for the organisation to accept."""
-    base = federation.base_model
+    return has_accepted_base(federation.base_model, organisation)
+
+
+def has_accepted_base(base: Any, organisation: Organisation) -> bool:
     return not base.must_accept or base.acceptances.filter(organisation=organisation).exists()
+
+
+def organisations_accepting(federation: Federation) -> frozenset[UUID] | None:
+    """Those that have accepted the base model's licence; None: nobody has to."""
+    base = federation.base_model
+    if not base.must_accept:
+        return None
+    return frozenset(base.acceptances.values_list("organisation_id", flat=True))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import F, QuerySet
 
 from hub.federations.models import (
     CharterVersion,
@@ -17,19 +18,14 @@ from hub.federations.models import (
 ENDED = (ParticipationState.REFUSED, ParticipationState.LEFT, ParticipationState.EXPELLED)
 
 
-def versions_of(federation: Federation) -> QuerySet[CharterVersion]:
-    """All texts, the newest first, without the words; each with who signed it."""
-    signatures = Signature.objects.select_related("participation__organisation", "signed_by")
-    return (
-        federation.charter_versions.select_related("made_by")
-        .defer("text")
-        .prefetch_related(Prefetch("signatures", queryset=signatures))
-        .order_by("-number")
-    )
-
-
 def version_of(federation: Federation, number: int) -> CharterVersion | None:
     return federation.charter_versions.filter(number=number).first()
+
+
+def signatures_under(version: CharterVersion | None) -> QuerySet[Signature]:
+    """Who has signed a text, in the order in which they did."""
+    signatures = Signature.objects.select_related("participation__organisation", "signed_by")
+    return signatures.filter(version=version).order_by("signed_at", "pk")
 
 
 def unsigned_places(federation: Federation) -> QuerySet[Participation]:
@@ -45,3 +41,10 @@ def unsigned_in(federation_id: UUID) -> QuerySet[Participation]:
         .select_related("organisation")
         .order_by("created_at", "pk")
     )
+
+
+def charter_digest_at(federation: Federation, at: datetime) -> str:
+    """Of the text that was in force then; the first one's, where nothing older is known."""
+    texts = federation.charter_versions.order_by("-number")
+    found = texts.filter(created_at__lte=at).first() or texts.last()
+    return found.digest if found else federation.charter_digest

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
 from hub.accounts.models import User
 from hub.common.actors import Actor
-from hub.common.errors import Invalid, NotFound
+from hub.common.errors import NotFound
 from hub.common.text import paragraphs
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
+from hub.federations.charters.agreeing import agreed_columns
 from hub.federations.charters.licences import settle_licence
 from hub.federations.charters.selectors import ENDED
 from hub.federations.charters.writing import signature_of, write_signature, write_version
@@ -25,7 +25,7 @@ from hub.federations.models import (
     Participation,
     ParticipationState,
 )
-from hub.federations.policies import LARGEST_UPDATES, Policy
+from hub.federations.policies import Policy
 from hub.organisations.permissions import Permission
 from hub.organisations.selectors import require_permission
 
@@ -143,18 +143,6 @@ def change_policy(
         found.record("policy_changed", actor=actor, data={"federation": found.name})
         wake(f"federation:{found.pk}")
     return found
-
-
-def agreed_columns(*, policy: Policy, is_listed: bool, largest_update_bytes: int) -> dict[str, Any]:
-    """Raises Invalid: no update could be that small, or that large."""
-    least, most = LARGEST_UPDATES
-    if not least <= largest_update_bytes <= most:
-        raise Invalid(f"The largest update has between {least} and {most} bytes.")
-    return {
-        "policy": policy.model_dump(mode="json"),
-        "is_listed": is_listed,
-        "largest_update_bytes": largest_update_bytes,
-    }
 
 
 def require_present(federation: Federation, charter_digest: str) -> None:

@@ -13,6 +13,8 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, OuterRef, Q, QuerySet
 from django.utils.text import get_text_list
 
+from hub.catalogue.errors import LicencesMissing
+from hub.catalogue.selectors import unaccepted_by
 from hub.common.wakeups import wake
 from hub.federations.charters.selectors import unsigned_in
 from hub.federations.errors import CharterUnsigned, FederationPaused
@@ -30,6 +32,28 @@ def awaited_sentence(awaited: Sequence[Participation]) -> str:
     """Completes «the run waits for …»; one sentence's end, without a full stop."""
     names = get_text_list([place.organisation.name for place in awaited], "and")
     return f"{names} to sign the present charter"
+
+
+def waiting_sentence(run: Run) -> str:
+    """For whom a run waits before its next round; empty: for nobody."""
+    if run.waiting_since and run.federation.is_paused:
+        return "It waits until an operator resumes the federation, and then goes on by itself."
+    awaited = awaited_by(run) if run.waiting_since else ()
+    if awaited:
+        return f"It waits for {awaited_sentence(awaited)}, and then goes on by itself."
+    return ""
+
+
+def require_accepted(run: Run) -> None:
+    """Raises LicencesMissing: somebody who takes part has not accepted the base's licence."""
+    base = run.federation.base_model
+    places = Participation.objects.filter(pk__in=[*run.trainers, *run.evaluators])
+    missing = unaccepted_by(base, places.values("organisation"))
+    if missing:
+        raise LicencesMissing(
+            f"{', '.join(missing)} must accept {base.licence} of {base.name} first",
+            organisations=missing,
+        )
 
 
 def require_signed(run: Run) -> None:

@@ -15,10 +15,8 @@ from federation.terms import TERMS
 from hub.accounts.models import User
 from hub.catalogue.bases.registering import most_tokens
 from hub.catalogue.blobs.uploads import close_uploads
-from hub.catalogue.errors import LicencesMissing
 from hub.catalogue.evaluation.probes import probe_for
 from hub.catalogue.models import Artifact, BaseModel, ModelVersion
-from hub.catalogue.selectors import unaccepted_by
 from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake
@@ -41,7 +39,8 @@ from hub.runs.models import (
     UpdateState,
 )
 from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
-from hub.runs.services.consent import require_signed
+from hub.runs.services.agreed import require_agreed, require_no_vote
+from hub.runs.services.consent import require_accepted, require_signed, require_unpaused
 from hub.runs.services.locks import database_now, lock_run
 from hub.runs.services.probing import measure_start
 from hub.runs.services.unveiling import prolong
@@ -64,6 +63,7 @@ def create_run(
     Raises:
         NotFound: the federation, a participation or the parent version is not the caller's.
         PlanRefused: the plan cannot work with these participations.
+        AgainstPolicy: the members have agreed on something else.
     """
     require_place(user, federation_id, Permission.START_RUNS)
     federation = Federation.objects.select_for_update().get(pk=federation_id)
@@ -71,6 +71,7 @@ def create_run(
     active = _active_participations(federation)
     training = _chosen(active, trainers)
     check_plan(plan, training)
+    require_agreed(federation.typed_policy, plan, purpose=purpose, training=len(training))
     check_fit(plan, federation.base_model)
     run = Run.objects.create(
         federation=federation,
@@ -95,15 +96,34 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     It is measured on the probe set that the federation has now, if its model can read that.
 
     Raises:
-        LicencesMissing: somebody who takes part has not accepted the base model's licence.
-        CharterUnsigned: somebody who takes part has not signed the present charter.
+        VoteNeeded: it splits more credits than one member may decide on alone.
+        LicencesMissing, CharterUnsigned, AgainstPolicy: as `begin` says.
     """
     run = _own_run(user, run_id)
-    if run.state != RunState.DRAFT:
-        return run
-    _check_licence(run)
+    if run.state == RunState.DRAFT:
+        require_no_vote(run)
+        begin(run, actor=user.actor)
+    return run
+
+
+def begin(run: Run, *, actor: Actor) -> None:
+    """Queue a draft that the caller has locked: one of the members, or all by a vote.
+
+    Raises:
+        FederationDissolved, FederationPaused: nothing starts in the federation.
+        LicencesMissing: somebody who takes part has not accepted the base model's licence.
+        CharterUnsigned: somebody who takes part has not signed the present charter.
+        AgainstPolicy: the members have agreed on something else since.
+    """
+    plan = run.typed_plan
+    require_alive(run.federation)
+    require_unpaused(run)
+    require_accepted(run)
     require_signed(run)
-    probe, why_not = probe_for(run.federation, run.typed_plan)
+    training = contributing(run.federation_id).filter(pk__in=run.trainers).count()
+    policy = run.federation.typed_policy
+    require_agreed(policy, plan, purpose=run.purpose, training=training)
+    probe, why_not = probe_for(run.federation, plan)
     run.move_to(
         RunState.QUEUED,
         actor=actor,
@@ -114,7 +134,6 @@ def start_run(*, user: User, run_id: UUID) -> Run:
     tell_started(run)
     enqueue(Job.PREPARE_RUN, str(run.pk))
     _announce(run)
-    return run
 
 
 def require_alive(federation: Federation) -> None:
@@ -153,6 +172,7 @@ def resume_run(*, user: User, run_id: UUID) -> Run:
     run = _own_run(user, run_id)
     if run.state == RunState.RUNNING:
         return run
+    require_alive(run.federation)
     paused_at = run.state_changed_at
     run.move_to(RunState.RUNNING, actor=user.actor, data={"run": run.name})
     current = current_round(run.pk)
@@ -174,6 +194,11 @@ def cancel_run(*, user: User, run_id: UUID, reason: str = "") -> Run:
         RoundFrozen: the present round is being aggregated; its result is moments away.
     """
     run = _own_run(user, run_id)
+    return cancel(run, actor=user.actor, reason=reason)
+
+
+def cancel(run: Run, *, actor: Actor, reason: str) -> Run:
+    """As `cancel_run`, of a run that its caller has locked."""
     if run.state == RunState.CANCELLED:
         return run
     current = current_round(run.pk)
@@ -190,11 +215,6 @@ def cancel_run(*, user: User, run_id: UUID, reason: str = "") -> Run:
         end_round(current, run=run, code="cancelled", actor=actor, reason="the run was cancelled")
     _announce(run)
     return run
-    return cancel(run, actor=user.actor, reason=reason)
-
-
-def cancel(run: Run, *, actor: Actor, reason: str) -> Run:
-    """As `cancel_run`, of a run that its caller has locked."""
 
 
 @transaction.atomic

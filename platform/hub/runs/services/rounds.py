@@ -93,13 +93,16 @@ def open_round(*, run: Run, number: int, start: Artifact) -> Round:
 
 
 def offer_tasks(current: Round, *, type: TaskType, participations: Sequence[UUID]) -> list[Task]:  # noqa: A002
-    """Queue one task for each participation that is still active, and wake its agents."""
+    """Queue one task for each participation that is still active, and wake its agents.
+
+    Who wishes to leave after the present round trains in no other.
+    """
     present = contributing(current.run.federation_id).filter(pk__in=participations).order_by("pk")
+    if type == TaskType.TRAIN:
+        present = present.filter(leaving_since__isnull=True)
     tasks = Task.objects.bulk_create(
         Task(round=current, participation=p, type=type) for p in present
     )
-    if type == TaskType.TRAIN:
-        present = present.filter(leaving_since__isnull=True)
     wake(*(f"organisation:{p.organisation_id}" for p in present))
     return tasks
 

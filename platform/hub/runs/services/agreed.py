@@ -1,0 +1,61 @@
+"""Runs keep to the policy that the members have agreed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from federation.plan import Plan
+from hub.federations.policies import Policy
+from hub.runs.errors import AgainstPolicy, VoteNeeded
+from hub.runs.models import Purpose, Run
+
+
+def require_agreed(policy: Policy, plan: Plan, *, purpose: str, training: int) -> None:
+    """Refuse a plan that breaks a rule; `training`: how many organisations train in the run.
+
+    A comparison, in which one organisation trains by itself, need not keep to rules about several.
+
+    Raises:
+        AgainstPolicy: with a sentence for each rule.
+    """
+    is_alone = purpose != Purpose.FEDERATED and training == 1
+    broken = [*_apart(policy, plan), *(() if is_alone else _together(policy, plan, training))]
+    if broken:
+        raise AgainstPolicy(" ".join(broken), reasons=broken)
+
+
+def _apart(policy: Policy, plan: Plan) -> Iterator[str]:
+    if plan.transfer.attributable and not policy.may_attribute:
+        yield "Members may not tell single updates apart."
+
+
+def _together(policy: Policy, plan: Plan, training: int) -> Iterator[str]:
+    least = policy.minimum_participants
+    if training < least:
+        yield f"At least {least} organisations train in a run, not {training}."
+    if plan.rounds.quorum < least:
+        yield f"A round closes with {least} updates or more: the quorum is {plan.rounds.quorum}."
+    strategy = plan.aggregation.strategy
+    if policy.strategies and strategy not in policy.strategies:
+        yield f"Runs aggregate by {_any_of(policy.strategies)}, not by {strategy}."
+    if policy.must_commit and plan.rounds.commit_seconds is None:
+        yield "Organisations commit to their updates before they send them: give them time to."
+    if policy.valuation and plan.valuation.method not in policy.valuation:
+        yield f"Contributions are valued by {_any_of(policy.valuation)}."
+
+
+def _any_of(names: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+def require_no_vote(run: Run) -> None:
+    """Raises VoteNeeded: the run splits more credits than one member may decide on alone."""
+    most = run.federation.typed_policy.credits_without_vote
+    budget = run.typed_plan.rewards.budget
+    if most is not None and budget > most:
+        raise VoteNeeded(
+            f"It splits {budget} credits, and members vote on more than {most}: "
+            f"propose to start {run.name}.",
+            kind="run",
+            terms={"run": str(run.pk)},
+        )
