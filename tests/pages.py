@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from time import time
 from typing import Any
 
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from django.test import Client
 
 from hub.accounts.models import User
@@ -14,11 +16,22 @@ TAGS = re.compile(r"<(script|style).*?</\1>|<[^>]+>", re.DOTALL)
 
 
 def browser(user: User | None = None) -> Client:
-    """A browser in which the person has signed in."""
+    """A browser in which the person has just signed in."""
     client = Client()
     if user is not None:
         client.force_login(user)
+        signed_in(client, user)
     return client
+
+
+def signed_in(client: Client, user: User, *, seconds_ago: float = 0) -> None:
+    """Have the session remember when the person last proved who they are."""
+    session = client.session
+    session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+        {"method": "password", "at": time() - seconds_ago}
+    ]
+    session[f"{AUTHENTICATION_METHODS_SESSION_KEY}_user"] = str(user.pk)
+    session.save()
 
 
 def words(response: Any) -> str:

@@ -7,9 +7,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
+from allauth.core import context
+from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
 from django.http import HttpRequest
 
+from hub.accounts.factors import again, was_recently_authenticated
 from hub.accounts.models import User
 from hub.accounts.validators import LONGEST_PASSWORD
 from hub.common import switches
@@ -35,6 +39,19 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
             return None
         found: User | None = super().authenticate(request, **credentials)
         return found
+
+    def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
+        """A sign-in of just now is as good as being asked again.
+
+        Raises:
+            ImmediateHttpResponse: there is nothing to ask for but another sign-in.
+        """
+        request = context.request
+        if was_recently_authenticated(request):
+            return False
+        if not get_reauthentication_flows(request.user):
+            raise ImmediateHttpResponse(again(request))
+        return bool(super().is_reauthentication_required(app=app, **options))
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return address_of(request)

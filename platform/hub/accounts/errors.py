@@ -10,6 +10,11 @@ class SecondFactorNeeded(Forbidden):
     title = "This account has a second factor: make the token in the browser."
 
 
+class ReauthenticationNeeded(Forbidden):
+    code = "reauthentication_needed"
+    title = "This needs a sign-in of just now."
+
+
 class TooManyTokens(DomainError):
     code = "too_many_tokens"
     title = "This account has as many tokens as it may have."

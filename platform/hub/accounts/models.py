@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import uuid4
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
@@ -15,6 +16,10 @@ from hub.common.actors import Actor
 
 
 class UserManager(BaseUserManager["User"]):
+    def with_dues(self) -> models.QuerySet[User]:
+        """People, each with what `owes_second_factor` says, without another query."""
+        return self.annotate(owes=models.Exists(self.filter(owing(), pk=models.OuterRef("pk"))))
+
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
@@ -23,6 +28,17 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+def owing() -> models.Q:
+    """People who have no second factor, and of whom the hub or an organisation demands one.
+
+    Organisations belong to a higher app: only the database follows this arrow.
+    """
+    demanded = models.Q(memberships__organisation__requires_second_factor=True)
+    if settings.REQUIRE_OPERATOR_MFA:
+        demanded |= models.Q(is_staff=True)
+    return models.Q(authenticator=None) & demanded
 
 
 class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]
@@ -45,6 +61,13 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    @property
+    def owes_second_factor(self) -> bool:
+        """Whether somebody demands one that the person has not set up."""
+        if "owes" in self.__dict__:  # it was read with the session
+            return bool(self.__dict__["owes"])
+        return User.objects.filter(owing(), pk=self.pk).exists()
 
     @property
     def actor(self) -> Actor:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from allauth.account.views import password_set
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts import selectors, services
+from hub.accounts.factors import has_second_factor, next_of, recently_authenticated
 from hub.accounts.forms import ProfileForm, TokenForm
 from hub.accounts.selectors import person_of
 from hub.common.pages import redirect_with_secret, refusals_on, secret_shown
@@ -27,13 +29,25 @@ def profile(request: HttpRequest) -> HttpResponse:
             services.rename_person(user=user, name=form.cleaned_data["name"])
             messages.success(request, "Saved.")
             return redirect("accounts:profile")
-    context = {"form": form, "has_second_factor": selectors.has_second_factor(user)}
+    context = {"form": form, "has_second_factor": has_second_factor(user)}
     return render(request, "accounts/profile.html", context)
+
+
+# allauth's own does not ask: a session that was stolen would get itself a password.
+set_password = login_required(recently_authenticated(password_set))
+
+
+@require_safe
+@login_required
+def again(request: HttpRequest) -> HttpResponse:
+    """Sign in once more at the provider, for who has neither password nor second factor here."""
+    return render(request, "accounts/again.html", {"next": next_of(request)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
+@recently_authenticated
 def tokens(request: HttpRequest) -> HttpResponse:
     """The person's tokens; a new one is shown once, on the page that follows its form."""
     user = person_of(request)

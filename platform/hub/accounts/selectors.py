@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth.hashers import make_password
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -32,7 +31,3 @@ def person_by_password(*, email: str, password: str) -> User | None:
         make_password(password)
         return None
     return user if user.check_password(password) else None
-
-
-def has_second_factor(user: User) -> bool:
-    return bool(is_mfa_enabled(user))

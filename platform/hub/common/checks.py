@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +12,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
+
+from hub.common.hosts import is_loopback
 
 TAG = "foedus"
 KEY_BYTES = 32
@@ -57,7 +58,7 @@ def _wrong() -> Iterator[tuple[str, str]]:
 
 
 def _wrong_outside(public: Any) -> Iterator[tuple[str, str]]:
-    if _is_loopback(public.hostname):
+    if is_loopback(public.hostname):
         return
     if settings.DEBUG:
         yield "E006", "DEBUG shows the inside to everybody; it is for this machine only."
@@ -87,13 +88,6 @@ def _is_key(text: str) -> bool:
 def _is_closed(url: str) -> bool:
     """Whether nobody outside can read or write there."""
     parts = urlsplit(url)
-    if parts.scheme in SOCKETS or _is_loopback(parts.hostname):
+    if parts.scheme in SOCKETS or is_loopback(parts.hostname):
         return True
     return parts.scheme == "rediss" and bool(parts.password)
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ip_address(host or "").is_loopback
-    except ValueError:
-        return False

@@ -36,6 +36,12 @@ class Forbidden(DomainError):
     title = "Your role does not allow this."
 
 
+class SecondFactorRequired(DomainError):
+    status = 403
+    code = "second_factor_required"
+    title = "This account needs a second factor first."
+
+
 class TokenScope(DomainError):
     status = 403
     code = "token_scope"

@@ -57,6 +57,11 @@ PATTERNS: Mapping[str, str] = {
     "hub.sign_up_closed": "{actor} closed sign-up[: {reason}]",
     "hub.approval_automatic": "{actor} had registrations approved automatically[: {reason}]",
     "hub.approval_manual": "{actor} had registrations wait for operators[: {reason}]",
+    "organisation.second_factor_set": "{actor} made a second factor {what}[ at {organisation}]",
+    # people
+    "person.token_made": "{actor} made the token[ '{token}'][, to {scope}]",
+    "person.token_revoked": "{actor} revoked the token[ '{token}']",
+    "person.factors_removed": "{actor} removed the second factors[ of {person}][: {reason}]",
     # federations
     "federation.founded": "[{organisation}|{actor}] founded [{federation}|the federation]",
     "federation.active": "{actor} resumed [{federation}|the federation][: {reason}]",

@@ -8,6 +8,7 @@ from hub.organisations import (
     pages,
     people_pages,
     registration_pages,
+    safety_pages,
 )
 
 app_name = "organisations"
@@ -19,6 +20,7 @@ urlpatterns = [
     path("registrations/<str:secret>", registration_pages.confirm, name="confirm"),
     path("organisations/<slug:slug>", pages.organisation, name="detail"),
     path("organisations/<slug:slug>/settings", pages.edit, name="settings"),
+    path("organisations/<slug:slug>/sign-in", safety_pages.safety, name="safety"),
     path("organisations/<slug:slug>/people", people_pages.people, name="people"),
     path(
         "organisations/<slug:slug>/people/<uuid:user_id>/role",

@@ -11,8 +11,10 @@ from rest_framework.request import Request
 
 from hub.accounts import selectors
 from hub.accounts.errors import SecondFactorNeeded
+from hub.accounts.factors import has_second_factor
 from hub.accounts.models import User
 from hub.common.api.limits import Limit, address_of
+from hub.common.errors import SecondFactorRequired
 
 
 class PasswordAuthentication(BasicAuthentication):
@@ -30,8 +32,10 @@ class PasswordAuthentication(BasicAuthentication):
         user = selectors.person_by_password(email=userid, password=password)
         if user is None:
             raise AuthenticationFailed("Address or password is wrong.")
-        if selectors.has_second_factor(user):
+        if has_second_factor(user):
             raise SecondFactorNeeded("Sign in and make the token on your profile.")
+        if user.owes_second_factor:
+            raise SecondFactorRequired("Sign in and set one up first.")
         return user, None
 
 

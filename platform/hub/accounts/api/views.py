@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from hub.accounts import selectors, services
 from hub.accounts.api import serializers
 from hub.accounts.api.authentication import PasswordAuthentication
+from hub.accounts.api.permissions import RecentlyAuthenticated
 from hub.accounts.models import ApiToken
 from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiView, ReadingViewSet
@@ -34,7 +35,7 @@ class MeView(ApiView):
 class TokenViewSet(ListModelMixin, ReadingViewSet[ApiToken]):
     """Your API tokens. Each is hashed; nobody can show it again."""
 
-    permission_classes = (IsPerson,)
+    permission_classes = (IsPerson, RecentlyAuthenticated)
     serializer_class = serializers.TokenOut
     lookup_value_converter: ClassVar[str] = "str"
     ordering = ("-created",)
@@ -56,7 +57,8 @@ class TokenViewSet(ListModelMixin, ReadingViewSet[ApiToken]):
     def create(self, request: Request) -> Response:
         """Make a token; also with `curl --user address:password`, to get the first one."""
         body = self.validated(serializers.TokenIn)
-        token, secret = services.issue_token(user=self.person, **body)
+        by = request.auth if isinstance(request.auth, ApiToken) else None
+        token, secret = services.issue_token(user=self.person, by=by, **body)
         token.token = secret  # for the answer alone
         return Response(serializers.NewTokenOut(token).data, status=201)
 

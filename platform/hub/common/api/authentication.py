@@ -17,7 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from hub.common.errors import TokenScope
+from hub.common.errors import SecondFactorRequired, TokenScope
 
 TOUCHED_EVERY = timedelta(minutes=1)
 READ = "read"  # a token's scope
@@ -37,14 +37,21 @@ class BearerAuthentication(TokenAuthentication):  # type: ignore[misc]  # knox h
         return found
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
+        """Raises SecondFactorRequired: somebody demands one that the person has not set up."""
         if not token.isascii():
             raise AuthenticationFailed("Invalid token.")
         user, row = super().authenticate_credentials(token)
+        if user.owes_second_factor:
+            raise SecondFactorRequired("Sign in and set one up: your tokens work again then.")
         before = timezone.now() - TOUCHED_EVERY
         if row.last_used_at is None or row.last_used_at < before:
             stale = Q(last_used_at=None) | Q(last_used_at__lt=before)
             get_token_model().objects.filter(stale, pk=row.pk).update(last_used_at=Now())
         return user, row
+
+    def _cleanup_token(self, auth_token: Any) -> bool:
+        """Whether it has expired. The library would look at all others of the person, too."""
+        return auth_token.expiry is not None and auth_token.expiry < timezone.now()
 
 
 class BrowserAuthentication(SessionAuthentication):
