@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from hub.accounts.factors import recently_authenticated
 from hub.accounts.selectors import person_of
 from hub.common.forms import reason_in, sent
 from hub.common.pages import redirect_with_secret, refusals_on, secret_shown
@@ -67,6 +68,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @login_required
+@recently_authenticated
 def enrol(request: HttpRequest) -> HttpResponse:
     """Make a one-time code; the page that follows shows, this once, the lines that use it."""
     user = person_of(request)
@@ -115,6 +117,7 @@ def rename(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 
 @require_POST
 @login_required
+@recently_authenticated
 def revoke(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     found, user = _visible(request, agent_id), person_of(request)
     with told(request):

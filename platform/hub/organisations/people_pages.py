@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from hub.accounts.factors import recently_authenticated
 from hub.accounts.selectors import person_of
 from hub.common.api.limits import Limit
 from hub.common.forms import sent
@@ -68,6 +69,7 @@ def _people_shown(request: HttpRequest, found: Organisation, form: PersonForm) -
 
 @require_POST
 @login_required
+@recently_authenticated
 def set_role(request: HttpRequest, slug: str, user_id: UUID) -> HttpResponse:
     found = visible(request, slug)
     with told(request):
@@ -112,6 +114,7 @@ def roles(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@recently_authenticated
 def new_role(request: HttpRequest, slug: str) -> HttpResponse:
     found = _making(request, slug)
     form = OwnRoleForm(request.POST or None)
@@ -127,6 +130,7 @@ def new_role(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@recently_authenticated
 def role(request: HttpRequest, slug: str, role_id: UUID) -> HttpResponse:
     """Change a role of the organisation's own."""
     found = _making(request, slug)

@@ -12,6 +12,7 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.accounts.api.permissions import RecentlyAuthenticated
 from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once
 from hub.federations import selectors, services
@@ -156,7 +157,7 @@ class ParticipationViewSet(ApiViewSet[Participation]):
         return self._answer(place)
 
     @extend_schema(request=SignIn, responses=serializers.ParticipationOut)
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], permission_classes=(IsPerson, RecentlyAuthenticated))
     def sign(self, request: Request, pk: UUID) -> Response:
         """Sign the charter's present text for your organisation; for owners."""
         place = sign_charter(

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from hub.accounts.factors import recently_authenticated
 from hub.accounts.models import User
 from hub.accounts.selectors import person_of
 from hub.common.forms import sent
@@ -87,6 +88,7 @@ def _sign_forms(found: Federation, seats: Sequence[Seat]) -> list[tuple[Seat, Si
 
 @require_POST
 @login_required
+@recently_authenticated
 def sign(request: HttpRequest, participation_id: UUID) -> HttpResponse:
     """Sign the present text for one's organisation."""
     user = person_of(request)
@@ -128,6 +130,7 @@ def policy(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@recently_authenticated
 def join(request: HttpRequest, slug: str) -> HttpResponse:
     """Read the charter, sign it for an organisation, and ask to be let in or be in at once."""
     user = person_of(request)

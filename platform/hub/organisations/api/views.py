@@ -12,6 +12,7 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from hub.accounts.api.permissions import RecentlyAuthenticated
 from hub.common.api.permissions import IsOperator, IsPerson
 from hub.common.api.serializers import ReasonIn
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once
@@ -59,7 +60,12 @@ class OrganisationViewSet(ApiViewSet[Organisation]):
         return Response(serializers.OrganisationOut(edited).data)
 
     @extend_schema(request=None, responses={201: serializers.CodeOut})
-    @action(detail=True, methods=["post"], url_path="enrolment-codes")
+    @action(
+        detail=True,
+        methods=["post"],
+        url_path="enrolment-codes",
+        permission_classes=(IsPerson, RecentlyAuthenticated),
+    )
     def enrolment_codes(self, request: Request, pk: UUID) -> Response:
         """Make a one-time code that lets one agent in; for owners."""
         code, secret = services.make_enrolment_code(organisation_id=pk, user=self.person)
@@ -67,25 +73,25 @@ class OrganisationViewSet(ApiViewSet[Organisation]):
         return Response(serializers.CodeOut(code).data, status=201)
 
     @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
-    @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
+    @action(detail=True, methods=["post"], permission_classes=(IsOperator, RecentlyAuthenticated))
     def approve(self, request: Request, pk: UUID) -> Response:
         """Let it take part; for operators."""
         return self._decided(services.approve_organisation, pk)
 
     @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
-    @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
+    @action(detail=True, methods=["post"], permission_classes=(IsOperator, RecentlyAuthenticated))
     def refuse(self, request: Request, pk: UUID) -> Response:
         """Refuse the registration, for good; for operators."""
         return self._decided(services.refuse_organisation, pk)
 
     @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
-    @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
+    @action(detail=True, methods=["post"], permission_classes=(IsOperator, RecentlyAuthenticated))
     def suspend(self, request: Request, pk: UUID) -> Response:
         """Stop it; its agents are refused from their next request on. For operators."""
         return self._decided(services.suspend_organisation, pk)
 
     @extend_schema(request=ReasonIn, responses=serializers.OrganisationOut)
-    @action(detail=True, methods=["post"], permission_classes=(IsOperator,))
+    @action(detail=True, methods=["post"], permission_classes=(IsOperator, RecentlyAuthenticated))
     def reinstate(self, request: Request, pk: UUID) -> Response:
         """Let it take part again; for operators."""
         return self._decided(services.reinstate_organisation, pk)
@@ -146,7 +152,7 @@ class AgentViewSet(ApiViewSet[Agent]):
         return Response(serializers.AgentOut(agent).data)
 
     @extend_schema(request=ReasonIn, responses=serializers.AgentOut)
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], permission_classes=(IsPerson, RecentlyAuthenticated))
     def revoke(self, request: Request, pk: UUID) -> Response:
         """End an agent's key for good; for owners. Acts on its next request."""
         agent = self.get_object()
