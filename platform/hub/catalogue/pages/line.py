@@ -32,7 +32,6 @@ from hub.common.forms import reason_in
 from hub.common.refusals import told
 from hub.federations.models import Federation
 from hub.federations.proposals.boards import open_first
-from hub.federations.proposals.boards import rows as rows_of
 from hub.federations.proposals.selectors import proposals_visible_to
 from hub.federations.selectors import federations_of
 
@@ -71,7 +70,7 @@ def decisions(request: HttpRequest, slug: str) -> HttpResponse:
     board = FederationDecisions(federation, user)
     found = proposals_visible_to(user).filter(federation=federation, kind__in=KINDS)
     page = Paginator(open_first(found), PROPOSALS_SHOWN).get_page(request.GET.get("page"))
-    rows = rows_of(page.object_list, user)
+    rows = board.reader.rows(page.object_list)
     context = {"federation": federation, "board": board, "page": page, "rows": rows}
     return render(request, "catalogue/decisions.html", context)
 

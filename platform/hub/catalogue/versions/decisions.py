@@ -13,8 +13,7 @@ from hub.catalogue.versions.releases import RELEASE, ROLLBACK, kind_of, proposal
 from hub.common.feed import Told, told
 from hub.common.models import Event
 from hub.federations.models import Federation
-from hub.federations.proposals.boards import Row, rows, who_decides
-from hub.federations.selectors import rights_in
+from hub.federations.proposals.boards import Reader, Row, who_decides
 from hub.organisations.permissions import Permission
 
 PROPOSALS_SHOWN, EVENTS_SHOWN = 20, 20
@@ -47,12 +46,12 @@ class Decisions:
     user: User
 
     @cached_property
-    def rights(self) -> frozenset[Permission]:
-        return rights_in(self.user, self.federation.pk)
+    def reader(self) -> Reader:
+        return Reader(self.user, self.federation.pk)
 
     @property
     def may_name(self) -> bool:
-        return Permission.CURATE_VERSIONS in self.rights
+        return self.reader.may(Permission.CURATE_VERSIONS)
 
     def rule_for(self, kind: str) -> str:
         """Who decides, as a sentence."""
@@ -74,13 +73,13 @@ class VersionDecisions(Decisions):
     @cached_property
     def proposals(self) -> Sequence[Row]:
         """The newest first."""
-        return rows(proposals_about(self.version)[:PROPOSALS_SHOWN], self.user)
+        return self.reader.rows(proposals_about(self.version)[:PROPOSALS_SHOWN])
 
     @property
     def may_propose(self) -> bool:
         is_fit = self.version.state != VersionState.RELEASED and not self.version.is_baseline
         is_new = not any(one.proposal.is_open for one in self.proposals)
-        return is_fit and is_new and Permission.MAKE_PROPOSALS in self.rights
+        return is_fit and is_new and self.reader.may(Permission.MAKE_PROPOSALS)
 
     @property
     def is_rollback(self) -> bool:

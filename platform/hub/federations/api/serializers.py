@@ -130,6 +130,9 @@ class RefusalIn(In):
 
 class LeaveIn(In):
     reason = TextField(max_length=500, default="", allow_blank=True)
+    after_round = serializers.BooleanField(
+        default=False, help_text="Finish the present round first; get no work of another."
+    )
 
 
 class ParticipationOut(serializers.ModelSerializer[Participation]):
@@ -151,5 +154,6 @@ class ParticipationOut(serializers.ModelSerializer[Participation]):
             "charter_number",
             "charter_digest",
             "signed_at",
+            "leaving_since",
             "created_at",
         )

@@ -179,7 +179,10 @@ class ParticipationViewSet(ApiViewSet[Participation]):
     @extend_schema(request=serializers.LeaveIn, responses=serializers.ParticipationOut)
     @action(detail=True, methods=["post"])
     def leave(self, request: Request, pk: UUID) -> Response:
-        """Leave, or take back the wish to join; for owners of that organisation."""
+        """Leave, or take back the wish to join; for owners of that organisation.
+
+        With `after_round` it leaves once the round that it has a part in has ended.
+        """
         place = services.leave(
             user=self.person,
             participation_id=self.get_object().pk,
@@ -211,3 +214,10 @@ class ParticipationViewSet(ApiViewSet[Participation]):
 
     def _answer(self, place: Participation) -> Response:
         return Response(serializers.ParticipationOut(place).data)
+    @extend_schema(request=None, responses=serializers.ParticipationOut)
+    @action(detail=True, methods=["post"])
+    def stay(self, request: Request, pk: UUID) -> Response:
+        """Take back the wish to leave after the present round; twice is once."""
+        place = services.stay(user=self.person, participation_id=self.get_object().pk)
+        return self._answer(place)
+

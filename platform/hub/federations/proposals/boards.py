@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from hub.accounts.models import User
 from hub.common.feed import Told, told
@@ -17,12 +17,13 @@ from hub.federations.models import (
     Participation,
     ParticipationState,
     Proposal,
+    ProposalState,
     Vote,
 )
 from hub.federations.policies import VotingRule
 from hub.federations.proposals.kinds import kinds, words_of
-from hub.federations.proposals.selectors import open_for
 from hub.federations.proposals.tallying import Tally, needed, outcome, tally
+from hub.federations.selectors import Seat, Standpoint
 from hub.organisations.models import Membership
 from hub.organisations.permissions import Permission
 from hub.organisations.selectors import memberships_of
@@ -116,6 +117,17 @@ class Ballot:
         return tally(self.proposal.electorate, present, votes)
 
     @property
+    def bars(self) -> Sequence[tuple[str, int, str]]:
+        """What was said, how often, and in which tone it is drawn."""
+        count = self.tally
+        return (
+            ("Yes", count.yes, "positive"),
+            ("No", count.no, "negative"),
+            ("Abstained", count.abstained, "neutral"),
+            ("Not yet", count.waiting, "waiting"),
+        )
+
+    @property
     def rule(self) -> VotingRule:
         return self.proposal.typed_rule
 
@@ -192,27 +204,58 @@ class Row:
         return self.words[:1].upper() + self.words[1:]
 
 
-def rows(proposals: Iterable[Proposal], user: User) -> list[Row]:
-    """Proposals with their votes; four queries, however many they are."""
-    given = list(proposals)
-    able = {one.organisation_id for one in memberships_of(user) if one.may(Permission.VOTE)}
-    voices = {voice for one in given for voice in one.electorate}
-    places = _active(voices)
-    own = {pk for pk, organisation in places.items() if organisation in able}
-    votes = _votes(given)
-    return [_row(one, votes.get(one.pk, {}), set(places), own) for one in given]
+class Reader:
+    """A person in one federation: what they may do there, and which votes wait for them."""
+
+    def __init__(self, user: User, federation_id: UUID) -> None:
+        self.user = user
+        self.federation_id = federation_id
+
+    @cached_property
+    def standpoint(self) -> Standpoint:
+        """All seats, without what was declared; for members, who join nothing. Two queries."""
+        held = {one.organisation_id: one for one in memberships_of(self.user)}
+        places = Participation.objects.filter(federation=self.federation_id)
+        ordered = places.select_related("organisation").order_by("created_at", "pk")
+        seats = [
+            Seat(place, position, held.get(place.organisation_id))
+            for position, place in enumerate(ordered)
+        ]
+        return Standpoint(seats, may_join=False)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether a role of theirs and its organisation's place carry it."""
+        return self.standpoint.may(permission)
+
+    @cached_property
+    def present(self) -> set[UUID]:
+        """The places that take part."""
+        return {seat.place.pk for seat in self.standpoint.seats if seat.is_active}
+
+    @cached_property
+    def voices(self) -> set[UUID]:
+        """Those for which they may vote."""
+        own = (seat for seat in self.standpoint.own if seat.may(Permission.VOTE))
+        return {seat.place.pk for seat in own if seat.is_active}
+
+    def rows(self, proposals: Iterable[Proposal]) -> list[Row]:
+        """Proposals of the federation with their votes; one query more, however many they are."""
+        given = list(proposals)
+        votes = _votes(given)
+        return [_row(one, votes.get(one.pk, {}), self.present, self.voices) for one in given]
+
+    def waiting_first(self, proposals: QuerySet[Proposal]) -> QuerySet[Proposal]:
+        """What waits for their vote, then what else is open, then what was decided."""
+        cast = Vote.objects.filter(proposal=OuterRef("pk"), participation__in=self.voices)
+        waits = Q(state=ProposalState.OPEN, electorate__overlap=list(self.voices)) & ~Exists(cast)
+        first = Case(When(waits, then=Value(0)), default=Value(1))
+        return open_first(proposals, first)
 
 
 def _row(proposal: Proposal, votes: Mapping[UUID, str], present: set[UUID], own: set[UUID]) -> Row:
     count = tally(proposal.electorate, present, votes)
     silent = own.intersection(proposal.electorate) - set(votes)
     return Row(proposal, count, waits_for_reader=proposal.is_open and bool(silent))
-
-
-def _active(voices: Iterable[UUID]) -> dict[UUID, UUID]:
-    """The organisations of those places that take part."""
-    found = Participation.objects.filter(pk__in=voices, state=ParticipationState.ACTIVE)
-    return dict(found.values_list("pk", "organisation_id"))
 
 
 def _votes(proposals: Iterable[Proposal]) -> dict[UUID, dict[UUID, str]]:
@@ -223,17 +266,14 @@ def _votes(proposals: Iterable[Proposal]) -> dict[UUID, dict[UUID, str]]:
     return found
 
 
-def open_first(proposals: QuerySet[Proposal]) -> QuerySet[Proposal]:
-    """Open ones first, those that close next before others; then the decided, the newest first."""
-    is_open = Case(When(state="open", then=Value(0)), default=Value(1))
-    closing = Case(When(state="open", then=F("closes_at")))
-    return proposals.order_by(is_open, closing.asc(nulls_last=True), "-created_at")
+def open_first(proposals: QuerySet[Proposal], *before: Case) -> QuerySet[Proposal]:
+    """Open ones first, those that close next before others; then the decided, the newest first.
 
-
-def waiting_first(proposals: QuerySet[Proposal], user: User) -> QuerySet[Proposal]:
-    """As `open_first`, but before all what waits for the person's own vote."""
-    waits = Case(When(pk__in=open_for(user).values("pk"), then=Value(0)), default=Value(1))
-    return open_first(proposals).order_by(waits, *open_first(proposals).query.order_by)
+    `before`: by what they are put in order before that.
+    """
+    is_open = Case(When(state=ProposalState.OPEN, then=Value(0)), default=Value(1))
+    closing = Case(When(state=ProposalState.OPEN, then=F("closes_at")))
+    return proposals.order_by(*before, is_open, closing.asc(nulls_last=True), "-created_at")
 
 
 def _is_active(place: Participation) -> bool:

@@ -10,7 +10,13 @@ from django import forms
 
 from hub.accounts.models import User
 from hub.common.forms import LineField, ParagraphsField
-from hub.federations.models import Choice, Federation, ParticipationState, Standing
+from hub.federations.models import (
+    Choice,
+    Federation,
+    Participation,
+    ParticipationState,
+    Standing,
+)
 from hub.federations.selectors import active_participations
 from hub.organisations.permissions import Permission
 from hub.organisations.selectors import organisations_where
@@ -50,7 +56,9 @@ class PlainForm(forms.Form):
 class PlaceForm(PlainForm):
     """Of a kind that is about one organisation, whose place is in one of these states."""
 
-    participation = forms.ModelChoiceField(queryset=None, label="Organisation", empty_label=None)
+    participation = forms.ModelChoiceField(
+        Participation.objects.none(), label="Organisation", empty_label=None
+    )
 
     def __init__(self, *given: Any, states: tuple[ParticipationState, ...], **named: Any) -> None:
         super().__init__(*given, **named)
@@ -70,7 +78,9 @@ class PlaceForm(PlainForm):
 class OwnPlaceForm(PlainForm):
     """Of a kind by which an organisation offers something of its own."""
 
-    participation = forms.ModelChoiceField(queryset=None, label="Organisation", empty_label=None)
+    participation = forms.ModelChoiceField(
+        Participation.objects.none(), label="Organisation", empty_label=None
+    )
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)

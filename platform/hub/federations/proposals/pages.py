@@ -21,11 +21,11 @@ from hub.common.pages import refusals_on
 from hub.common.refusals import told
 from hub.federations.models import Federation, Proposal
 from hub.federations.proposals import services
-from hub.federations.proposals.boards import Ballot, rows, waiting_first, who_decides
+from hub.federations.proposals.boards import Ballot, Reader, who_decides
 from hub.federations.proposals.forms import ReasonForm, VoteForm
 from hub.federations.proposals.kinds import Kind, kinds
 from hub.federations.proposals.selectors import proposals_visible_to
-from hub.federations.selectors import federations_of, require_place, standpoint
+from hub.federations.selectors import federations_of, require_place
 from hub.organisations.permissions import Permission
 
 PROPOSALS_SHOWN = 20
@@ -38,15 +38,16 @@ def proposals(request: HttpRequest, slug: str) -> HttpResponse:
     user = person_of(request)
     federation = _federation(user, slug)
     found = proposals_visible_to(user).filter(federation=federation)
-    page = Paginator(waiting_first(found, user), PROPOSALS_SHOWN).get_page(request.GET.get("page"))
-    seats = standpoint(user, federation)
+    reader = Reader(user, federation.pk)
+    listed = reader.waiting_first(found)
+    page = Paginator(listed, PROPOSALS_SHOWN).get_page(request.GET.get("page"))
     context = {
         "federation": federation,
-        "standpoint": seats,
+        "standpoint": reader.standpoint,
         "shown": "proposals",
         "page": page,
-        "rows": rows(page.object_list, user),
-        "may_propose": seats.may(Permission.MAKE_PROPOSALS),
+        "rows": reader.rows(page.object_list),
+        "may_propose": reader.may(Permission.MAKE_PROPOSALS),
     }
     return render(request, "federations/proposals/list.html", context)
 

@@ -1,0 +1,57 @@
+"""What members decide about runs: that a drafted one start, above what one may spend alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from hub.accounts.models import User
+from hub.common.actors import Actor
+from hub.common.errors import IllegalTransition, Invalid
+from hub.federations.models import Federation, Proposal
+from hub.federations.proposals.kinds import Kind, register
+from hub.runs.models import Run, RunState
+from hub.runs.services.lifecycle import begin
+from hub.runs.services.locks import lock_run
+
+
+def _checked(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[str, Any]:
+    """A draft, with what it would spend: its plan cannot change any more."""
+    try:
+        wanted = UUID(str(terms.get("run", "")))
+    except ValueError as wrong:
+        raise Invalid("Name the run by its identifier.") from wrong
+    found: Run | None = federation.runs.filter(pk=wanted).first()
+    if found is None:
+        raise Invalid("There is no such run in this federation.")
+    _require_draft(found)
+    return {
+        "run": str(found.pk),
+        "name": found.name,
+        "plan_digest": found.plan_digest,
+        "credits": found.typed_plan.rewards.budget,
+    }
+
+
+def _start(proposal: Proposal, actor: Actor) -> None:
+    run = lock_run(UUID(proposal.terms["run"]))
+    _require_draft(run)
+    begin(run, actor=actor)
+
+
+def _require_draft(run: Run) -> None:
+    if run.state != RunState.DRAFT:
+        raise IllegalTransition(f"{run.name} is {run.get_state_display()}.")
+
+
+register(
+    Kind(
+        name="run",
+        label="Start a run",
+        checked=_checked,
+        words=lambda proposal: f"start the run '{proposal.terms['name']}'",
+        apply=_start,
+        template="runs/parts/proposed_run.html",
+    )
+)
