@@ -23,6 +23,20 @@ Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 PORTS = {"https": 443, "http": 80}
 LEAST_PORT = 1024  # besides the usual one: below it live other services
 LONGEST = 500
+# Of special purpose in IANA's registries, whatever the Python that asks thinks of them.
+SPECIAL = [
+    ip_network(one)
+    for one in (
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/23",
+        "3fff::/20",
+        "5f00::/16",
+    )
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,7 @@ def target_of(url: str, *, resolve: Resolver = resolved) -> Target:
     parts, port = _parts(url)
     host = parts.hostname or ""
     try:
-        found = [ip_address(one.partition("%")[0]) for one in resolve(host, port)]
+        found = [_address(one) for one in resolve(host, port)]
     except (OSError, UnicodeError, ValueError) as unknown:
         raise AddressRefused("Its name is not known.") from unknown
     if not found or not all(map(may_be_told, found)):
@@ -94,14 +108,18 @@ def _schemes() -> set[str]:
     return {"https", "http"} if settings.WEBHOOK_NETWORKS else {"https"}
 
 
+def _address(text: str) -> Address:
+    """An IPv4 address written as IPv6 is the IPv4 address."""
+    found = ip_address(text.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found
+
+
 def may_be_told(address: Address) -> bool:
     """Whether it is public, or in a network that the settings name.
 
-    What carries an IPv4 address inside is what that one is; tunnels and translations of the older
-    kinds are refused whole.
+    Tunnels and translations, which carry an IPv4 address inside, are refused whole.
     """
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return may_be_told(address.ipv4_mapped)
     networks = [ip_network(one) for one in settings.WEBHOOK_NETWORKS]
     return any(address in one for one in networks) or _is_public(address)
 
@@ -110,6 +128,8 @@ def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address) and (
         address.sixtofour or address.teredo or address.is_site_local
     ):
+        return False
+    if any(address in one for one in SPECIAL):
         return False
     is_special = address.is_multicast or address.is_reserved or address.is_unspecified
     return address.is_global and not is_special and not address.is_link_local
