@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from rest_framework.exceptions import Throttled
 
 from hub.accounts.models import User
 from hub.accounts.selectors import person_of
@@ -51,16 +52,25 @@ def invitation(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
 @never_cache
 def by_link(request: HttpRequest, secret: str) -> HttpResponse:
     """The one whose mail this link was in; opening it answers nothing yet."""
-    LIMIT.check(f"links {address_of(request)}")
-    found = selectors.invitation_by(secret)
-    if found is None:
-        LIMIT.spend(f"links {address_of(request)}")
-        raise Http404("no such invitation")
+    try:
+        found = _linked(request, secret)
+    except Throttled:
+        return render(request, "429.html", status=429)
     if request.method != "POST":
         return _shown(request, found)
     if "person" in request.POST and not request.user.is_authenticated:
         return _signed_up(request, found, secret)
     return _answered(request, found, secret)
+
+
+def _linked(request: HttpRequest, secret: str) -> Invitation:
+    """The invitation of the link; so many wrong ones an hour, then Throttled."""
+    LIMIT.check(f"links {address_of(request)}")
+    found = selectors.invitation_by(secret)
+    if found is None:
+        LIMIT.spend(f"links {address_of(request)}")
+        raise Http404("no such invitation")
+    return found
 
 
 def _shown(
@@ -174,10 +184,13 @@ def revoke(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
 @login_required
 def resend(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
     user = person_of(request)
-    with told(request):
-        Limit("invitations").spend(str(user.pk))
-        services.resend_invitation(invitation_id=invitation_id, user=user)
-        messages.success(request, "Sent again, with a new link. The one before is dead.")
+    try:
+        with told(request):
+            Limit("invitations").spend(str(user.pk))
+            services.resend_invitation(invitation_id=invitation_id, user=user)
+            messages.success(request, "Sent again, with a new link. The one before is dead.")
+    except Throttled:
+        messages.error(request, "These were too many tries. Try again in an hour.")
     return redirect(_back(request, invitation_id))
 
 
