@@ -278,3 +278,52 @@ def test_a_member_of_two_organisations_sees_both_places(ada: Person, federation:
     ParticipationFactory(federation=federation, organisation=second.organisation, rank=2)
     told = words(browser(ada.user).get(at(federation)))
     assert told.count("Largest adapter rank") == 2
+
+
+# ---------------------------------------------------------------- the directory
+
+
+def test_the_directory_is_searched_by_name_purpose_base_and_lead(ada: Person):
+    FederationFactory(name="Letters", purpose="Sorts bills", base_model__name="MiniLM")
+    lead = MembershipFactory(organisation=OrganisationFactory(name="North Bank")).organisation
+    FederationFactory(name="Loans", policy={"join": "open"}, lead=lead)
+    client = browser(ada.user)
+
+    def found(query: str) -> list[str]:
+        page = client.get(f"/federations/?{query}")
+        return [one.name for one, _ in page.context["rows"]]
+
+    assert found("") == ["Letters", "Loans"]
+    for query in ("q=lett", "q=BILLS", "q=minilm", "q=sorts+letters"):
+        assert found(query) == ["Letters"]
+    assert found("q=north") == found("join=open") == ["Loans"]
+    assert found("q=nothing") == []
+    assert "No federation fits" in words(client.get("/federations/?q=nothing"))
+    assert found("join=magic") == ["Letters", "Loans"]  # what cannot be chosen filters nothing
+
+
+def test_the_directory_of_500_takes_few_queries(ada: Person, django_assert_max_num_queries):
+    first = FederationFactory()
+    place = first.participations.get()
+    made = Federation.objects.bulk_create(
+        Federation(slug=f"many-{n}", name=f"Many {n:03}", charter="x", base_model=first.base_model)
+        for n in range(499)
+    )
+    Participation.objects.bulk_create(
+        Participation(
+            federation=one,
+            organisation=place.organisation,
+            standing="lead",
+            state="active",
+            charter_digest=one.charter_digest,
+            signed_by=place.signed_by,
+            signed_at=place.signed_at,
+        )
+        for one in made
+    )
+    client = browser(ada.user)
+    for query in ("", "?q=many", "?page=20&join=request"):
+        with django_assert_max_num_queries(MOST_QUERIES):
+            page = client.get(f"/federations/{query}")
+        assert len(page.context["rows"]) <= 24
+    assert page.context["page"].paginator.count == 500

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from federation.plan import canonical
 from hub.contributions.models import Valuation, Value
+from hub.contributions.valuations.players import charter_digest_of
 from hub.ledger.models import EntryType
 from hub.ledger.services import append
 
@@ -36,7 +37,7 @@ def append_valuation(
             "number": found.number,
             "planned": found.is_planned,
             "spec": found.spec,
-            "charter_digest": run.federation.charter_digest,
+            "charter_digest": charter_digest_of(found.round),
             "players": found.players,
             "probe": found.probe.artifact_id if found.probe else None,
             "record_sha256": sha256(record).hexdigest(),

@@ -14,6 +14,7 @@ from federation.plan import canonical
 from federation.valuation import seed_of
 from federation.valuation.weights import fixed_weights
 from hub.contributions.valuations.clusters import clusters_in
+from hub.federations.charters.selectors import charter_digest_at
 from hub.runs.models import Round, Update
 from hub.runs.services.rounds import counted_updates
 from hub.runs.services.weights import is_root, weight_of
@@ -59,7 +60,12 @@ def round_digest(current: Round, updates: Sequence[str]) -> str:
 def seed_for(current: Round, players: Sequence[dict[str, Any]]) -> str:
     """Nobody's to choose: it follows from the round and the charter."""
     updates = [digest for player in players for digest in player["updates"]]
-    return seed_of(round_digest(current, updates), current.run.federation.charter_digest)
+    return seed_of(round_digest(current, updates), charter_digest_of(current))
+
+
+def charter_digest_of(current: Round) -> str:
+    """Of the charter under which the round opened, whatever has come into force since."""
+    return charter_digest_at(current.run.federation, current.created_at)
 
 
 def clusters_for(current: Round, players: Sequence[dict[str, Any]]) -> list[list[str]]:

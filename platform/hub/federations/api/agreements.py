@@ -12,7 +12,7 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin
 
 from hub.common.api.permissions import IsPerson
-from hub.common.api.serializers import DigestField, In
+from hub.common.api.serializers import DigestField, In, ParagraphsField, TextField
 from hub.common.api.views import ReadingViewSet
 from hub.common.errors import Invalid
 from hub.federations import selectors
@@ -43,7 +43,7 @@ def _inlined(model: type[BaseModel]) -> dict[str, Any]:
 class PolicyField(serializers.JSONField):
     """A policy as JSON; checked by its own schema."""
 
-    def to_internal_value(self, data: Any) -> Policy:
+    def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
             raise serializers.ValidationError("A policy is an object.")
         try:
@@ -71,6 +71,22 @@ class SignIn(In):
         allow_blank=True,
         help_text="Of the base model's licence, where it must be accepted and was not yet.",
     )
+
+
+class CharterIn(In):
+    text = ParagraphsField(max_length=50_000, help_text="What every organisation is to sign.")
+    reason = TextField(max_length=450, help_text="Why; every member reads it.")
+
+
+class PolicyIn(In):
+    policy = PolicyField()
+    is_listed = serializers.BooleanField(required=False)
+    largest_update_bytes = LargestUpdateField(required=False)
+    reason = TextField(max_length=450, help_text="Why; every member reads it.")
+
+    def validate_policy(self, value: Policy) -> dict[str, Any]:
+        """As terms of a proposal have it."""
+        return value.model_dump(mode="json")
 
 
 class CharterOut(serializers.ModelSerializer[CharterVersion]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from hub.common.api.serializers import DigestField, In, ParagraphsField, TextField
@@ -14,6 +16,11 @@ from hub.federations.services import LARGEST_RANK, LONGEST_CARD_TEXT, MOST_EXAMP
 AS = [(one.value, one.label) for one in (Standing.CONTRIBUTOR, Standing.OBSERVER)]
 
 
+def _former() -> Any:
+    """A policy, ready for the service."""
+    return FORMER
+
+
 class FederationIn(In):
     organisation = serializers.UUIDField(help_text="Yours, that will lead.")
     name = TextField(max_length=120)
@@ -24,7 +31,7 @@ class FederationIn(In):
         default=True, help_text="Whether other organisations can find it and ask to join."
     )
     policy = PolicyField(
-        default=FORMER,
+        default=_former,
         help_text="What the members agree on. Left out: the lead lets organisations in and "
         "releases versions by itself, and runs may be as they like.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -17,7 +18,8 @@ from hub.common.api.permissions import IsPerson
 from hub.common.api.views import ApiViewSet, ReadingViewSet, once
 from hub.federations import selectors, services
 from hub.federations.api import filters, serializers
-from hub.federations.api.agreements import SignIn
+from hub.federations.api.agreements import CharterIn, PolicyIn, SignIn
+from hub.federations.charters.alone import put_in_force
 from hub.federations.charters.services import sign_charter
 from hub.federations.models import DataDeclaration, Federation, Participation
 
@@ -83,6 +85,28 @@ class FederationViewSet(ApiViewSet[Federation]):
             user=self.person, organisation_id=organisation_id, federation_id=pk, **body
         )
         return Response(serializers.ParticipationOut(place).data, status=201)
+
+    @extend_schema(request=CharterIn, responses=serializers.FederationOut)
+    @action(detail=True, methods=["post"])
+    def charter(self, request: Request, pk: UUID) -> Response:
+        """Put another charter in force, where the lead decides that alone; else propose it."""
+        return self._in_force("charter", self.validated(CharterIn))
+
+    @extend_schema(request=PolicyIn, responses=serializers.FederationOut)
+    @action(detail=True, methods=["post"])
+    def policy(self, request: Request, pk: UUID) -> Response:
+        """Put another policy in force, where the lead decides that alone; else propose it."""
+        return self._in_force("policy", self.validated(PolicyIn))
+
+    def _in_force(self, kind: str, body: dict[str, Any]) -> Response:
+        changed = put_in_force(
+            user=self.person,
+            federation_id=self.get_object().pk,
+            kind=kind,
+            reason=body.pop("reason"),
+            terms=body,
+        )
+        return Response(serializers.FederationOut(changed).data)
 
     @extend_schema(request=serializers.DescriptionIn, responses=serializers.FederationOut)
     @action(detail=True, methods=["post"])
@@ -190,6 +214,13 @@ class ParticipationViewSet(ApiViewSet[Participation]):
         )
         return self._answer(place)
 
+    @extend_schema(request=None, responses=serializers.ParticipationOut)
+    @action(detail=True, methods=["post"])
+    def stay(self, request: Request, pk: UUID) -> Response:
+        """Take back the wish to leave after the present round; twice is once."""
+        place = services.stay(user=self.person, participation_id=self.get_object().pk)
+        return self._answer(place)
+
     @extend_schema(request=serializers.RankIn, responses=serializers.ParticipationOut)
     @action(detail=True, methods=["post"])
     def rank(self, request: Request, pk: UUID) -> Response:
@@ -214,10 +245,3 @@ class ParticipationViewSet(ApiViewSet[Participation]):
 
     def _answer(self, place: Participation) -> Response:
         return Response(serializers.ParticipationOut(place).data)
-    @extend_schema(request=None, responses=serializers.ParticipationOut)
-    @action(detail=True, methods=["post"])
-    def stay(self, request: Request, pk: UUID) -> Response:
-        """Take back the wish to leave after the present round; twice is once."""
-        place = services.stay(user=self.person, participation_id=self.get_object().pk)
-        return self._answer(place)
-

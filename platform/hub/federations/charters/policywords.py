@@ -83,7 +83,7 @@ def _minimum(least: int) -> str:
 
 
 def _only(names: Sequence[str], otherwise: str) -> str:
-    return f"By {get_text_list(names, 'or')} only." if names else f"By {otherwise}."
+    return f"By {get_text_list([*names], 'or')} only." if names else f"By {otherwise}."
 
 
 def _committing(*, must: bool) -> str:

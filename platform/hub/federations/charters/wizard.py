@@ -77,8 +77,7 @@ class Founding:
             return {}
         data, fields = QueryDict(self.kept[step]), self._of(step, None).fields
         return {
-            name: field.widget.value_from_datadict(data, {}, name)  # type: ignore[arg-type]
-            for name, field in fields.items()
+            name: field.widget.value_from_datadict(data, {}, name) for name, field in fields.items()
         }
 
     @cached_property

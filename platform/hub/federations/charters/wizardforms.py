@@ -19,6 +19,8 @@ from hub.organisations.permissions import Permission
 from hub.organisations.selectors import organisations_where
 
 TEMPLATE = "federations/charter.txt"
+# A higher app: only the database follows this arrow.
+BASES: Any = Federation._meta.get_field("base_model").related_model  # noqa: SLF001
 
 
 def charter_template() -> str:
@@ -53,7 +55,7 @@ class BaseForm(forms.Form):
     """What it starts from, and under which licence."""
 
     base_model = BaseModelField(
-        Federation._meta.get_field("base_model").related_model.objects.all(),  # noqa: SLF001
+        BASES.objects.all(),
         empty_label=None,
         label="Base model",
         help_text="It stays as it is; runs train a small adapter over it.",
