@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 from enum import StrEnum
 from functools import cache
+from typing import Any
 
 from celery import Celery
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from federation.failpoints import failpoint
@@ -24,6 +26,7 @@ from hub.common.models import OutboxMessage
 
 logger = logging.getLogger(__name__)
 
+SENT_HEADER = "foedus_sent"
 FIRST, LAST = 0, 9  # of the priorities of Celery's Redis transport
 
 
@@ -95,7 +98,7 @@ def send(message: OutboxMessage) -> None:
         return
     try:
         priority = LAST if message.job in PATIENT else FIRST
-        producer().send_task(message.job, args=message.arguments, priority=priority, retry=False)
+        _hand_over(message.job, message.arguments, priority=priority)
     except (OperationalError, OSError) as away:
         logger.warning("broker away, the sweep will send", extra={"cause": str(away)})
         return
@@ -103,12 +106,18 @@ def send(message: OutboxMessage) -> None:
     failpoint("W03", "after")
 
 
+def _hand_over(job: str, arguments: list[str], **options: Any) -> None:
+    """To the broker, with the moment, so that the console knows how long it has waited."""
+    headers = {SENT_HEADER: timezone.now().isoformat(timespec="seconds")}
+    producer().send_task(job, args=arguments, headers=headers, retry=False, **options)
+
+
 def send_soon(job: Job, *arguments: str, seconds: float) -> None:
     """Send a job that a sweep would ask for again; while the broker is away, nothing happens."""
     if switches.present().is_in_maintenance:
         return
     try:
-        producer().send_task(job, args=list(arguments), expires=seconds, retry=False)
+        _hand_over(job, list(arguments), expires=seconds)
     except (OperationalError, OSError) as away:
         logger.info("broker away, a sweep asks again", extra={"cause": str(away)})
 
@@ -122,7 +131,7 @@ def send_fleeting(job: Job, *arguments: str, seconds: float) -> None:
         DependencyDown: the broker is away.
     """
     try:
-        producer().send_task(job, args=list(arguments), expires=seconds, priority=LAST, retry=False)
+        _hand_over(job, list(arguments), expires=seconds, priority=LAST)
     except (OperationalError, OSError) as away:
         raise DependencyDown("Try again in a moment.", retry_after=5) from away
 

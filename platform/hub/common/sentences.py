@@ -61,6 +61,12 @@ PATTERNS: Mapping[str, str] = {
     # people
     "person.token_made": "{actor} made the token[ '{token}'][, to {scope}]",
     "person.token_revoked": "{actor} revoked the token[ '{token}']",
+    "person.made": "{actor} made an account[ for {person}]",
+    "person.signed_out": "{actor} signed [{person}|a person] out everywhere[: {reason}]",
+    "person.suspended": "{actor} suspended [{person}|a person][: {reason}]",
+    "person.reinstated": "{actor} reinstated [{person}|a person][: {reason}]",
+    "person.appointed": "{actor} made [{person}|a person] an operator[: {reason}]",
+    "person.dismissed": "{actor} let [{person}|a person] be an operator no more[: {reason}]",
     "person.factors_removed": "{actor} removed the second factors[ of {person}][: {reason}]",
     # federations
     "federation.founded": "[{organisation}|{actor}] founded [{federation}|the federation]",

@@ -8,9 +8,8 @@ from hub.catalogue.models import Upload, UploadState
 from hub.common.acts import Act, offer
 from hub.common.console import ReadOnlyAdmin, moment, state
 from hub.common.models import OutboxMessage
-from hub.dispatch import Job
 from hub.federations.models import Federation, FederationState
-from hub.operations import hub_acts, life, services  # noqa: F401 (the first offers its own)
+from hub.operations import hub_acts, life, people_acts, services  # noqa: F401 (offer their own)
 from hub.operations.models import FailedJob, FailedJobState, Process
 from hub.runs.models import Round, Run, RunState, Task, TaskState, Update, UpdateState
 from hub.runs.selectors import ACTIVE_ROUNDS
@@ -116,7 +115,6 @@ offer(
         consequence="A worker is asked for the job once more. If it kills its worker, it does so "
         "again.",
         perform=lambda pk, who, why: life.send_again(failed_job_id=pk, actor=who, reason=why),
-        when=lambda row: row.job in set(Job),
         states=frozenset({FailedJobState.FAILED}),
         icon="replay",
     ),

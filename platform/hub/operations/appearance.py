@@ -12,6 +12,17 @@ WEIGHTS = ("50", "100", "200", "300", "400", "500", "600", "700", "800", "900", 
 GREYS = "#f6f8f7 #eef1f0 #d4dbd9 #bcc6c3 #8f9e9b #617273 #4b5957 #364341 #263132 #161f20 #0f1516"
 PETROL = "#eef6f5 #dcebea #b9d8d6 #8fc3c0 #5aa7a5 #2a8f8a #0d5c63 #08444a #0a3a3f #0a2d31 #06201f"
 
+# The console's own pages: name, words, icon.
+AT_WORK: Sequence[tuple[str, str, str]] = (
+    ("hub", "Hub", "construction"),
+    ("jobs", "Queues and jobs", "list_alt"),
+    ("workers", "Workers", "manufacturing"),
+    ("leases", "Leases and rounds", "pending_actions"),
+    ("fleet", "Fleet", "lan"),
+    ("storage", "Storage", "hard_drive"),
+    ("health", "Database and Redis", "monitor_heart"),
+    ("ledger-states", "Ledger states", "account_tree"),
+)
 # Groups of the sidebar: model, words, icon.
 PAGES: Sequence[tuple[str, Sequence[tuple[str, str, str]]]] = (
     (
@@ -85,7 +96,11 @@ def petrol(_: HttpRequest) -> dict[str, str]:
 
 def navigation(_: HttpRequest) -> list[dict[str, object]]:
     overview = {"title": "Overview", "icon": "dashboard", "link": reverse("admin:index")}
-    groups: list[dict[str, object]] = [{"items": [overview]}]
+    at_work = [
+        {"title": title, "icon": icon, "link": reverse(f"admin:{name}")}
+        for name, title, icon in AT_WORK
+    ]
+    groups: list[dict[str, object]] = [{"items": [overview, *at_work]}]
     for title, pages in PAGES:
         groups.append({"title": title, "items": [_item(*page) for page in pages]})
     return groups

@@ -15,7 +15,7 @@ from hub.common.acts import act_url, acts_for, change_url
 from hub.common.console import has_second_factor
 from hub.common.errors import DependencyDown
 from hub.operations import machines, selectors
-from hub.operations.troubles import TROUBLES, Found
+from hub.operations.troubles import TROUBLES, Found, Trouble, found_among
 from hub.runs.models import Run
 
 ROWS = 5  # of each list; the rest is a click away
@@ -35,9 +35,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    name: str
-    title: str
-    remedy: str
+    trouble: Trouble
     count: int
     oldest: datetime | None
     lines: Sequence[Line]
@@ -49,8 +47,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     home = reverse("admin:index")
     waiting = list(selectors.organisations_to_approve()[: ROWS + 1])
     fleet = selectors.fleet()
-    runs = list(selectors.runs_at_work())
-    troubles = [trouble.found() for trouble in TROUBLES]
+    runs = list(selectors.runs_at_work()[: MOST_RUNS + 1])
+    troubles = found_among(TROUBLES)
     return {
         **context,
         "organisations": [line(row, home) for row in waiting[:ROWS]],
@@ -79,9 +77,9 @@ def answer(ask: Callable[[], T]) -> T | None:
         return None
 
 
-def line(row: Model, back: str) -> Line:
+def line(row: Model, back: str, *, named: str = "") -> Line:
     acts = [(act.label, act_url(row, act.name, back=back)) for act in acts_for(row)]
-    return Line(name=named(row), url=change_url(row), acts=acts, row=row)
+    return Line(name=named or str(row), url=change_url(row), acts=acts, row=row)
 
 
 def at_work(run: Run, back: str) -> Line:
@@ -91,15 +89,12 @@ def at_work(run: Run, back: str) -> Line:
 
 
 def stuck(found: Found, back: str) -> Stuck:
-    trouble = found.trouble
     return Stuck(
-        name=trouble.name,
-        title=trouble.title,
-        remedy=trouble.remedy,
+        trouble=found.trouble,
         count=found.count,
         oldest=found.oldest,
-        lines=[line(row, back) for row in found.rows],
-        url=listing(type(found.rows[0]), trouble.states),
+        lines=[line(one.row, back, named=one.words) for one in found.examples],
+        url=listing(type(found.examples[0].row), found.trouble.states),
     )
 
 
@@ -107,13 +102,3 @@ def listing(model: type[Model], states: Sequence[str] = ()) -> str:
     """The console's list of a model, narrowed to some states."""
     url = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")  # noqa: SLF001
     return f"{url}?state__in={','.join(states)}" if states else url
-
-
-def named(row: Any) -> str:
-    """A row with the run and the organisation that it belongs to, as far as it has them."""
-    of_round = getattr(row, "round", None)
-    run = getattr(row, "run", None) or getattr(of_round, "run", None)
-    owner = getattr(row, "participation", None) or getattr(row, "agent", None)
-    whose = getattr(owner, "organisation", None)
-    parts = (run, of_round, whose, getattr(row, "type", row))
-    return " · ".join(str(part) for part in parts if part is not None)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from hub.common.actors import Actor
 from hub.common.context import VERSION
-from hub.common.errors import NotFound
+from hub.common.errors import Invalid, NotFound
 from hub.dispatch import Job, enqueue
 from hub.operations.models import FailedJob, FailedJobState, Process
 
@@ -91,8 +91,14 @@ def note_failure(
 
 @transaction.atomic
 def send_again(*, failed_job_id: Any, actor: Actor, reason: str) -> None:
-    """Send the job once more; it looks at the rows like any other. Twice is once."""
+    """Send the job once more; it looks at the rows like any other. Twice is once.
+
+    Raises:
+        Invalid: another version had this job, and ours has not.
+    """
     row = _locked(failed_job_id)
+    if row.job not in set(Job):
+        raise Invalid(f"Nobody knows the job {row.job} any more.")
     if row.state == FailedJobState.FAILED:
         enqueue(Job(row.job), *row.arguments)
         row.move_to(FailedJobState.SENT_AGAIN, actor=actor, reason=reason, data={"job": row.job})

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import redis
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from hub.common.errors import DependencyDown
-from hub.dispatch import LAST, Job, producer
+from hub.dispatch import LAST, SENT_HEADER, Job, producer
 
 PRIORITY_SEPARATOR = "\x06\x16"  # of the transport, between a queue's name and a priority
 QUEUES = tuple(sorted({job.partition(".")[0] for job in Job}))
+SLOW_SHOWN = 5
 SECONDS = 2.0  # an overview does not wait for a service that is away
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One of the workers' queues, and the job in it that was sent first, if that is known."""
+
+    name: str
+    length: int
+    oldest_job: str = ""
+    oldest_at: datetime | None = None
 
 
 def queue_lengths() -> Mapping[str, int]:
@@ -25,25 +40,60 @@ def queue_lengths() -> Mapping[str, int]:
     Raises:
         DependencyDown: the broker does not answer.
     """
+    return {queue.name: queue.length for queue in queues()}
+
+
+def queues() -> list[Queue]:
+    """The same with the oldest message of each.
+
+    Raises:
+        DependencyDown: the broker does not answer.
+    """
+    with _broker() as client:
+        return [_queue(client, name) for name in QUEUES]
+
+
+@contextmanager
+def _broker() -> Iterator[redis.Redis]:
     try:
         with producer().connection_for_read() as broker:
-            client = broker.channel().client  # type: ignore[attr-defined]  # of the Redis transport
-            return {queue: _length(client, queue) for queue in QUEUES}
+            yield broker.channel().client  # type: ignore[attr-defined]  # of the Redis transport
     except (OperationalError, redis.RedisError, OSError) as away:
-        raise DependencyDown("the broker does not answer") from away
+        raise DependencyDown("The broker does not answer.") from away
 
 
-def _length(client: redis.Redis, queue: str) -> int:
-    """Of both lists that the Redis transport keeps: what comes first, and what comes last."""
-    names = (queue, f"{queue}{PRIORITY_SEPARATOR}{LAST}")
-    return sum(int(client.llen(name)) for name in names)
+def _queue(client: redis.Redis, name: str) -> Queue:
+    """Both lists that the Redis transport keeps: what comes first, and what comes last.
+
+    Workers take from the right end, so the oldest message is there.
+    """
+    lists = (name, f"{name}{PRIORITY_SEPARATOR}{LAST}")
+    length = sum(int(client.llen(one)) for one in lists)
+    oldest = [_told(text) for one in lists if (text := client.lindex(one, -1))]
+    oldest.sort(key=lambda told: told[1] or datetime.max.replace(tzinfo=UTC))
+    return Queue(name, length, *(oldest[0] if oldest else ()))
+
+
+def _told(message: bytes | str) -> tuple[str, datetime | None]:
+    """The job of a message and when it was sent; anybody may have put it there."""
+    try:
+        headers = json.loads(message)["headers"]
+        sent = headers.get(SENT_HEADER)
+        return str(headers["task"])[:80], datetime.fromisoformat(sent) if sent else None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "unreadable", None
 
 
 @dataclass(frozen=True, slots=True)
 class Redis:
     version: str
     bytes: int
+    peak_bytes: int
+    most_bytes: int  # 0: no limit
     clients: int
+    commands: int  # a second
+    evicted: int
+    slow: tuple[str, ...]  # the last slow commands, by their names
 
 
 def redis_health() -> Redis:
@@ -57,14 +107,40 @@ def redis_health() -> Redis:
     )
     try:
         with client:
-            facts = client.info()
+            return _health(client)
     except redis.RedisError as away:
-        raise DependencyDown("Redis does not answer") from away
+        raise DependencyDown("Redis does not answer.") from away
+
+
+def broker_health() -> Redis:
+    """How the Redis of the jobs is.
+
+    Raises:
+        DependencyDown: it does not answer.
+    """
+    with _broker() as client:
+        return _health(client)
+
+
+def _health(client: redis.Redis) -> Redis:
+    facts = client.info()
+    slow = client.slowlog_get(SLOW_SHOWN)
     return Redis(
         version=str(facts.get("valkey_version") or facts["redis_version"]),
         bytes=int(facts["used_memory"]),
+        peak_bytes=int(facts["used_memory_peak"]),
+        most_bytes=int(facts.get("maxmemory", 0)),
         clients=int(facts["connected_clients"]),
+        commands=int(facts["instantaneous_ops_per_sec"]),
+        evicted=int(facts["evicted_keys"]),
+        slow=tuple(_slow_words(one) for one in slow),
     )
+
+
+def _slow_words(one: Mapping[str, Any]) -> str:
+    """«LPUSH 12 ms»; what it was about is nobody's business here."""
+    name = bytes(one["command"]).split(b" ", 1)[0].decode(errors="replace")[:20]
+    return f"{name} {one['duration'] / 1000:.0f} ms"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from prometheus_client.registry import REGISTRY, Collector
 
 from hub.common.errors import DependencyDown
 from hub.operations import machines, selectors
-from hub.operations.troubles import TROUBLES
+from hub.operations.troubles import TROUBLES, found_among
 from hub.organisations.models import Organisation, OrganisationState
 from hub.runs.models import Round, RoundState, Run, RunState, Task, TaskState, Update, UpdateState
 
@@ -59,8 +59,8 @@ def by_state(model: Counted, states: Iterable[str]) -> Gauge:
 
 def stuck() -> Gauge:
     gauge = Gauge("foedus_stuck", "Rows that wait for longer than they should", labels=["what"])
-    for trouble in TROUBLES:
-        gauge.add_metric([trouble.name], trouble.rows().count())
+    for found in found_among(TROUBLES):
+        gauge.add_metric([found.trouble.name], found.count)
     return gauge
 
 
