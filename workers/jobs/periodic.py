@@ -18,6 +18,7 @@ from hub.dispatch import Job, sweep
 from hub.federations.proposals.services import close_due
 from hub.ledger.services import sign_the_rest
 from hub.notices import sweeps as notices
+from hub.operations.life import forget_old
 from hub.organisations.services import (
     expire_invitations,
     prune_nonces,
@@ -53,6 +54,7 @@ def housekeeping() -> None:
         return
     prune()
     prune_nonces()
+    forget_old()
     prune_registrations()
     expire_invitations()
     sweep_letters()
