@@ -6,14 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django import forms
+
 from hub.accounts.models import User
 from hub.common.actors import Actor
 from hub.common.errors import IllegalTransition, Invalid
 from hub.federations.models import Federation, Proposal
+from hub.federations.proposals.forms import PlainForm
 from hub.federations.proposals.kinds import Kind, register
 from hub.runs.models import Run, RunState
 from hub.runs.services.lifecycle import begin
 from hub.runs.services.locks import lock_run
+
+
+class DraftForm(PlainForm):
+    """One of the federation's drafted runs."""
+
+    run = forms.ModelChoiceField(Run.objects.none(), label="Run", empty_label=None)
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        field: Any = self.fields["run"]
+        field.queryset = self.federation.runs.filter(state=RunState.DRAFT).order_by("-number")
+        field.label_from_instance = lambda run: run.name
+
+    def terms(self) -> dict[str, Any]:
+        return {"run": str(self.cleaned_data["run"].pk)}
 
 
 def _checked(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[str, Any]:
@@ -53,5 +71,6 @@ register(
         words=lambda proposal: f"start the run '{proposal.terms['name']}'",
         apply=_start,
         template="runs/parts/proposed_run.html",
+        form=DraftForm,
     )
 )

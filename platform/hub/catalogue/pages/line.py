@@ -64,14 +64,13 @@ def version_decisions(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 @login_required
 def decisions(request: HttpRequest, slug: str) -> HttpResponse:
-    """All proposals about a line, those that are open first, and its names."""
+    """Proposals about a line, those that are open first, and its names."""
     federation = _federation(request, slug)
     user = person_of(request)
     board = FederationDecisions(federation, user)
     found = proposals_visible_to(user).filter(federation=federation, kind__in=KINDS)
-    page = Paginator(open_first(found), PROPOSALS_SHOWN).get_page(request.GET.get("page"))
-    rows = board.reader.rows(page.object_list)
-    context = {"federation": federation, "board": board, "page": page, "rows": rows}
+    rows = board.reader.rows(open_first(found)[:PROPOSALS_SHOWN])
+    context = {"federation": federation, "board": board, "rows": rows}
     return render(request, "catalogue/decisions.html", context)
 
 

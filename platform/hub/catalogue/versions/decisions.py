@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from django.db.models import Q
+
 from hub.accounts.models import User
 from hub.catalogue.models import Alias, ModelVersion, VersionState
-from hub.catalogue.versions.aliases import LATEST, RELEASED, aliases_of, history_of, version_at
+from hub.catalogue.selectors import line_of
+from hub.catalogue.versions.aliases import LATEST, RELEASED, aliases_of, history_of
 from hub.catalogue.versions.releases import RELEASE, ROLLBACK, kind_of, proposals_about
 from hub.common.feed import Told, told
 from hub.common.models import Event
@@ -30,11 +33,15 @@ class Name:
 
 
 def names_of(federation: Federation) -> Sequence[Name]:
-    """The standing names that mean something, then the federation's own; three queries."""
-    standing = ((name, version_at(federation, name)) for name in (RELEASED, LATEST))
+    """The standing names that mean something, then the federation's own; two queries."""
+    line = line_of(federation).exclude(state=VersionState.RETIRED)
+    newest = line.values("pk")[:1]
+    found = list(line.filter(Q(state=VersionState.RELEASED) | Q(pk__in=newest)))
+    released = [one for one in found if one.state == VersionState.RELEASED]
     own = aliases_of(federation).select_related("version")
     return [
-        *(Name(name, version) for name, version in standing if version),
+        *(Name(RELEASED, version) for version in released),
+        *(Name(LATEST, version) for version in found[:1]),
         *(Name(one.name, one.version, one) for one in own),
     ]
 

@@ -6,8 +6,8 @@ Read by the settings, so nothing is imported here.
 from __future__ import annotations
 
 _STATES = {
-    "organisations.models": ("Organisation", "Agent"),
-    "federations.models": ("Federation", "Participation"),
+    "organisations.models": ("Organisation", "Agent", "Invitation"),
+    "federations.models": ("Federation", "Participation", "Proposal"),
     "catalogue.models": ("Version", "Push", "Draft", "Merged"),
     "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
 }

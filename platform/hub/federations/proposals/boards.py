@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import JSONObject
 
 from hub.accounts.models import User
 from hub.common.feed import Told, told
@@ -238,11 +240,9 @@ class Reader:
         own = (seat for seat in self.standpoint.own if seat.may(Permission.VOTE))
         return {seat.place.pk for seat in own if seat.is_active}
 
-    def rows(self, proposals: Iterable[Proposal]) -> list[Row]:
-        """Proposals of the federation with their votes; one query more, however many they are."""
-        given = list(proposals)
-        votes = _votes(given)
-        return [_row(one, votes.get(one.pk, {}), self.present, self.voices) for one in given]
+    def rows(self, proposals: QuerySet[Proposal]) -> list[Row]:
+        """Proposals of the federation with their votes; one query, however many they are."""
+        return [_row(one, self.present, self.voices) for one in with_votes(proposals)]
 
     def waiting_first(self, proposals: QuerySet[Proposal]) -> QuerySet[Proposal]:
         """What waits for their vote, then what else is open, then what was decided."""
@@ -252,18 +252,19 @@ class Reader:
         return open_first(proposals, first)
 
 
-def _row(proposal: Proposal, votes: Mapping[UUID, str], present: set[UUID], own: set[UUID]) -> Row:
+def with_votes(proposals: QuerySet[Proposal]) -> QuerySet[Proposal]:
+    """Fetch the votes of each with it, as `cast`."""
+    said = JSONObject(place="participation_id", choice="choice")
+    votes = Vote.objects.filter(proposal=OuterRef("pk")).values(said=said)
+    return proposals.annotate(cast=ArraySubquery(votes))
+
+
+def _row(proposal: Proposal, present: set[UUID], own: set[UUID]) -> Row:
+    cast: Sequence[Mapping[str, str]] = proposal.cast  # type: ignore[attr-defined]
+    votes = {UUID(one["place"]): one["choice"] for one in cast}
     count = tally(proposal.electorate, present, votes)
     silent = own.intersection(proposal.electorate) - set(votes)
     return Row(proposal, count, waits_for_reader=proposal.is_open and bool(silent))
-
-
-def _votes(proposals: Iterable[Proposal]) -> dict[UUID, dict[UUID, str]]:
-    found: dict[UUID, dict[UUID, str]] = {}
-    cast = Vote.objects.filter(proposal__in=[one.pk for one in proposals])
-    for proposal, place, choice in cast.values_list("proposal_id", "participation_id", "choice"):
-        found.setdefault(proposal, {})[place] = choice
-    return found
 
 
 def open_first(proposals: QuerySet[Proposal], *before: Case) -> QuerySet[Proposal]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -46,7 +47,7 @@ def proposals(request: HttpRequest, slug: str) -> HttpResponse:
         "standpoint": reader.standpoint,
         "shown": "proposals",
         "page": page,
-        "rows": reader.rows(page.object_list),
+        "rows": reader.rows(cast("QuerySet[Proposal]", page.object_list)),
         "may_propose": reader.may(Permission.MAKE_PROPOSALS),
     }
     return render(request, "federations/proposals/list.html", context)
