@@ -17,7 +17,8 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 from structlog.contextvars import bind_contextvars
 
 MODULES = [
-    f"jobs.{name}" for name in ("compute", "coordination", "interactive", "notifying", "periodic", "transfers")
+    f"jobs.{name}"
+    for name in ("compute", "coordination", "interactive", "notifying", "periodic", "transfers")
 ]
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hub.settings")

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -18,13 +18,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from hub.accounts.models import User
 from hub.accounts.selectors import person_of
+from hub.common.errors import Forbidden, NotFound
 from hub.common.pages import redirect_with_secret, refusals_on, secret_shown
 from hub.common.refusals import told
 from hub.notices.forms import WebhookChangeForm, WebhookForm
 from hub.notices.hooks import services
-from hub.notices.hooks.selectors import deliveries_managed_by, webhooks_managed_by
+from hub.notices.hooks.selectors import (
+    deliveries_managed_by,
+    require_webhook,
+    webhooks_managed_by,
+)
 from hub.notices.kinds import label_of
-from hub.notices.models import Webhook
+from hub.notices.models import Delivery, Webhook
 from hub.organisations.models import Organisation
 from hub.organisations.permissions import Permission
 from hub.organisations.selectors import membership_of, organisations_of
@@ -61,7 +66,7 @@ def webhooks(request: HttpRequest, slug: str) -> HttpResponse:
 def webhook(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One webhook: what it is told, and what was delivered."""
     user = person_of(request)
-    found = get_object_or_404(webhooks_managed_by(user), pk=pk)
+    found = _found(request, pk)
     initial = {"name": found.name, "kinds": found.kinds}
     form = WebhookChangeForm(request.POST or None, initial=initial)
     if form.is_valid():
@@ -108,8 +113,7 @@ def enable(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
-    user = person_of(request)
-    found = get_object_or_404(webhooks_managed_by(user), pk=pk)
+    user, found = person_of(request), _found(request, pk)
     with told(request):
         services.remove_webhook(user=user, webhook_id=pk)
         messages.success(request, "Removed, with its secret.")
@@ -120,12 +124,11 @@ def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Send a delivery again; it is the same message to its receiver."""
-    user = person_of(request)
-    found = get_object_or_404(deliveries_managed_by(user), pk=pk)
+    delivery = get_object_or_404(Delivery, pk=pk)
     with told(request):
-        services.replay_delivery(user=user, delivery_id=pk)
+        services.replay_delivery(user=person_of(request), delivery_id=pk)
         messages.success(request, "It is sent again within seconds.")
-    return redirect("notices:webhook", found.webhook_id)
+    return redirect("notices:webhook", delivery.webhook_id)
 
 
 def _done(request: HttpRequest, pk: UUID, act: Callable[..., Webhook], words: str) -> HttpResponse:
@@ -133,6 +136,16 @@ def _done(request: HttpRequest, pk: UUID, act: Callable[..., Webhook], words: st
         act(user=person_of(request), webhook_id=pk)
         messages.success(request, words)
     return redirect("notices:webhook", pk)
+
+
+def _found(request: HttpRequest, pk: UUID) -> Webhook:
+    """Raises Http404, PermissionDenied."""
+    try:
+        return require_webhook(person_of(request), pk)
+    except NotFound as absent:
+        raise Http404(absent.detail) from absent
+    except Forbidden as forbidden:
+        raise PermissionDenied(forbidden.detail) from forbidden
 
 
 def _managed(user: User, slug: str) -> Organisation:

@@ -42,7 +42,6 @@ class Kind:
     about: About = "subject_id"  # events about the same join while the notice is open
     need: Need | None = None
     is_offered: bool = True  # to webhooks
-    secret_link: Callable[[Event], str] | None = None  # for its reader alone, when they follow it
 
     def object_of(self, event: Event) -> UUID:
         found: UUID = getattr(event, self.about) or event.subject_id
@@ -55,10 +54,9 @@ KINDS: tuple[Kind, ...] = (
         "You are invited",
         ("invitation.open", "invitation.open from expired"),
         audience.whoever_is_invited(),
-        links.to_inbox,
+        links.to_invitation,
         Channel.INBOX,  # the invitation itself is a mail
         need=Need("Answer it", standing.invitation_is_open),
-        secret_link=links.to_invitation,
         is_offered=False,
     ),
     Kind(
@@ -66,7 +64,7 @@ KINDS: tuple[Kind, ...] = (
         "A charter waits for a signature",
         ("federation.charter_published",),
         audience.of_federation(Permission.SIGN_CHARTERS),
-        links.to_federation,
+        links.to_charter,
         Channel.NOW,
         need=Need("Read and sign", standing.signature_is_missing),
     ),

@@ -8,8 +8,7 @@ from django.urls import reverse
 
 from hub.common.models import Event
 from hub.federations.models import Federation
-from hub.organisations.models import Invitation, Organisation
-from hub.organisations.seals import secret_of
+from hub.organisations.models import Organisation
 from hub.runs.models import Update
 
 INBOX = "notices:inbox"
@@ -68,19 +67,16 @@ def to_tokens(_event: Event) -> str:
 
 
 def to_proposal(event: Event) -> str:
-    return f"{to_federation(event)}#proposals"
+    return reverse("federations:proposal", args=[event.subject_id])
 
 
-def to_inbox(_event: Event) -> str:
-    return reverse(INBOX)
+def to_charter(event: Event) -> str:
+    slug = _slug(event.federation_id)
+    return reverse("federations:charter", args=[slug]) if slug else reverse(INBOX)
 
 
 def to_invitation(event: Event) -> str:
-    """The link of the mail: a secret, made when it is followed and never written down."""
-    found = Invitation.objects.filter(pk=event.subject_id).first()
-    if found is None:
-        return reverse(INBOX)
-    return reverse("organisations:invitation-by-link", args=[secret_of(found.pk, found.letters)])
+    return reverse("organisations:invitation", args=[event.subject_id])
 
 
 def _slug(federation_id: UUID | None) -> str | None:

@@ -3,7 +3,7 @@
 An event's id and time are given before its transaction commits, so a later one may show earlier:
 who keeps «the last one seen» loses it. Here an event is told if it is younger than the mark less
 a look back and no row says that it has been told. Every few seconds the look back is short; with
-housekeeping it is longer than any transaction lives. See docs/adr/0023.
+housekeeping it is longer than any transaction lives. See docs/adr/0025.
 """
 
 from __future__ import annotations

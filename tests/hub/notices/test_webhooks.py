@@ -386,9 +386,9 @@ def test_others_do_not_see_the_page(receiver: Receiver, ada: Person, blaise: Per
     address = f"/organisations/{ada.organisation.slug}/webhooks"
     assert browser(member).get(address).status_code == 403
     assert browser(blaise.user).get(address).status_code == 404
-    for user in (member, blaise.user):
-        assert browser(user).get(f"/webhooks/{webhook.pk}").status_code == 404
-        assert browser(user).post(f"/webhooks/{webhook.pk}/remove").status_code == 404
+    for user, refused in ((member, 403), (blaise.user, 404)):
+        assert browser(user).get(f"/webhooks/{webhook.pk}").status_code == refused
+        assert browser(user).post(f"/webhooks/{webhook.pk}/remove").status_code == refused
     assert blaise.api.get("/api/v1/webhooks").json()["results"] == []
     assert blaise.api.delete(f"/api/v1/webhooks/{webhook.pk}").status_code == 404
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from hub.accounts.models import User
+from hub.common.errors import NotFound
 from hub.notices.models import Attempt, Delivery, Webhook, WebhookState
 from hub.organisations.models import Membership
 from hub.organisations.permissions import Permission, granting
+from hub.organisations.selectors import require_permission
 
 
 def webhooks_managed_by(user: User) -> QuerySet[Webhook]:
@@ -33,3 +37,18 @@ def deliveries_managed_by(user: User) -> QuerySet[Delivery]:
         )
         .order_by("-created_at", "-id")
     )
+
+
+def require_webhook(user: User, webhook_id: UUID) -> Webhook:
+    """One that the person manages.
+
+    Raises:
+        NotFound: it is gone, or of an organisation that they do not act for.
+        Forbidden: their role does not allow it.
+    """
+    present = Webhook.objects.exclude(state=WebhookState.REMOVED).select_related("organisation")
+    webhook = present.filter(pk=webhook_id).first()
+    if webhook is None:
+        raise NotFound("no such webhook")
+    require_permission(user, webhook.organisation_id, Permission.MANAGE_WEBHOOKS)
+    return webhook
