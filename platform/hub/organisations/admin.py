@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminIntegerFieldWidget
+from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminIntegerFieldWidget
 
 from hub.accounts.selectors import person_of
 from hub.common.acts import Act, act_url, acts_for, offer
@@ -47,7 +47,9 @@ class AgentInline(ReadOnlyInline):
 class GuestForm(forms.Form):
     """Whom operators invite to bring an organisation."""
 
-    email = forms.EmailField(max_length=254, label="E-mail address")
+    email = forms.EmailField(
+        max_length=254, label="E-mail address", widget=UnfoldAdminEmailInputWidget()
+    )
 
 
 @admin.register(Organisation)

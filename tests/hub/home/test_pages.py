@@ -28,7 +28,7 @@ def test_a_stranger_reads_what_it_is():
     told = words(browser().get("/"))
     assert "Every record stays at home." in told.replace("\xa0", " ")
     assert "In a lawyer's words" in told
-    assert "Sign up Sign in" in told
+    assert "Register your organisation Sign in" in told
 
 
 def test_who_signs_in_arrives_here(settings):

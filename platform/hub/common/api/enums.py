@@ -11,7 +11,12 @@ _STATES = {
     "catalogue.models": ("Version", "Push", "Draft", "Merged"),
     "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
 }
-ENUMS = {"CommitReason": "hub.catalogue.models.CommitReason"} | {
+_OTHERS = {
+    "CommitReason": "hub.catalogue.models.CommitReason",
+    "Role": "hub.organisations.permissions.Role",
+    "GivenRole": "hub.organisations.permissions.GIVEN_ROLES",
+}
+ENUMS = _OTHERS | {
     f"{name}State": f"hub.{module}.{name}State"
     for module, names in _STATES.items()
     for name in names

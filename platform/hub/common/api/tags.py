@@ -10,6 +10,7 @@ _SECTIONS = {
     "me": "Who asks.",
     "tokens": "What scripts show instead of a password.",
     "organisations": "Those that you act for, and their people.",
+    "invitations": "Places that are offered by mail: to you, and by you.",
     "agents": "Their programs, as their people see them.",
     "federations": "Who trains together, under which charter.",
     "participations": "One organisation's place in a federation.",

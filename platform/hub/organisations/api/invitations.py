@@ -65,6 +65,7 @@ class InvitationViewSet(ApiViewSet[Invitation]):
     permission_classes = (IsPerson,)
     serializer_class = serializers.InvitationOut
     filterset_class = filters.InvitationFilter
+    queryset = Invitation.objects.none()
 
     def get_queryset(self) -> QuerySet[Invitation]:
         return selectors.invitations_visible_to(self.person)
