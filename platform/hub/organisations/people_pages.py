@@ -32,10 +32,12 @@ SHOWN = 50
 @login_required
 def people(request: HttpRequest, slug: str) -> HttpResponse:
     """Who acts for the organisation and who is invited; posted to, it invites somebody."""
-    found = visible(request, slug)
+    found, user = visible(request, slug), person_of(request)
+    if request.method == "POST":
+        with told(request):
+            selectors.require_permission(user, found.pk, Permission.MANAGE_PEOPLE)
     form = PersonForm(request.POST or None, organisation=found)
     if form.is_valid():
-        user = person_of(request)
         with refusals_on(form):
             Limit("invitations").spend(str(user.pk))
             made = services.invite_person(
