@@ -18,6 +18,7 @@ from django.utils import timezone
 from federation.protocol import DECLINED_BY_POLICY
 from federation.signatures import key_id, public_key_of, sign_bytes
 from hub.accounts.models import User
+from hub.common.asked import Asked, instance_of
 from hub.common.errors import Forbidden, NotFound
 from hub.common.feed import Told, told
 from hub.common.models import Event
@@ -241,10 +242,20 @@ def open_codes_of(user: User) -> QuerySet[EnrolmentCode]:
 
 def agent_key(key: str) -> AgentKey | None:
     """The key of this id with its agent, in any state, and the organisation; one query."""
-    try:
-        return AgentKey.objects.select_related("agent__organisation").get(key_id=key)
-    except AgentKey.DoesNotExist:
+    row = _key_of_id().first(key=key)
+    if row is None:
         return None
+    columns = iter(row)
+    found, agent = instance_of(AgentKey, columns), instance_of(Agent, columns)
+    agent.organisation, found.agent = instance_of(Organisation, columns), agent
+    return found
+
+
+@cache
+def _key_of_id() -> Asked:
+    """Asked with every request of every agent."""
+    keys = AgentKey.objects.select_related("agent__organisation")
+    return Asked(keys.filter(key_id="?"), key="?")
 
 
 def key_in_force(agent: Agent, key: str) -> AgentKey | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from uuid import UUID
+from functools import lru_cache
+from uuid import UUID, uuid4
 
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from federation.protocol import TaskType
 from hub.accounts.models import User
+from hub.common.asked import Asked
 from hub.common.models import Event
 from hub.federations.models import ParticipationState
 from hub.federations.selectors import federations_of
@@ -75,6 +77,32 @@ def lost_tasks(agent: Agent, federations: Iterable[str], held: Collection[UUID])
     """Tasks that the agent was given and has never spoken of: it does not know that it has them."""
     unheard = _tasks_for(agent, federations).filter(state=TaskState.LEASED, progress={})
     return unheard.filter(agent=agent).exclude(pk__in=held)
+
+
+def may_have_work(agent: Agent, federations: Sequence[str]) -> bool:
+    """Whether one of them has a task for the agent, or one that it may not know that it has.
+
+    Most polls end with this one statement.
+    """
+    if not federations:
+        return False
+    slugs = {f"slug {place}": slug for place, slug in enumerate(federations)}
+    found = _work_of(len(slugs)).first(agent=agent.pk, organisation=agent.organisation_id, **slugs)
+    return found is not None
+
+
+@lru_cache(maxsize=64)
+def _work_of(federations: int) -> Asked:
+    agent = Agent(pk=uuid4(), organisation_id=uuid4())
+    slugs = {f"slug {place}": f"slug {place}" for place in range(federations)}
+    is_unheard = Q(state=TaskState.LEASED, progress={}, agent=agent.pk)
+    found = _tasks_for(agent, slugs).filter(Q(state=TaskState.QUEUED) | is_unheard)
+    return Asked(
+        found.order_by().values_list("pk")[:1],
+        agent=agent.pk,
+        organisation=agent.organisation_id,
+        **slugs,
+    )
 
 
 def _tasks_for(agent: Agent, federations: Iterable[str]) -> QuerySet[Task]:

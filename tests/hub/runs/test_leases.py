@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
@@ -15,6 +17,7 @@ from hub.runs import services
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task
 from hub.runs.selectors import stopping_tasks
+from tests.factories.organisations import AgentFactory
 from tests.hub.runs.world import World, make_site, make_world, plan_of
 
 
@@ -172,6 +175,18 @@ def test_an_agent_that_does_not_say_what_it_holds_waits_for_the_expiry(world: Wo
     world.start_run()
     assert world.lease(world.sites[0])
     assert world.sites[0].lease(world.federation) is None
+
+
+def test_to_find_nothing_is_one_statement(
+    world: World, django_assert_num_queries: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    world.start_run()
+    other = make_site(AgentFactory().organisation).agent
+    for federations in ([world.federation.slug], ["elsewhere", world.federation.slug]):
+        with django_assert_num_queries(1):
+            assert services.lease_task(agent=other, federations=federations, held=[]) is None
+    with django_assert_num_queries(0):
+        assert services.lease_task(agent=other, federations=[], held=[]) is None
 
 
 def asked_with(world: World, *held: object) -> object:

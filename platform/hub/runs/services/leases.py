@@ -38,7 +38,14 @@ from hub.runs.entries import opening_of
 from hub.runs.errors import LeaseLost, TaskOver
 from hub.runs.models import Task, TaskState
 from hub.runs.point_models import TrainingPoint
-from hub.runs.selectors import OPEN_TASKS, has_stopped, lost_tasks, rounds_wait_for, waiting_tasks
+from hub.runs.selectors import (
+    OPEN_TASKS,
+    has_stopped,
+    lost_tasks,
+    may_have_work,
+    rounds_wait_for,
+    waiting_tasks,
+)
 from hub.runs.services.evaluating import asked_of
 from hub.runs.services.lifecycle import describe, effective_rank
 from hub.runs.services.locks import database_now, lock_task
@@ -48,7 +55,6 @@ from hub.runs.services.unveiling import opened_for
 NOT_TAKING_PART = "not_taking_part"  # the place was suspended or has ended
 
 
-@transaction.atomic
 def lease_task(
     *, agent: Agent, federations: Sequence[str], held: Collection[UUID] | None = None
 ) -> TaskOffer | None:
@@ -57,6 +63,15 @@ def lease_task(
     An agent may have several, one for each of its devices; `held` are those that it knows of. One
     that it does not know of never arrived: it is offered again, with a new fence.
     """
+    if not may_have_work(agent, federations):
+        return None
+    return _lease(agent, federations, held)
+
+
+@transaction.atomic
+def _lease(
+    agent: Agent, federations: Sequence[str], held: Collection[UUID] | None
+) -> TaskOffer | None:
     if held is not None and (lost := _locked(lost_tasks(agent, federations, held))):
         return _offer_again(lost)
     task = _locked(waiting_tasks(agent, federations))
