@@ -9,6 +9,7 @@ _STATES = {
     "organisations.models": ("Organisation", "Agent", "Invitation"),
     "federations.models": ("Federation", "Participation", "Proposal"),
     "catalogue.models": ("Version", "Push", "Draft", "Merged"),
+    "notices.models": ("Webhook", "Delivery"),
     "runs.models": ("Run", "Round", "Task", "Update", "Recomputation"),
 }
 _OTHERS = {

@@ -93,7 +93,7 @@ class NoticeViewSet(ApiViewSet[Notice]):
         services.mark_read(user=self.person, notice_id=pk)
         return Response(NoticeOut(self.get_object()).data)
 
-    @extend_schema(request=None, responses=ReadOut)
+    @extend_schema(operation_id="notices_read_all", request=None, responses=ReadOut)
     @action(detail=False, methods=["post"], url_path="read")
     def read_all(self, request: Request) -> Response:
         """Mark everything as read."""
