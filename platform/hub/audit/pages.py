@@ -72,12 +72,12 @@ def texts(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @login_required
-def export(request: HttpRequest, form: str) -> HttpResponseBase:
+def export(request: HttpRequest, form: Format) -> HttpResponseBase:
     """What the filters find, as a file; that it was taken is on record."""
     readable = _readable(request)
     asked = AuditForm(request.GET)
     question = asked.question() if asked.is_valid() else _nothing(asked)
-    made = services.export(readable=readable, question=question, form=Format(form))
+    made = services.export(readable=readable, question=question, form=form)
     return services.export_response(made)
 
 

@@ -16,6 +16,7 @@ from federation import valuation as pure
 from federation.valuation.documents import document_of
 from federation.valuation.rounds import cumulated
 from hub.accounts.models import User
+from hub.common.errors import NotFound
 from hub.contributions.models import Valuation, ValuationState, Value
 from hub.contributions.valuations.members import tasks_for
 from hub.contributions.valuations.rows import game_of, method_of, table_of
@@ -47,7 +48,13 @@ def _values() -> Prefetch[str, QuerySet[Value], str]:
 
 
 def record_of(found: Valuation) -> dict[str, Any]:
-    """All that the values follow from, as the ledger has it: `replay` gives them again."""
+    """All that the values follow from, as the ledger has it: `replay` gives them again.
+
+    Raises:
+        NotFound: its measuring has not begun.
+    """
+    if not found.players:
+        raise NotFound("nothing is measured yet")
     return document_of(found.method, game_of(found), table_of(found))
 
 

@@ -7,6 +7,6 @@ from hub.common.api.routers import router
 
 own = router()
 own.register("audit", views.AuditViewSet, basename="audit")
-own.register("audit-signatures", views.SignatureViewSet, basename="audit-signature")
+own.register("audit-signatures", views.AuditSignatureViewSet, basename="audit-signature")
 
 urlpatterns = [path("audit-export", views.ExportView.as_view()), *own.urls]

@@ -52,7 +52,7 @@ class AuditEventOut(serializers.ModelSerializer[Event]):
         return sentence(event)
 
 
-class SignatureOut(serializers.ModelSerializer[Signature]):
+class AuditSignatureOut(serializers.ModelSerializer[Signature]):
     federation = serializers.UUIDField(source="version.federation_id")
     organisation = serializers.UUIDField(source="participation.organisation_id")
     version = serializers.IntegerField(source="version.number", help_text="Of the charter.")
@@ -113,11 +113,11 @@ class AuditViewSet(ApiViewSet[Event]):
         return readable_by(self.person).events()
 
 
-class SignatureViewSet(ListModelMixin, ReadingViewSet[Signature]):
+class AuditSignatureViewSet(ListModelMixin, ReadingViewSet[Signature]):
     """Who signed which text of a charter, the newest first."""
 
     permission_classes = (IsPerson,)
-    serializer_class = SignatureOut
+    serializer_class = AuditSignatureOut
     queryset = Signature.objects.none()
     ordering = ("-signed_at", "-id")
 
