@@ -313,6 +313,6 @@ def test_the_policy_is_told_in_words(ada, federation):
     change_policy(federation=federation, policy=rules, actor=HUB)
     told = words(browser(ada.user).get(f"/federations/{federation.slug}/policy"))
     assert "At least 3 train in every run" in told
-    assert "By fedavg or fedex only." in told
+    assert "By averaging (fedavg) or averaging, with what" in told
     assert "The members vote on every run that splits credits." in told
     assert "The members vote on all that can be proposed." in told

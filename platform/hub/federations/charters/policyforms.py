@@ -14,6 +14,7 @@ from hub.federations.charters.policywords import (
     MAJORITIES,
     STRATEGIES,
     VALUATIONS,
+    in_words,
     label_of,
 )
 from hub.federations.models import Federation
@@ -70,7 +71,7 @@ class PolicyForm(forms.Form):
     strategies = forms.MultipleChoiceField(
         label="Methods by which updates are combined",
         required=False,
-        choices=[(name, name) for name in STRATEGIES],
+        choices=[(name, in_words(name)) for name in STRATEGIES],
         widget=forms.CheckboxSelectMultiple,
         help_text="Suggested: none chosen, so that each run takes what fits it.",
     )
@@ -89,7 +90,7 @@ class PolicyForm(forms.Form):
     valuation = forms.MultipleChoiceField(
         label="Methods by which contributions are valued",
         required=False,
-        choices=[(name, name) for name in VALUATIONS],
+        choices=[(name, in_words(name)) for name in VALUATIONS],
         widget=forms.CheckboxSelectMultiple,
         help_text="With one or more chosen, every run has to value contributions by one of them. "
         "Suggested: none chosen, so that a run may do without.",

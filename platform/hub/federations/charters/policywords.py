@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, get_args
 
-from django.template.defaultfilters import filesizeformat
 from django.utils.text import get_text_list
 
 from federation.plan_valuation import ValuationSpec
 from federation.terms import TERMS
+from hub.common.templatetags.foedus import human_bytes
 from hub.federations.models import Federation
 from hub.federations.policies import Policy, VotingRule
 from hub.federations.proposals.kinds import kinds
@@ -24,6 +24,21 @@ MAJORITIES: Final = {
     "simple": "More yes than no",
     "two_thirds": "Two thirds of those who say yes or no",
     "unanimous": "Nobody says no",
+}
+# What people call a method; the name behind it is the one that plans have.
+METHODS: Final = {
+    "stack_svd": "stacking, cut back to the rank of the plan",
+    "fedavg": "averaging",
+    "ffa": "averaging one factor, the other frozen",
+    "rolora": "averaging the two factors in turn",
+    "fedex": "averaging, with what that loses added to the base",
+    "fedsb": "averaging a small core between frozen factors",
+    "shapley": "Shapley values, exact or sampled as the round's size asks",
+    "exact": "exact Shapley values",
+    "guided_permutations": "sampled Shapley values",
+    "leave_one_out": "what would be missing without each",
+    "gradient_alignment": "how far each goes down the slope of the loss",
+    "cgsv": "how far each goes the way of all",
 }
 STRATEGIES: Final = tuple(TERMS)
 VALUATIONS: Final = tuple(
@@ -60,9 +75,7 @@ def rules_in(policy: Policy, *, is_listed: bool, largest_update_bytes: int) -> I
     yield Rule("Single updates", _attribution(may=policy.may_attribute))
     yield Rule("How contributions are valued", _only(policy.valuation, "any method, or none"))
     yield Rule("Credits without a vote", _credits(policy.credits_without_vote))
-    yield Rule(
-        "Largest update", f"{filesizeformat(largest_update_bytes)}; a larger one is refused."
-    )
+    yield Rule("Largest update", f"{human_bytes(largest_update_bytes)}; a larger one is refused.")
     yield Rule("A vote", _voting(policy.voting))
     yield Rule("Who decides", _deciding(policy.led))
 
@@ -83,7 +96,14 @@ def _minimum(least: int) -> str:
 
 
 def _only(names: Sequence[str], otherwise: str) -> str:
-    return f"By {get_text_list([*names], 'or')} only." if names else f"By {otherwise}."
+    if not names:
+        return f"By {otherwise}."
+    return f"By {get_text_list([in_words(name) for name in names], 'or')} only."
+
+
+def in_words(method: str) -> str:
+    """«averaging (fedavg)»; a method without words of its own keeps its name."""
+    return f"{METHODS[method]} ({method})" if method in METHODS else method
 
 
 def _committing(*, must: bool) -> str:
