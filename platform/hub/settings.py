@@ -255,7 +255,6 @@ ACCOUNT_EMAIL_VERIFICATION = env.str(
 )
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
-ACCOUNT_CHANGE_EMAIL = True  # one address; another takes its place once it is confirmed
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # the session in which it was changed stays
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "Foedus: "

@@ -19,6 +19,7 @@ from django.shortcuts import redirect
 from hub.accounts.models import User
 from hub.common import text
 
+PARTS = frozenset({"userinfo", "id_token"})
 CONFIRMED = (True, "true")  # some providers write it as text
 # Where a form leads, and its redirects: a provider may send on to others. It asks for nothing.
 ELSEWHERE = {"form-action": ["https:", "http://127.0.0.1:*", "http://localhost:*"]}
@@ -43,6 +44,9 @@ class ProviderAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # all
     def populate_user(
         self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]
     ) -> User:
+        """What somebody is when they come for the first time; of the claims little is kept."""
+        said = sociallogin.account.extra_data
+        sociallogin.account.extra_data = {part: _kept(said[part]) for part in PARTS & said.keys()}
         user: User = super().populate_user(request, sociallogin, data)
         user.name = _name(str(data.get("name") or ""), user.email)
         return user
@@ -51,7 +55,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # all
 def _contradiction(sociallogin: SocialLogin) -> str:
     """OpenID Connect Core 5.3.2: both answers of the provider are about one person."""
     said = sociallogin.account.extra_data
-    about = {said[part].get("sub") for part in ("userinfo", "id_token") if part in said}
+    about = {said[part].get("sub") for part in PARTS & said.keys()}
     return "The provider's answers are about two people." if len(about) > 1 else ""
 
 
@@ -69,6 +73,15 @@ def _unfit(sociallogin: SocialLogin) -> str:
     if User.objects.filter(email=email).exists():
         return f"You have an account. Sign in to it, and connect {provider.name} in its settings."
     return ""
+
+
+def _kept(claims: dict[str, Any]) -> dict[str, Any]:
+    """Those by which somebody is known, without what a database cannot hold."""
+    return {
+        name: claims[name]
+        for name in ("sub", "email", "email_verified")
+        if name in claims and str(claims[name]).isprintable()
+    }
 
 
 def _name(said: str, email: str) -> str:
