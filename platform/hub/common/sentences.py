@@ -68,11 +68,6 @@ PATTERNS: Mapping[str, str] = {
     "person.appointed": "{actor} made [{person}|a person] an operator[: {reason}]",
     "person.dismissed": "{actor} let [{person}|a person] be an operator no more[: {reason}]",
     "person.factors_removed": "{actor} removed the second factors[ of {person}][: {reason}]",
-    "organisation.second_factor_set": "{actor} made a second factor {what}[ at {organisation}]",
-    # people
-    "person.token_made": "{actor} made the token[ '{token}'][, to {scope}]",
-    "person.token_revoked": "{actor} revoked the token[ '{token}']",
-    "person.factors_removed": "{actor} removed the second factors[ of {person}][: {reason}]",
     # federations
     "federation.founded": "[{organisation}|{actor}] founded [{federation}|the federation]",
     "federation.active": "{actor} resumed [{federation}|the federation][: {reason}]",
