@@ -114,8 +114,8 @@ offer(
     Act(
         name="close_sign_up",
         label="Close sign-up",
-        consequence="Nobody can make an account or register an organisation. Who has one goes on, "
-        "and invitations still work.",
+        consequence="Nobody makes an account, and without one nobody registers an organisation. "
+        "Who is invited still comes in, and who has an account goes on.",
         perform=lambda _, who, why: switching.set_sign_up(is_open=False, actor=who, reason=why),
         when=lambda board: board.sign_up_open,
         icon="person_off",

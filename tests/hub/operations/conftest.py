@@ -37,6 +37,16 @@ def signed_in(user: User) -> Client:
     return client
 
 
+def signed_in_long_ago(user: User) -> Client:
+    """The same, an hour ago: a sign-in of just now is as good as being asked again."""
+    client = signed_in(user)
+    session = client.session
+    for record in session["account_authentication_methods"]:
+        record["at"] -= 3600
+    session.save()
+    return client
+
+
 def reauthenticated(client: Client) -> Client:
     answer = client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     assert answer.status_code == 302, "the password was refused"

@@ -19,7 +19,7 @@ from hub.organisations.models import Organisation, OrganisationState
 from hub.runs.models import Task, Update
 from tests.factories.catalogue import begin
 from tests.factories.organisations import AgentFactory, OrganisationFactory
-from tests.hub.operations.conftest import reauthenticated
+from tests.hub.operations.conftest import reauthenticated, signed_in_long_ago
 from tests.hub.runs.world import World
 
 REASON = {"reason": "The site asked for it by telephone."}
@@ -60,6 +60,7 @@ ROWS: dict[tuple[str, str], tuple[Callable[[World], Model], str]] = {
     ("federation", "pause"): (lambda world: world.federation, "federation.paused"),
     ("run", "nudge"): (lambda world: world.start_run(), "run.nudged"),
     ("run", "fail"): (lambda world: world.start_run(), "run.failed"),
+    ("round", "fail"): (lambda world: world.start_run().rounds.get(), "round.failed"),
     ("round", "nudge"): (lambda world: world.start_run().rounds.get(), "round.nudged"),
     ("task", "requeue"): (leased, "task.queued"),
     ("update", "nudge"): (received, "update.nudged"),
@@ -107,7 +108,8 @@ def test_what_does_not_fit_the_state_is_neither_offered_nor_done(console: Client
     assert organisation.state == OrganisationState.PENDING
 
 
-def test_a_dangerous_act_asks_for_the_password_again(console: Client) -> None:
+def test_a_dangerous_act_asks_for_the_password_again(olga: User) -> None:
+    console = signed_in_long_ago(olga)
     url = act_url(OrganisationFactory(), "suspend")
     assert console.get(url)["Location"].startswith(reverse("account_reauthenticate"))
     assert console.post(url, REASON)["Location"].startswith(reverse("account_reauthenticate"))

@@ -16,7 +16,7 @@ from hub.common.models import Event
 from hub.operations import people
 from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
-from tests.hub.operations.conftest import reauthenticated, signed_in
+from tests.hub.operations.conftest import reauthenticated, signed_in, signed_in_long_ago
 
 REASON = {"reason": "They asked for it by telephone."}
 DANGEROUS = {"suspend", "clear_factor", "appoint", "dismiss"}
@@ -83,7 +83,8 @@ def test_operators_are_appointed_and_dismissed_by_others(olga: User) -> None:
         people.suspend(user_id=uuid4(), **who)
 
 
-def test_what_is_dangerous_asks_for_the_password_again(console: Client) -> None:
+def test_what_is_dangerous_asks_for_the_password_again(olga: User) -> None:
+    console = signed_in_long_ago(olga)
     person = UserFactory()
     Authenticator.objects.create(user=person, type=Authenticator.Type.TOTP, data={"secret": "x"})
     offered = acts_for(person)

@@ -31,8 +31,8 @@ def _versions(active: QuerySet[Agent]) -> Section:
     found = (
         active.order_by()
         .values_list("version", "protocol")
-        .annotate(Count("pk"), Count("organisation", distinct=True))
-        .order_by("-pk__count")
+        .annotate(agents=Count("pk"), owners=Count("organisation", distinct=True))
+        .order_by("-agents")
     )
     rows = [
         [Cell(version or "unknown"), compatibility(protocol), number(agents), number(owners)]

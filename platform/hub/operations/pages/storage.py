@@ -73,7 +73,7 @@ def _by_organisation(request: HttpRequest) -> Section:
     )
 
 
-def _growth() -> Mapping[Any, Mapping[str, int]]:
+def _growth() -> Mapping[Any, Mapping[str, Any]]:
     """Bytes by organisation: all that its agents sent, and of the last two weeks."""
     now = timezone.now()
     last, before = Q(created_at__gt=now - WEEK), Q(created_at__gt=now - 2 * WEEK)
@@ -87,11 +87,11 @@ def _growth() -> Mapping[Any, Mapping[str, int]]:
             before=Sum("size_bytes", filter=before & ~last, default=0),
         )
     )
-    return {one["agent__organisation"]: one for one in found}
+    return {one["agent__organisation"]: dict(one) for one in found}
 
 
 def _row(
-    owner: Organisation, used: int, growth: Mapping[str, int], request: HttpRequest
+    owner: Organisation, used: int, growth: Mapping[str, Any], request: HttpRequest
 ) -> list[Cell]:
     own = owner.quota_bytes
     quota = settings.ORGANISATION_QUOTA_BYTES if own is None else own
