@@ -114,7 +114,7 @@ def test_a_proposal_is_made_voted_on_and_decided_on_pages(federation, members) -
     assert (made.reason, made.votes.get().choice) == ("two lines", "yes")
     address = reverse("federations:proposal", args=[made.pk])
     page = words(browser(blaise.user).get(address))
-    assert "1 of 2, 1 needed" in page
+    assert "1 of 2 have voted, and 1 must." in page
     assert "If nobody else votes, it is accepted." in page
     assert "The vote of Blaise Bank" in page
     assert "The vote of" not in words(browser(dora.user).get(address))

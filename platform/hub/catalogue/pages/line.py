@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.accounts.selectors import person_of
@@ -77,13 +78,14 @@ def decisions(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def propose(request: HttpRequest, pk: UUID) -> HttpResponse:
+    shown = reverse("catalogue:version_decisions", args=[pk])
     with told(request):
         made = releases.propose_release(
             user=person_of(request), version_id=pk, reason=reason_in(request.POST)
         )
         messages.success(request, "It is proposed. Everybody in the federation sees it here.")
-        return redirect("federations:proposal", made.pk)
-    return redirect("catalogue:version_decisions", pk)
+        shown = reverse("federations:proposal", args=[made.pk])
+    return redirect(shown)
 
 
 @require_POST

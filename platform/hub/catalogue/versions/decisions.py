@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from django.db.models import Q
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Exists, OuterRef, Q
 
 from hub.accounts.models import User
-from hub.catalogue.models import Alias, ModelVersion, VersionState
+from hub.catalogue.models import Alias, AliasState, ModelVersion, VersionState
 from hub.catalogue.selectors import line_of
 from hub.catalogue.versions.aliases import LATEST, RELEASED, aliases_of, history_of
 from hub.catalogue.versions.releases import RELEASE, ROLLBACK, kind_of, proposals_about
@@ -25,25 +26,32 @@ KINDS = (RELEASE, ROLLBACK)
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name and what it means today; `alias` is none for the standing ones."""
+    """A name and what it means today; the standing ones are not the federation's own."""
 
     name: str
     version: ModelVersion
-    alias: Alias | None = None
+    is_own: bool = False
 
 
 def names_of(federation: Federation) -> Sequence[Name]:
-    """The standing names that mean something, then the federation's own; two queries."""
-    line = line_of(federation).exclude(state=VersionState.RETIRED)
-    newest = line.values("pk")[:1]
-    found = list(line.filter(Q(state=VersionState.RELEASED) | Q(pk__in=newest)))
+    """The standing names that mean something, then the federation's own; one query."""
+    own = Alias.objects.filter(version=OuterRef("pk"), state=AliasState.GIVEN).order_by("name")
+    in_use = line_of(federation).exclude(state=VersionState.RETIRED)
+    standing = Q(state=VersionState.RELEASED) | Q(pk__in=in_use.values("pk")[:1])
+    named = federation.versions.filter(standing | Exists(own)).order_by("-number")
+    found = list(named.annotate(given=ArraySubquery(own.values("name"))))
     released = [one for one in found if one.state == VersionState.RELEASED]
-    own = aliases_of(federation).select_related("version")
+    latest = [one for one in found if _is_in_use(one)]
+    given = [Name(name, one, is_own=True) for one in found for name in one.given]
     return [
         *(Name(RELEASED, version) for version in released),
-        *(Name(LATEST, version) for version in found[:1]),
-        *(Name(one.name, one.version, one) for one in own),
+        *(Name(LATEST, version) for version in latest[:1]),
+        *sorted(given, key=lambda one: one.name),
     ]
+
+
+def _is_in_use(version: ModelVersion) -> bool:
+    return version.state != VersionState.RETIRED and not version.is_baseline
 
 
 class Decisions:

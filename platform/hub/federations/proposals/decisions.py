@@ -23,6 +23,8 @@ from hub.federations.proposals.kinds import Kind, register
 from hub.organisations.permissions import Permission
 from hub.organisations.selectors import require_permission
 
+TEMPLATE = "federations/proposals/place.html"
+
 
 def about_place(proposal: Proposal) -> UUID:
     return UUID(proposal.terms["participation"])
@@ -127,6 +129,7 @@ ADMIT = register(
         words=_words("let", "in"),
         apply=_admit,
         not_applied=_not_admitted,
+        template=TEMPLATE,
         form=PlaceForm.of(ParticipationState.REQUESTED),
     )
 )
@@ -138,6 +141,7 @@ register(
         words=_words("suspend"),
         apply=_suspend,
         silent=_silent,
+        template=TEMPLATE,
         form=PlaceForm.of(ParticipationState.ACTIVE),
     )
 )
@@ -149,6 +153,7 @@ register(
         words=_words("let", "take part again"),
         apply=_restore,
         silent=_silent,
+        template=TEMPLATE,
         form=PlaceForm.of(ParticipationState.SUSPENDED),
     )
 )
@@ -160,6 +165,7 @@ register(
         words=_words("expel"),
         apply=_expel,
         silent=_silent,
+        template=TEMPLATE,
         form=PlaceForm.of(ParticipationState.ACTIVE, ParticipationState.SUSPENDED),
     )
 )
@@ -170,6 +176,7 @@ register(
         checked=_lead_checked,
         words=_words("make", "the lead organisation"),
         apply=_hand_over,
+        template=TEMPLATE,
         form=OwnPlaceForm,
     )
 )
@@ -180,6 +187,7 @@ register(
         checked=_nothing_more,
         words=lambda _: "dissolve the federation",
         apply=_dissolve,
+        template=TEMPLATE,
         form=PlainForm,
     )
 )
