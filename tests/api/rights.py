@@ -23,6 +23,7 @@ class Of(Enum):
     MEMBERS = auto()  # any member of a federation that the thing belongs to
     ORGANISATION = auto()  # the role in the organisation
     FEDERATION = auto()  # the role, and the organisation's place in the federation
+    LEAD = auto()  # the role, in the organisation that leads
     MAKER = auto()  # who began it, or was given it; to others it is not there
     OPERATORS = auto()
 
@@ -32,6 +33,7 @@ class Need:
     of: Of
     permission: Permission | None = None
     body: Mapping[str, Any] = field(default_factory=dict)
+    hides: bool = False  # to whom it is not allowed, it is not there
 
     @property
     def is_about_something(self) -> bool:
@@ -41,7 +43,7 @@ class Need:
     def allows(self, standing: str, role: str) -> bool:
         if self.permission is None:
             return self.of in {Of.ANYBODY, Of.MEMBERS}
-        may = self.permission in ROLES[role]
+        may = self.permission in ROLES[role] and (self.of != Of.LEAD or standing == "lead")
         return may and (self.of != Of.FEDERATION or self.permission in STANDINGS[standing])
 
 
@@ -59,6 +61,14 @@ def organisation(permission: Permission, **body: Any) -> Need:
 
 def federation(permission: Permission, **body: Any) -> Need:
     return Need(Of.FEDERATION, permission, body)
+
+
+def lead(permission: Permission, **body: Any) -> Need:
+    return Need(Of.LEAD, permission, body)
+
+
+def hidden(permission: Permission) -> Need:
+    return Need(Of.ORGANISATION, permission, hides=True)
 
 
 MAKER, OPERATORS = Need(Of.MAKER), Need(Of.OPERATORS)
@@ -87,17 +97,17 @@ API: Mapping[str, Need] = {
     "POST version-comparison": anybody(versions=["{versions}"]),
     "POST versions/{}/try": members(text="Hello"),
     "POST versions/{}/merge": members(),
-    "POST versions/{}/release": federation(Permission.VOTE, **WHY),
+    "POST versions/{}/release": lead(Permission.VOTE, **WHY),
     "POST versions/{}/retire": federation(Permission.CURATE_VERSIONS, **WHY),
     "POST proposals": federation(
         Permission.MAKE_PROPOSALS, federation="{federations}", kind="dissolve", **WHY
     ),
     "POST proposals/{}/vote": federation(Permission.VOTE, choice="abstain"),
-    "POST proposals/{}/withdraw": federation(Permission.MAKE_PROPOSALS, **WHY),
+    "POST proposals/{}/withdraw": lead(Permission.MAKE_PROPOSALS, **WHY),
     "POST federations/{}/charter": federation(
-        Permission.MAKE_PROPOSALS, text="1. Another text.", **WHY
+        Permission.STEER_FEDERATIONS, text="1. Another text.", **WHY
     ),
-    "POST federations/{}/policy": federation(Permission.MAKE_PROPOSALS, policy={}, **WHY),
+    "POST federations/{}/policy": federation(Permission.STEER_FEDERATIONS, policy={}, **WHY),
     "POST participations/{}/sign": organisation(Permission.SIGN_CHARTERS, charter_digest=SHA),
     "POST federations/{}/invitations": federation(
         Permission.STEER_FEDERATIONS, email="new@else.example"
@@ -105,8 +115,8 @@ API: Mapping[str, Need] = {
     "POST invitations": OPERATORS,
     "POST invitations/{}/accept": MAKER,
     "POST invitations/{}/decline": MAKER,
-    "POST invitations/{}/resend": organisation(Permission.MANAGE_PEOPLE),
-    "POST invitations/{}/revoke": organisation(Permission.MANAGE_PEOPLE),
+    "POST invitations/{}/resend": hidden(Permission.MANAGE_PEOPLE),
+    "POST invitations/{}/revoke": hidden(Permission.MANAGE_PEOPLE),
     "POST organisations/{}/invitations": organisation(
         Permission.MANAGE_PEOPLE, email="new@else.example", role="scientist"
     ),
@@ -174,7 +184,7 @@ API: Mapping[str, Need] = {
     "POST base-model-drafts/{}/files": Need(
         Of.MAKER, None, {"path": "x.json", "sha256": SHA, "size_bytes": 9}
     ),
-    "PATCH base-model-files/{}": MAKER,
+    "PATCH base-model-files/{}": anybody(),
     "POST tokens": anybody(name="notebook"),
     "DELETE tokens/{}": MAKER,
     "POST organisations": anybody(name="Another", contact_email="a@another.example"),
@@ -243,7 +253,7 @@ PAGES: Mapping[str, Need] = {
         token="hf_secret",
     ),
     "POST versions/{}/try": members(text="Hello"),
-    "POST versions/{}/release": federation(Permission.VOTE, **WHY),
+    "POST versions/{}/release": lead(Permission.VOTE, **WHY),
     "POST versions/{}/retire": federation(Permission.CURATE_VERSIONS, **WHY),
     "POST versions/{}/merge": members(),
     "POST versions/{}/propose": federation(Permission.MAKE_PROPOSALS, **WHY),
@@ -281,10 +291,9 @@ PAGES: Mapping[str, Need] = {
     "POST api/models/{}/{}/paths-info/{}": members(),
     "POST federations/new/{}": anybody(),
     "POST federations/{}/invitations": members(),
-    "POST federations/{}/charter": members(),
-    "POST federations/{}/policy": members(),
-    "POST participations/{}/sign": organisation(Permission.SIGN_CHARTERS, charter_digest=SHA),
-    "POST participations/{}/departure": members(),
+    "POST participations/{}/sign": organisation(
+        Permission.SIGN_CHARTERS, charter_digest=SHA, licence_digest=SHA, agree="on", accept="on"
+    ),
     "POST organisations/{}/people/{}/role": organisation(Permission.MANAGE_PEOPLE, role="auditor"),
     "POST organisations/{}/roles/new": organisation(
         Permission.MANAGE_ROLES, name="Another", permissions=["organisation.see"]

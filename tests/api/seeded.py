@@ -50,6 +50,7 @@ class Tenant:
     organisation: Organisation
     agent: Agent
     people: Mapping[str, User]
+    another: User  # to be acted upon
     place: Participation | None = None  # in the federation
 
     @property
@@ -68,7 +69,8 @@ def tenant(name: str) -> Tenant:
         for role, _ in GIVEN_ROLES
     }
     agent = AgentFactory(organisation=organisation, name=f"{name}-vault")
-    return Tenant(organisation, agent, people)
+    another = MembershipFactory(organisation=organisation, role="scientist").user
+    return Tenant(organisation, agent, people, another)
 
 
 @dataclass
@@ -122,11 +124,18 @@ class Seeded:
             url="/",
         )
         self.own_roles, self.invitations, self.webhooks, self.deliveries = {}, {}, {}, {}
+        self.codes = {}
         for of in (self.lead, self.contributor, self.observer, self.asking, self.outside):
             self._administer(of.organisation, of.owner)
 
     def _administer(self, of: Organisation, who: User) -> None:
         """What an organisation has for itself."""
+        self.codes[of.pk] = EnrolmentCode.objects.create(
+            organisation=of,
+            digest=f"{of.slug:d<64}",
+            created_by=who,
+            expires_at=self.round.deadline_at,
+        )
         self.own_roles[of.pk] = CustomRole.objects.create(organisation=of, name="Data lead")
         self.invitations[of.pk] = Invitation.objects.create(
             kind="person",
@@ -238,12 +247,6 @@ class Seeded:
             round=self.closed, participation=self.lead.place, outcome="accepted", examples=9
         )
         self.event = self.run.record("nudged", reason=SECRET)
-        self.code = EnrolmentCode.objects.create(
-            organisation=self.lead.organisation,
-            digest="d" * 64,
-            created_by=self.lead.owner,
-            expires_at=self.round.deadline_at,
-        )
 
     @cached_property
     def members(self) -> Mapping[tuple[str, str], User]:
@@ -303,9 +306,9 @@ def ids_of(world: Seeded, of: Tenant) -> dict[str, str]:
         "base-models": world.federation.base_model,
         "uploads": world.upload,
         "agents": of.agent,
-        "codes": world.code,
-        "people": of.people["scientist"],
-        "members": of.people["scientist"],
+        "codes": world.codes[of.organisation.pk],
+        "people": of.another,
+        "members": of.another,
         "accept": of.organisation,
         "ledgers": world.federation,
         "valuations": world.valuation,

@@ -196,7 +196,7 @@ def fits(need: Need, standing: str, role: str, answer: Answered) -> bool:
         return answer.status != HTTPStatus.FORBIDDEN if is_maker else answer.status == 404
     if need.allows(standing, role):
         return answer.status not in ({401, 404} if need.permission is None else {401, 403, 404})
-    return answer.status == HTTPStatus.FORBIDDEN
+    return answer.status == (HTTPStatus.NOT_FOUND if need.hides else HTTPStatus.FORBIDDEN)
 
 
 def strict(one: Address, answer: Answered) -> None:

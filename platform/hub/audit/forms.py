@@ -37,9 +37,9 @@ def _words(kind: str) -> str:
 class AuditForm(forms.Form):
     """Nothing here says whether somebody or something exists: what nobody has finds nothing."""
 
-    person = forms.EmailField(label="Person", required=False, help_text="Their e-mail address.")
-    organisation = forms.SlugField(required=False, help_text="Its short name, as in addresses.")
-    federation = forms.SlugField(required=False, help_text="Its short name, as in addresses.")
+    person = forms.EmailField(label="Person's e-mail address", required=False)
+    organisation = forms.SlugField(label="Organisation's short name", required=False)
+    federation = forms.SlugField(label="Federation's short name", required=False)
     action = forms.ChoiceField(choices=action_choices, required=False)
     since = forms.DateField(
         label="From", required=False, widget=forms.DateInput(attrs={"type": "date"})
@@ -47,8 +47,9 @@ class AuditForm(forms.Form):
     until = forms.DateField(
         label="To", required=False, widget=forms.DateInput(attrs={"type": "date"})
     )
-    object = forms.UUIDField(label="Object", required=False, help_text="Its identifier.")
-    run = forms.UUIDField(required=False, help_text="Its identifier.")
+    # Links of events fill these.
+    object = forms.UUIDField(label="Object's identifier", required=False)
+    run = forms.UUIDField(label="Run's identifier", required=False)
 
     def question(self) -> Question:
         """Of a form that is valid."""
