@@ -5,6 +5,7 @@ The record of what it gave stays. Its agents lose the federation with their next
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import transaction
@@ -130,7 +131,7 @@ def _locked(participation_id: UUID) -> Participation:
     return place
 
 
-def _note(place: Participation, columns: dict[str, object]) -> None:
+def _note(place: Participation, columns: Mapping[str, object]) -> None:
     for name, value in columns.items():
         setattr(place, name, value)
     place.save(update_fields=[*columns])

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from hub.accounts.models import User
@@ -29,6 +30,7 @@ from hub.catalogue.models import (
     VersionState,
 )
 from hub.catalogue.selectors import Measured
+from hub.catalogue.versions.releases import RELEASE, ROLLBACK
 from hub.federations.models import Federation, ProposalState
 from hub.federations.selectors import federations_of
 
@@ -75,14 +77,14 @@ def with_origin(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
 
 
 def with_names(versions: QuerySet[ModelVersion]) -> QuerySet[ModelVersion]:
-    """Fetch the federation's own names of each version with it."""
-    given = Alias.objects.filter(state=AliasState.GIVEN)
-    return versions.prefetch_related(Prefetch("aliases", queryset=given))
+    """Fetch the federation's own names of each version with it, as `names`."""
+    given = Alias.objects.filter(version=OuterRef("pk"), state=AliasState.GIVEN)
+    return versions.annotate(names=ArraySubquery(given.order_by("name").values("name")))
 
 
 def with_open_proposals(federations: QuerySet[Federation]) -> QuerySet[Federation]:
-    """Count what is to be decided, as `open_proposals`."""
-    is_open = Q(proposals__state=ProposalState.OPEN)
+    """Count what is to be decided about versions, as `open_proposals`."""
+    is_open = Q(proposals__state=ProposalState.OPEN, proposals__kind__in=(RELEASE, ROLLBACK))
     return federations.annotate(open_proposals=Count("proposals", filter=is_open))
 
 

@@ -104,7 +104,7 @@ def vote(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = VoteForm(request.POST)
     with told(request):
         if not form.is_valid():
-            raise Invalid(next(iter(form.errors.values()))[0])
+            raise Invalid(str(next(iter(form.errors.values()))[0]))
         said = form.cleaned_data
         done = services.vote(
             user=user,
