@@ -44,9 +44,13 @@ class SettingsForm(forms.Form):
         choices=HOURS, coerce=int, label="The daily mail comes at about"
     )
 
-    def __init__(self, data: QueryDict | None = None, *, held: NoticeSettings) -> None:
+    def __init__(
+        self, data: QueryDict | None = None, *, held: NoticeSettings, is_operator: bool
+    ) -> None:
         super().__init__(data, initial={"digest_hour": held.digest_hour})
         for one in channels_of(held):
+            if one.kind.is_for_operators and not is_operator:
+                continue
             self.fields[one.kind.name] = forms.ChoiceField(
                 choices=Channel, label=one.kind.label, initial=one.channel
             )

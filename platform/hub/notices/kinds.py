@@ -42,6 +42,7 @@ class Kind:
     about: About = "subject_id"  # events about the same join while the notice is open
     need: Need | None = None
     is_offered: bool = True  # to webhooks
+    is_for_operators: bool = False
 
     def object_of(self, event: Event) -> UUID:
         found: UUID = getattr(event, self.about) or event.subject_id
@@ -218,6 +219,7 @@ KINDS: tuple[Kind, ...] = (
         Channel.DIGEST,
         need=Need("Decide", standing.registration_is_pending),
         is_offered=False,
+        is_for_operators=True,
     ),
     Kind(
         "webhook_disabled",

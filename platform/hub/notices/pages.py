@@ -81,7 +81,7 @@ def read_all(request: HttpRequest) -> HttpResponse:
 @login_required
 def settings(request: HttpRequest) -> HttpResponse:
     user = person_of(request)
-    form = SettingsForm(request.POST or None, held=settings_of(user))
+    form = SettingsForm(request.POST or None, held=settings_of(user), is_operator=user.is_staff)
     if form.is_valid():
         with refusals_on(form):
             hour = form.cleaned_data["digest_hour"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from threading import Thread
 from uuid import uuid4
 
@@ -26,6 +27,8 @@ from tests.factories.runs import RoundFactory, RunFactory, UpdateFactory
 from tests.hub.notices.happening import at_once, happens, inbox
 
 pytestmark = pytest.mark.django_db
+
+GUIDE = Path(__file__).parents[3] / "docs" / "notifications.md"
 
 
 def started(federation: Federation, **columns: object) -> Event:
@@ -253,3 +256,11 @@ def test_nobody_is_told_through_somebody_else_s_address(db: None):
     happens("invitation.open")
     assert tell_news() == 1
     assert Notice.objects.count() == 0
+
+
+def test_the_guide_has_a_row_for_each_kind():
+    """docs/notifications.md: what it is called, whether it needs somebody, how it usually comes."""
+    usual = {"inbox": "inbox", "now": "mail at once", "digest": "daily mail"}
+    rows = [line.split("|")[1:-1] for line in GUIDE.read_text().splitlines() if line[:3] == "| `"]
+    said = {cells[0].strip(" `"): (bool(cells[3].strip()), cells[4].strip()) for cells in rows}
+    assert said == {kind.name: (kind.need is not None, usual[kind.channel]) for kind in KINDS}
