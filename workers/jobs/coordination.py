@@ -16,7 +16,6 @@ from jobs.app import app
 from jobs.describing import describe, describe_released_of
 from jobs.policies import PATIENT, identifier
 
-
 # A mail server that is away is asked again, by the retries and then by housekeeping.
 MAILING: dict[str, Any] = {
     **PATIENT,
@@ -54,22 +53,12 @@ def sign_ledger(ledger: str) -> None:
     sign(ledger=identifier(ledger))
 
 
-@app.task(name=Job.SEND_LETTER.value, **MAILING)
-def send_letter(letter_id: str) -> None:
-    """Send a mail that is written down; delivered twice, the second finds it sent."""
-    organisations.send_letter(letter_id=identifier(letter_id))
-
-
 @app.task(name=Job.RETIRE_AGENT.value, **PATIENT)
 def retire_agent(agent_id: str) -> None:
     """Take from an agent that is gone what it held; delivered twice, it holds nothing."""
     services.retire_agent(agent_id=identifier(agent_id))
 
 
-@app.task(name=Job.TELL_KEYS.value, **PATIENT)
-def tell_keys(agent_id: str) -> None:
-    """Write an agent's keys to its federations' ledgers; delivered twice, they are there."""
-    federations.tell_keys(agent_id=identifier(agent_id))
 @app.task(name=Job.END_WORK.value, **PATIENT)
 def end_work(participation_id: str) -> None:
     """Take back what an organisation holds of a federation; delivered twice, it holds nothing."""
@@ -80,3 +69,15 @@ def end_work(participation_id: str) -> None:
 def end_runs(federation_id: str) -> None:
     """Cancel the runs of a dissolved federation; delivered twice, none is left."""
     services.end_runs(federation_id=identifier(federation_id))
+
+
+@app.task(name=Job.TELL_KEYS.value, **PATIENT)
+def tell_keys(agent_id: str) -> None:
+    """Write an agent's keys to its federations' ledgers; delivered twice, they are there."""
+    federations.tell_keys(agent_id=identifier(agent_id))
+
+
+@app.task(name=Job.SEND_LETTER.value, **MAILING)
+def send_letter(letter_id: str) -> None:
+    """Send a mail that is written down; delivered twice, the second finds it sent."""
+    organisations.send_letter(letter_id=identifier(letter_id))

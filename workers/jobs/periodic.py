@@ -36,6 +36,8 @@ def reconcile() -> None:
         return
     sweep()
     services.reconcile()
+    close_due()
+    services.end_what_is_due()
     sign_the_rest()
     resume_valuations()
     meter_the_rest()
@@ -44,8 +46,6 @@ def reconcile() -> None:
     release_what_is_due()
     notices.look()
 
-    close_due()
-    services.end_what_is_due()
 
 @app.task(name=Job.HOUSEKEEPING.value)
 def housekeeping() -> None:
