@@ -83,6 +83,13 @@ PATTERNS: Mapping[str, str] = {
     "participation.active": "[{organisation}|An organisation] joined[ {federation}]",
     "participation.refused": "[{organisation}|An organisation] was not admitted[: {reason}]",
     "participation.left": "[{organisation}|An organisation] left[ {federation}][: {reason}]",
+    "participation.suspended": "[{organisation}|An organisation] was suspended[: {reason}]",
+    "participation.active from suspended": "[{organisation}|An organisation] takes part again"
+    "[: {reason}]",
+    "participation.leads": "[{organisation}|An organisation] leads[ in place of {before}]",
+    "participation.leaving": "[{organisation}|An organisation] leaves after the present round"
+    "[: {reason}]",
+    "participation.stays": "[{organisation}|An organisation] stays",
     "participation.expelled": "[{organisation}|An organisation] was expelled[: {reason}]",
     "participation.data_stated": "[{organisation}|An organisation] says anew what its data are",
     "participation.data_declared": "[{organisation}|An organisation] declared its data"
@@ -102,13 +109,6 @@ PATTERNS: Mapping[str, str] = {
     "version.released": "{actor} released [version {version}|a version][: {reason}]",
     "version.retired": "{actor} retired [version {version}|a version][: {reason}]",
     "version.gate_failed": "[Version {version}|A version] does not pass a gate[: {words}]",
-    "participation.suspended": "[{organisation}|An organisation] was suspended[: {reason}]",
-    "participation.active from suspended": "[{organisation}|An organisation] takes part again"
-    "[: {reason}]",
-    "participation.leads": "[{organisation}|An organisation] leads[ in place of {before}]",
-    "participation.leaving": "[{organisation}|An organisation] leaves after the present round"
-    "[: {reason}]",
-    "participation.stays": "[{organisation}|An organisation] stays",
     "version.released from retired": "{actor} went back to [version {version}|a version]",
     "merged.queued": "[Version {version}|A version] is to be merged into its base model",
     "merged.ready": "[Version {version}|A version] was merged into its base model",
