@@ -66,8 +66,16 @@ def found(page: Page, stack: Stack) -> str:
     page.goto("/federations/new")
     page.fill("input[name=name]", "Weather")
     page.fill("textarea[name=purpose]", "To tell hot from cold.")
+    page.click("main form .button.is-primary")
     page.get_by_label("Tiny").check()
-    page.click("main form button[type=submit]")
+    page.click("main form .button.is-primary")
+    expect(page.locator("textarea[name=charter]")).to_contain_text("1. Purpose")
+    page.click("main form .button.is-primary")
+    for kind in ("admit", "release", "rollback"):
+        page.check(f"input[name=led][value={kind}]")
+    page.click("main form .button.is-primary")
+    page.check("input[name=agree]")
+    page.click("main form .button.is-primary")
     expect(page).to_have_url(re.compile(r"/federations/weather"))
     expect(page.locator("h1")).to_contain_text("Weather")
     return page.url.rsplit("/", 1)[1].split("?")[0]

@@ -5,6 +5,7 @@ from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from hub.common.actors import HUB
 from hub.common.errors import Forbidden, NotFound
@@ -17,9 +18,9 @@ from hub.federations.charters.selectors import charter_digest_at, unsigned_place
 from hub.federations.charters.services import change_policy, publish_charter, sign_charter
 from hub.federations.models import Federation, Participation, Signature
 from hub.federations.policies import Policy
-from hub.federations.services import approve_participation, create_federation
+from hub.federations.services import approve_participation, create_federation, leave
 from hub.ledger.models import Entry
-from hub.organisations.models import Role
+from hub.organisations.models import Invitation, Role
 from tests.conftest import Person
 from tests.factories.catalogue import BaseModelFactory
 from tests.factories.federations import ParticipationFactory
@@ -205,6 +206,31 @@ def test_by_invitation_nobody_else_comes_in(carol, federation):
     for _ in range(2):
         assert ask(carol, federation, invited=True, standing="observer").state == "active"
     assert place_of(carol, federation).standing == "observer"
+
+
+def test_an_accepted_invitation_lets_in_at_once_and_once(ada, carol, federation):
+    """Also into a federation that nobody else finds, and as what the lead has offered."""
+    Federation.objects.filter(pk=federation.pk).update(is_listed=False)
+    with pytest.raises(NotFound):
+        ask(carol, federation)
+    Invitation.objects.create(
+        kind="federation",
+        state="accepted",
+        email="carol@example.org",
+        organisation=ada.organisation,
+        federation=federation,
+        standing="observer",
+        digest="0" * 64,
+        expires_at=timezone.now(),
+        accepted_by=carol.user,
+        accepted_for=carol.organisation,
+    )
+    assert browser(carol.user).get(f"/federations/{federation.slug}/join").status_code == 200
+    for _ in range(2):
+        place = ask(carol, federation)
+        assert (place.state, place.standing) == ("active", "observer")
+    leave(user=carol.user, participation_id=place.pk)
+    assert ask(carol, federation).state == "requested"
 
 
 def test_a_change_of_policy_is_told_once(federation):
