@@ -64,7 +64,7 @@ class ProbeScoreInline(ReadOnlyInline):
 
 class EvaluationInline(ReadOnlyInline):
     model = Evaluation
-    fields = ("participation", "round_number", "examples", "correct", "loss_sum", "opened")
+    fields = ("participation", "round_number", "opened")
 
 
 @admin.register(BaseModel)
@@ -105,14 +105,14 @@ class ArtifactAdmin(ReadOnlyAdmin):
 
 @admin.register(Evaluation)
 class EvaluationAdmin(ReadOnlyAdmin):
+    """That there is one; its figures are for the members."""
+
+    fields = ("participation", "version", "run_id", "round_number", "created_at")
     list_display = (
         "__str__",
         linked("participation"),
         linked("version"),
         "round_number",
-        "examples",
-        "correct",
-        "loss_sum",
         moment("created_at", "recorded"),
     )
     list_select_related = ("participation__organisation", "participation__federation", "version")

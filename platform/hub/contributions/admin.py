@@ -70,7 +70,7 @@ class ValuationAdmin(ReadOnlyAdmin):
 
 class AnswerInline(ReadOnlyInline):
     model = Answer
-    fields = ("participation", "text", "by", "at")
+    fields = ("participation", "by", "at")
     readonly_fields = ("at",)
     verbose_name_plural = "answers"
 
@@ -96,7 +96,6 @@ class CaseAdmin(ReadOnlyAdmin):
         "kind",
         "state",
         "participations",
-        "evidence",
         "reason",
         "decided_by",
     )

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from hub.common.console import ReadOnlyAdmin, ReadOnlyInline, linked, moment, state
-from hub.federations.models import DataDeclaration, Federation, Participation, Proposal, Vote
+from hub.federations.models import Federation, Participation, Proposal, Vote
 
 
 class ParticipationInline(ReadOnlyInline):
@@ -35,12 +35,6 @@ class FederationAdmin(ReadOnlyAdmin):
     )
 
 
-class DeclarationInline(ReadOnlyInline):
-    model = DataDeclaration
-    fields = ("number", "train_examples", "test_examples", "signed_by", "created_at")
-    readonly_fields = ("created_at",)
-
-
 @admin.register(Participation)
 class ParticipationAdmin(ReadOnlyAdmin):
     list_display = (
@@ -56,7 +50,7 @@ class ParticipationAdmin(ReadOnlyAdmin):
     list_filter = ("state", "standing", "federation")
     search_fields = ("federation__name", "organisation__name", "id__exact")
     date_hierarchy = "created_at"
-    inlines = (DeclarationInline,)
+    exclude = ("data_statement",)  # its own words on its data, for the members
 
 
 class VoteInline(ReadOnlyInline):

@@ -142,9 +142,5 @@ class UpdateAdmin(ReadOnlyAdmin):
         ("rank", "norm"),
         ("examples", "tokens"),
         ("steps", "device_seconds"),
-        "evidence",
-        "metrics",
-        "statement",
-        "signature",
         "receipt",
     )

@@ -13,23 +13,26 @@ from django.contrib.admin.utils import quote
 from django.db.models import Model, ProtectedError
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from hub.accounts.models import ApiToken, User
 from hub.catalogue.bases import drafts
 from hub.catalogue.bases.licences import accept_licence
 from hub.catalogue.evaluation.probes import add_probe
-from hub.catalogue.models import Push
+from hub.catalogue.models import Evaluation, Push
 from hub.catalogue.versions.aliases import give_alias
 from hub.catalogue.versions.releases import propose_release
+from hub.common.acts import change_url
 from hub.common.models import Event, OutboxMessage
 from hub.contributions.models import Case, CaseKind, Valuation
 from hub.dispatch import Job
 from hub.ledger.models import Checkpoint, EntryType
 from hub.ledger.services import append, settle
 from hub.operations import life, switching
+from hub.organisations.entry_models import Invitation
 from hub.organisations.services import make_enrolment_code
-from hub.runs.models import Run
+from hub.runs.models import Run, Update
 from tests.conftest import client_of
 from tests.factories.accounts import PASSWORD, UserFactory
 from tests.factories.catalogue import BaseModelFactory, EvaluationFactory, upload_file
@@ -64,6 +67,8 @@ def full(world: World, olga: User) -> World:
     fill_registry(world)
     fill_conduct(run)
     fill_operations()
+    fill_people(world)
+    fill_notices(world)
     fill_ledger(world)
     EmailAddress.objects.create(user=olga, email=olga.email, verified=True, primary=True)
     OutboxMessage.objects.create(job="default.advance_run", arguments=[str(run.pk)])
@@ -108,11 +113,38 @@ def fill_registry(world: World) -> None:
     )
 
 
+def fill_people(world: World) -> None:
+    """Who is to come in."""
+    Invitation.objects.create(
+        kind="person",
+        email="new@example.org",
+        organisation=world.sites[0].agent.organisation,
+        role="scientist",
+        digest="0" * 64,
+        expires_at=timezone.now(),
+    )
+
+
 def fill_operations() -> None:
     """What the hub knows of itself."""
     switching.switchboard()
     life.begin(name="compute@lab", pid=7)
     life.note_failure(job=Job.PREPARE_RUN, arguments=["x"], worker="compute@lab", error="OSError")
+
+
+def fill_notices(world: World) -> None:
+    """What people and other systems are told."""
+    now, organisation = timezone.now(), world.sites[0].agent.organisation
+    Mail.objects.create(user=world.lead, next_at=now)
+    hook = Webhook.objects.create(
+        organisation=organisation,
+        name="Tickets",
+        url="https://hooks.example/secret-of-the-address",
+        kinds=["run_failed"],
+        sealed_secret=b"secret of the webhook",
+    )
+    event = Event.objects.latest("pk")
+    Delivery.objects.create(webhook=hook, event=event, kind="run_failed", url="/", next_at=now)
 
 
 def fill_conduct(run: Run) -> None:
@@ -266,6 +298,21 @@ def test_an_operator_makes_an_account_that_can_sign_in(console: Client) -> None:
     assert not made.is_staff, "an operator is appointed by an act, with a reason"
     assert signed_in(made).get(reverse("account_email")).status_code == 200
     assert Event.objects.get(kind="person.made").subject_id == made.pk
+
+
+def test_what_members_say_among_themselves_is_not_shown(console: Client, full: World) -> None:
+    place = full.federation.participations.earliest("created_at")
+    type(place).objects.filter(pk=place.pk).update(data_statement="Our patients of 2019.")
+    Case.objects.update(evidence={"cosine": "0.98765"})
+    Evaluation.objects.update(examples=54321)
+    Update.objects.update(metrics={"loss": 0.13579}, evidence={"norm": 0.24680})
+    shown = ""
+    for model in (type(place), Case, Evaluation, Update):
+        for row in model._default_manager.all():
+            shown += console.get(change_url(row)).text
+        shown += console.get(reverse(f"admin:{name_of(model)}_changelist")).text
+    for private in ("Our patients", "0.98765", "54321", "0.13579", "0.2468"):
+        assert private not in shown
 
 
 def test_nobody_sets_another_s_password(console: Client) -> None:
