@@ -29,6 +29,7 @@ from hub.contributions.models import Case, CaseKind, Valuation
 from hub.dispatch import Job
 from hub.ledger.models import Checkpoint, EntryType
 from hub.ledger.services import append, settle
+from hub.notices.models import Delivery, Mail, Webhook
 from hub.operations import life, switching
 from hub.organisations.entry_models import Invitation
 from hub.organisations.services import make_enrolment_code
