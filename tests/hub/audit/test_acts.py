@@ -9,7 +9,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Max, Model
 from django.utils import timezone
 
 from hub.accounts.models import User
@@ -64,7 +64,7 @@ def updated(row: Any, **columns: Any) -> Any:
 
 
 NOW = timezone.now()
-ROWS: dict[str, Callable[[Seeded], Model]] = {
+ROWS: dict[str, Callable[[Any], Model]] = {
     "organisations.Organisation": lambda _: OrganisationFactory(),
     "organisations.Organisation approve": lambda _: OrganisationFactory(state="pending"),
     "organisations.Organisation refuse": lambda _: OrganisationFactory(state="pending"),
@@ -102,13 +102,15 @@ SAID = {
 
 @pytest.mark.parametrize(("label", "name"), OFFERED, ids=lambda part: part)
 def test_every_act_is_on_record_with_its_reason(label: str, name: str) -> None:
-    world = Seeded()
+    of_federations = label.startswith(("runs.", "catalogue.", "federations."))
+    world = Seeded() if of_federations else None
+    operator = UserFactory(is_staff=True)
     row = ROWS.get(f"{label} {name}", ROWS.get(label))
     assert row, f"say here which {label} can have {name} done to it"
     found = row(world)
     act = next(act for act in acts._offered[apps.get_model(label)] if act.name == name)
     assert act.fits(found)
-    before = Event.objects.latest("pk").pk
-    act.perform(found.pk, world.operator.actor, WHY, **{one: SAID[one] for one in act.asks})
-    told = Event.objects.filter(pk__gt=before, actor_id=world.operator.pk, reason__contains=WHY)
+    before = Event.objects.aggregate(last=Max("pk"))["last"] or 0
+    act.perform(found.pk, operator.actor, WHY, **{one: SAID[one] for one in act.asks})
+    told = Event.objects.filter(pk__gt=before, actor_id=operator.pk, reason__contains=WHY)
     assert told.exists()
