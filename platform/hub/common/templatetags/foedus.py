@@ -93,6 +93,11 @@ STATES: Mapping[str, tuple[str, str]] = {
     "left": ("neutral", "exit"),
     "expelled": ("negative", "exit"),
     "dissolved": ("neutral", "archive"),
+    # letters and webhooks
+    "sent": ("positive", "check"),
+    "dropped": ("neutral", "slash"),
+    "delivered": ("positive", "check"),
+    "disabled": ("negative", "slash"),
 }
 UNKNOWN_STATE = ("neutral", "dot")
 
