@@ -51,9 +51,7 @@ class UserAdmin(ReadOnlyAdmin, DjangoUserAdmin[User]):  # type: ignore[misc]
         ("What they may do", {"fields": ("is_active", "is_staff")}),
         ("When", {"fields": ("date_joined", "last_login")}),
     )
-    add_fieldsets = (
-        (None, {"fields": ("email", "name", "password1", "password2")}),
-    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type]:  # noqa: ARG002
         return [ApiTokenInline] if obj else []

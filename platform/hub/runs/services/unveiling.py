@@ -116,7 +116,7 @@ def uncommitted_tasks(current: Round) -> QuerySet[Task]:
 
 
 def is_past(unveiling: Unveiling) -> bool:
-    """The time is over. It stands still while the run is paused."""
+    """The time is over. It stands still while the run or its federation is paused."""
     if database_now() < unveiling.deadline_at:
         return False
     under_way = Run.objects.filter(rounds=unveiling.round_id, state=RunState.RUNNING)
