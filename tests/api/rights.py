@@ -170,8 +170,8 @@ API: Mapping[str, Need] = {
         Permission.CURATE_VERSIONS, round="{rounds}", spec={"method": "leave_one_out"}
     ),
     "POST cases/{}/answer": members(text="We did not."),
-    "POST cases/{}/dismiss": federation(Permission.DECIDE_CASES, **WHY),
-    "POST cases/{}/uphold": federation(Permission.DECIDE_CASES, **WHY),
+    "POST cases/{}/dismiss": lead(Permission.DECIDE_CASES, **WHY),
+    "POST cases/{}/uphold": lead(Permission.DECIDE_CASES, **WHY),
     "POST base-models/{}/accept": organisation(
         Permission.SIGN_CHARTERS, organisation="{organisations}", licence_digest=SHA
     ),
@@ -234,7 +234,7 @@ PAGES: Mapping[str, Need] = {
     "POST agents/{}/rename": organisation(Permission.MANAGE_AGENTS, name="renamed"),
     "POST agents/{}/revoke": organisation(Permission.MANAGE_AGENTS),
     "POST federations/new": anybody(),
-    "POST federations/{}/join": members(),
+    "POST federations/{}/join": anybody(),
     "POST federations/{}/description": federation(
         Permission.STEER_FEDERATIONS, intended_use="x", limits="y"
     ),
@@ -284,7 +284,7 @@ PAGES: Mapping[str, Need] = {
     "POST updates/{}/judge": federation(Permission.JUDGE_UPDATES, verdict="accept", **WHY),
     "POST federations/{}/contributions/rewards/{}/split": federation(Permission.GRANT_CREDITS),
     "POST federations/{}/contributions/rewards/{}/correct": MAKER,
-    "POST federations/{}/contributions/cases/{}/decide": federation(
+    "POST federations/{}/contributions/cases/{}/decide": lead(
         Permission.DECIDE_CASES, decision="uphold", **WHY
     ),
     "POST federations/{}/contributions/cases/{}/answer": members(text="We did not."),

@@ -36,6 +36,7 @@ MEANINGS = {
     "404": "There is no such thing, or it is not yours to see.",
     "409": "It conflicts with the present state.",
     "410": "It was there, and is gone for good.",
+    "412": "What the request presumes does not hold.",
     "413": "The body is too large.",
     "415": "The body is not of an accepted type.",
     "422": "Well-formed, but it cannot be right.",
@@ -96,7 +97,8 @@ class AutoSchema(Spectacular):
         has_body = self.method in {"POST", "PUT", "PATCH"}
         statuses = {"400", "429", "503"}
         statuses |= {"401", "403", "404"} if self.view.authentication_classes else set()
-        statuses |= {"404", "409", "410"} if "{" in self.path else set()
+        statuses |= {"404", "409", "410", "422"} if "{" in self.path else set()
+        statuses |= {"412"} if self.method == "PATCH" else set()  # uploads in parts
         statuses |= {"404", "409", "413", "415", "422"} if has_body else set()
         statuses |= {"409"} if self.method == "DELETE" else set()
         return sorted(statuses | ({"428"} if self._is_once else set()))
