@@ -100,8 +100,10 @@ def stopping() -> Iterator[None]:
         raise
 
 
-def settle(*, ledger: UUID, key: str) -> int:
-    """Give the transaction's entries their places now; returns that of this key, counted from 0.
+def settle(*, ledger: UUID, key: str) -> tuple[int, bytes]:
+    """Give the transaction's entries their places now.
+
+    Returns that of this key, counted from 0, and its leaf hash.
 
     From here to the commit nobody else can append: nothing that waits may follow.
 
@@ -111,7 +113,7 @@ def settle(*, ledger: UUID, key: str) -> int:
     with connection.cursor() as cursor, stopping():
         cursor.execute(PLACE_NOW)
         cursor.execute(
-            "SELECT position FROM ledger_entry WHERE ledger = %s AND key = %s", [ledger, key]
+            "SELECT position, leaf FROM ledger_entry WHERE ledger = %s AND key = %s", [ledger, key]
         )
-        (position,) = cursor.fetchone()
-    return int(position)
+        position, leaf = cursor.fetchone()
+    return int(position), bytes(leaf)

@@ -32,7 +32,7 @@ def say(ledger: UUID, key: str, payload: dict[str, object] | None = None) -> Non
 def test_an_entry_has_its_place_at_the_end_of_its_transaction(log: UUID) -> None:
     say(log, "a:1")
     assert not entries_of(log).exists()
-    assert settle(ledger=log, key="a:1") == 0
+    assert settle(ledger=log, key="a:1")[0] == 0
     assert entries_of(log).get().prev == NO_ENTRY
 
 
@@ -73,7 +73,7 @@ def test_the_triggers_tree_is_that_of_the_federation_for_any_sequence() -> None:
 def test_an_act_told_twice_is_one_entry(log: UUID) -> None:
     for _ in range(2):
         say(log, "a:1")
-        assert settle(ledger=log, key="a:1") == 0
+        assert settle(ledger=log, key="a:1")[0] == 0
     assert size_of(log) == 1
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 from base64 import b64decode
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from django.db import connection
@@ -225,3 +227,17 @@ def test_fifty_parallel_submissions_make_one_update_and_one_receipt(tmp_path: ob
     assert len(receipts) == 50
     assert len({r.signature for r in receipts}) == 1
     assert Update.objects.count() == 1
+
+
+def test_a_submission_takes_few_statements(
+    world: World, django_assert_max_num_queries: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    world.start_run()
+    world.train(world.sites[0])
+    site = world.sites[1]
+    offer = world.lease(site)
+    path = world.update_file(offer, site)
+    world.upload(site, offer, path)
+    message = world.statement(site, offer, path)
+    with django_assert_max_num_queries(26):  # of them 4 that tell the ledger a new key
+        services.submit_update(agent=site.agent, task_id=offer.id, message=message)

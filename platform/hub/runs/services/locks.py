@@ -34,6 +34,11 @@ def lock_round(round_id: UUID) -> Round:
     run_id = Round.objects.values_list("run_id", flat=True).filter(pk=round_id).first()
     if run_id is None:
         raise NotFound("no such round")
+    return lock_round_of(run_id, round_id)
+
+
+def lock_round_of(run_id: UUID, round_id: UUID) -> Round:
+    """A round whose run is known, locked after it."""
     run = lock_run(run_id)
     found = _locked(Round.objects.all(), round_id)
     found.run = run
@@ -47,18 +52,21 @@ def lock_task(agent: Agent, task_id: UUID) -> Task:
     """
     tasks = Task.objects.select_related("round__run__federation", "participation__organisation")
     of_organisation = tasks.filter(participation__organisation_id=agent.organisation_id)
-    return _locked(of_organisation, task_id)
+    task = _locked(of_organisation, task_id)
+    if task.agent_id == agent.pk:
+        task.agent = agent
+    return task
 
 
 def lock_task_and_round(agent: Agent, task_id: UUID) -> Task:
     """A task with its run and round locked before it: for what may end the round."""
     scope = Task.objects.filter(
         participation__organisation_id=agent.organisation_id, pk=task_id
-    ).values_list("round_id", flat=True)
-    round_id = scope.first()
-    if round_id is None:
+    ).values_list("round__run_id", "round_id")
+    found = scope.first()
+    if found is None:
         raise NotFound("no such task")
-    held = lock_round(round_id)
+    held = lock_round_of(*found)
     task = lock_task(agent, task_id)
     task.round = held
     return task

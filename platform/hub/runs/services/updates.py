@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from federation.coded import check_update
 from federation.failpoints import failpoint
@@ -32,7 +32,6 @@ from hub.common.errors import Invalid
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.selectors import require_place
-from hub.ledger.selectors import entry_at
 from hub.ledger.services import settle
 from hub.organisations.models import Agent
 from hub.organisations.permissions import Permission
@@ -173,15 +172,17 @@ def check_signature(agent: Agent, message: UpdateIn) -> None:
 
 def _uploaded(task: Task, agent: Agent, statement: UpdateStatement) -> Artifact:
     """The artifact that this agent sent for this task; known bytes alone are not enough."""
-    complete = Upload.objects.filter(
-        agent=agent, task_id=task.pk, sha256=statement.update_sha256, state=UploadState.COMPLETE
-    ).exists()
-    artifact = Artifact.objects.filter(pk=statement.update_sha256).first()
-    if not complete or artifact is None:
+    uploads = Upload.objects.filter(
+        agent=agent, task_id=task.pk, sha256=OuterRef("pk"), state=UploadState.COMPLETE
+    )
+    rivals = _rivals(task).filter(artifact=OuterRef("pk"))
+    known = Artifact.objects.filter(Exists(uploads), pk=statement.update_sha256)
+    artifact = known.annotate(is_taken=Exists(rivals)).first()
+    if artifact is None:
         raise UploadIncomplete(f"{statement.update_sha256} has not been uploaded for this task")
     if artifact.size_bytes != statement.size_bytes:
         raise StatementMismatch(f"size_bytes should be {artifact.size_bytes}")
-    if _rivals(task).filter(artifact=artifact).exists():
+    if artifact.is_taken:
         raise DuplicateContent("each organisation trains its own update")
     return artifact
 
@@ -271,8 +272,7 @@ def sign_receipt(update: Update) -> Receipt:
 def _sign_place(update: Update) -> None:
     """Sign for the place of its entry in the ledger, too. Nothing that waits may follow."""
     ledger, key = update.participation.federation_id, submission_key(update)
-    index = settle(ledger=ledger, key=key)
-    leaf = bytes(entry_at(ledger, index).leaf or b"")
+    index, leaf = settle(ledger=ledger, key=key)
     placed = Receipt.model_validate_json(json.dumps(update.receipt)).model_copy(
         update={"ledger_index": index, "entry_sha256": leaf.hex()}
     )
