@@ -57,6 +57,8 @@ class Job(StrEnum):
     SEND_LETTER = "default.send_letter"
     PUSH_VERSION = "transfers.push_version"
     MIRROR_BASE_MODEL = "transfers.mirror_base_model"
+    POST_MAIL = "transfers.post_mail"
+    DELIVER_WEBHOOKS = "transfers.deliver_webhooks"
     RECONCILE = "periodic.reconcile"
     HOUSEKEEPING = "periodic.housekeeping"
 

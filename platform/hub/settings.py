@@ -11,8 +11,8 @@ import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 
-from hub.common.api.enums import ENUMS
-from hub.common.api.tags import TAGS
+from hub.common.api.description import DESCRIPTION
+from hub.common.celery_settings import CELERY as CELERY_SETTINGS
 from hub.common.hosts import is_loopback
 from hub.common.loggers import LOGGERS
 from hub.common.providers import providers_in
@@ -206,6 +206,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "hub.common.context.site",
+                "hub.notices.context.unread",
             ],
         },
     }
@@ -231,6 +232,7 @@ STORAGES = {
 MAIL = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(MAIL)
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Foedus <foedus@localhost>")
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=20)  # seconds, of one step
 
 # People
 AUTH_USER_MODEL = "accounts.User"
@@ -308,6 +310,10 @@ CONTENT_SECURITY_POLICY = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
+# Webhooks. Networks besides the public internet that they may reach, such as 10.20.0.0/16.
+WEBHOOK_NETWORKS = env.list("WEBHOOK_NETWORKS", default=[])
+WEBHOOK_FAILING_DAYS = env.int("WEBHOOK_FAILING_DAYS", default=5)  # then it is switched off
+
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
@@ -317,32 +323,7 @@ CACHES = {
     }
 }
 
-# Background jobs. The visibility timeout is above every time limit (a system check says so).
-CELERY = {
-    "broker_url": BROKER_URL,
-    "broker_connection_retry_on_startup": True,
-    "broker_transport_options": {
-        "visibility_timeout": 3600,
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-    },
-    "task_acks_late": True,
-    "task_reject_on_worker_lost": True,
-    "task_ignore_result": True,
-    "task_serializer": "json",
-    "accept_content": ["json"],
-    "worker_prefetch_multiplier": 1,
-    "task_default_queue": "default",
-    "task_routes": {
-        name: {"queue": name.partition(".")[0]}
-        for name in ("compute.*", "interactive.*", "periodic.*", "transfers.*")
-    },
-    "task_time_limit": 1800,
-    "task_soft_time_limit": 1740,
-    "worker_hijack_root_logger": False,
-    "worker_cancel_long_running_tasks_on_connection_loss": True,
-    "timezone": "UTC",
-}
+CELERY = {"broker_url": BROKER_URL, **CELERY_SETTINGS}  # background jobs
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -377,19 +358,7 @@ REST_KNOX = {
 }
 KNOX_TOKEN_MODEL = "accounts.ApiToken"  # noqa: S105 (a name)
 MIGRATION_MODULES = {"knox": None}  # its own model is swapped for ours, and needs no table
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Foedus",
-    "DESCRIPTION": "Organisations that cannot share data fine-tune a foundation model together.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": ENUMS,
-    "SORT_OPERATIONS": True,
-    "TAGS": TAGS,
-}
+SPECTACULAR_SETTINGS = DESCRIPTION
 
 # Languages and time
 USE_TZ = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -33,6 +34,7 @@ class FailingView(ApiView):
         raise FAILURES[name]
 
 
+@login_not_required
 def outside(request: HttpRequest, name: str) -> HttpResponse:
     """Fails outside of REST framework, where Django's own handlers answer."""
     failures: dict[str, Any] = {"bug": RuntimeError("hunter2"), "odd": SuspiciousOperation("?")}

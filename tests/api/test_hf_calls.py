@@ -220,7 +220,7 @@ def test_a_token_that_reads_is_enough_to_pull_and_pushes_nothing(line, ada, hub)
     assert api.get_paths_info("base/tiny", "config.json")[0].size == 2  # a POST that reads
     assert "adapter_config.json" in api.list_repo_files(first.repo)
     asked = {"repo": "us/it", "endpoint": "https://huggingface.co", "token": "hf_x"}
-    refused = ada.api.post(f"/api/v1/pushes", {"version": str(first.pk), **asked})
+    refused = ada.api.post("/api/v1/pushes", {"version": str(first.pk), **asked})
     assert (refused.status_code, refused.json()["code"]) == (403, "token_scope")
 
 

@@ -18,7 +18,7 @@ class ConsoleConfig(admin.SimpleAdminConfig):
     """The operator console: Django's admin behind the same sign-in as the pages."""
 
     default = False
-    default_site = "hub.operations.site.OperatorsConsole"
+    default_site = "hub.operations.console.OperatorsConsole"
 
     def ready(self) -> None:
         super().ready()

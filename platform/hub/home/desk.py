@@ -9,19 +9,19 @@ from functools import cached_property
 from django.urls import reverse
 
 from hub.accounts.models import User
-from hub.common.templatetags.foedus import ago
 from hub.federations.models import Participation, ParticipationState
 from hub.home import selectors
+from hub.notices.selectors import Item, items, needs_of
 from hub.organisations.models import Membership, OrganisationState
-from hub.organisations.permissions import Permission
 from hub.organisations.selectors import (
     Sighting,
     agents_of,
     memberships_of,
-    pending_registrations,
     sightings,
 )
 from hub.runs.models import Run
+
+ASKED_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +62,27 @@ class Desk:
         return selectors.latest_results(self.user)
 
     @cached_property
+    def asked(self) -> Sequence[Item]:
+        """What the person was told that needs them; the inbox has all of it."""
+        return items(needs_of(self.user)[:ASKED_SHOWN])
+
+    @cached_property
     def needs(self) -> Sequence[Need]:
-        return [
-            *self._registrations(),
-            *self._stopped(),
-            *self._requests(),
-            *self._held(),
-            *self._silent(),
-            *self._unmanned(),
-        ]
+        """What nobody was told, for it is no event: that something is missing."""
+        return [*self._stopped(), *self._unmanned()]
+
+    @property
+    def is_more_asked(self) -> bool:
+        return len(self.asked) == ASKED_SHOWN
 
     @property
     def lead(self) -> str:
         """The page's first sentence."""
-        if self.needs:
-            return _counted(len(self.needs), "thing needs you.", "things need you.")
+        count = len(self.asked) + len(self.needs)
+        if self.is_more_asked:
+            return "Many things need you."
+        if count:
+            return "1 thing needs you." if count == 1 else f"{count} things need you."
         if self.steps:
             return f"Welcome, {self.user}. These steps lead to a first run."
         return "Nothing needs you at the moment."
@@ -106,18 +112,6 @@ class Desk:
         """Where one of the person's organisations asks to join."""
         return [place for place in self.places if place.state == ParticipationState.REQUESTED]
 
-    def _registrations(self) -> Iterator[Need]:
-        count = pending_registrations() if self.user.is_staff else 0
-        if count:
-            waits = _counted(count, "organisation waits", "organisations wait")
-            console = reverse("admin:organisations_organisation_changelist")
-            yield Need(
-                title=f"{waits} for approval",
-                text="You are an operator of this hub. Look at who they are and decide.",
-                url=f"{console}?state__exact={OrganisationState.PENDING}",
-                action="Open the console",
-            )
-
     def _stopped(self) -> Iterator[Need]:
         for organisation in (place.organisation for place in self.memberships):
             if organisation.state in {OrganisationState.SUSPENDED, OrganisationState.REFUSED}:
@@ -127,38 +121,6 @@ class Desk:
                     url=reverse("organisations:detail", args=[organisation.slug]),
                     action="See why",
                 )
-
-    def _requests(self) -> Iterator[Need]:
-        able = {p.organisation_id for p in self.memberships if p.may(Permission.ADMIT_MEMBERS)}
-        for place in self.joined:
-            count: int = place.waiting  # type: ignore[attr-defined]
-            if count and place.is_lead and place.organisation_id in able:
-                asks = _counted(count, "organisation asks", "organisations ask")
-                yield Need(
-                    title=f"{asks} to join {place.federation}",
-                    text=f"{place.organisation} leads it. Read who signed, and decide.",
-                    url=reverse("federations:detail", args=[place.federation.slug]) + "#requests",
-                    action="Decide",
-                )
-
-    def _held(self) -> Iterator[Need]:
-        for held in selectors.held_updates(self.user):
-            yield Need(
-                title=f"{_counted(held.count, 'update is', 'updates are')} held for review",
-                text=f"Round {held.number} of {held.run}, {held.federation}. Look at the evidence, "
-                "then accept or reject.",
-                url=reverse("runs:round", args=[held.round_id]),
-                action="Review",
-            )
-
-    def _silent(self) -> Iterator[Need]:
-        for agent in (one.agent for one in self.agents if one.state == "offline"):
-            yield Need(
-                title=f"The agent {agent.name} is silent",
-                text=f"{agent.organisation} heard of it {ago(agent.last_seen_at)}. Its work waits.",
-                url=reverse("organisations:agent", args=[agent.pk]),
-                action="Look at it",
-            )
 
     def _unmanned(self) -> Iterator[Need]:
         """Organisations without an agent beside one that has some; else it is a first step."""
@@ -176,7 +138,3 @@ class Desk:
 
 def _is_approved(place: Membership) -> bool:
     return place.organisation.state == OrganisationState.APPROVED
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"

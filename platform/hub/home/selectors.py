@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
-from uuid import UUID
 
-from django.db.models import Count, Exists, F, FilteredRelation, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 
 from hub.accounts.models import User
 from hub.catalogue.evaluation.measures import Score, measure_of, scores
 from hub.catalogue.models import Evaluation
-from hub.federations.models import Participation, ParticipationState, Standing
+from hub.federations.models import Participation
 from hub.federations.selectors import federations_of, places_of
-from hub.organisations.selectors import organisations_of
-from hub.runs.models import Purpose, RoundState, Run, RunState, Update, UpdateState
+from hub.runs.models import Purpose, Run, RunState
 from hub.runs.selectors import ACTIVE_ROUNDS
 
 LIVE = (RunState.QUEUED, RunState.RUNNING, RunState.PAUSED)
@@ -47,39 +44,6 @@ def live_runs(user: User) -> QuerySet[Run]:
         )
         .order_by("-created_at")[:LIVE_SHOWN]
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Updates of one round that wait for the lead's word."""
-
-    round_id: UUID
-    number: int
-    run: str
-    federation: str
-    count: int
-    since: datetime
-
-
-def held_updates(user: User) -> list[Held]:
-    """Where an organisation of the person leads."""
-    led = Participation.objects.filter(
-        organisation__in=organisations_of(user),
-        standing=Standing.LEAD,
-        state=ParticipationState.ACTIVE,
-    )
-    held = Update.objects.filter(
-        state=UpdateState.QUARANTINED,
-        round__state=RoundState.COLLECTING,  # afterwards nothing is left to decide
-        round__run__federation__in=led.values("federation"),
-    )
-    rounds = held.order_by("round__created_at").values(
-        "round_id",
-        number=F("round__number"),
-        run=F("round__run__name"),
-        federation=F("round__run__federation__name"),
-    )
-    return [Held(**row) for row in rounds.annotate(count=Count("pk"), since=Min("created_at"))]
 
 
 @dataclass(frozen=True, slots=True)

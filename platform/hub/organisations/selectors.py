@@ -116,11 +116,6 @@ def organisations_where(user: User, permission: Permission) -> QuerySet[Organisa
     )
 
 
-def pending_registrations() -> int:
-    """How many organisations wait for an operator."""
-    return Organisation.objects.filter(state=OrganisationState.PENDING).count()
-
-
 def organisations_to_bring(user: User) -> QuerySet[Organisation]:
     """Those for which the person signs charters; one that waits for the operator, too."""
     held = Membership.objects.filter(granting(Permission.SIGN_CHARTERS), user=user)

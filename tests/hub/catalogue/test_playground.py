@@ -38,6 +38,7 @@ from jobs.interactive import answer_question
 from tests.agent import tiny
 from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
+from tests.factories.organisations import MembershipFactory
 from tests.federation.modelling.kindworlds import COLOURS, looking
 from tests.hub.catalogue.asking import (
     PROMPT,
@@ -162,7 +163,8 @@ def test_what_the_worker_refuses_has_its_code(version: ModelVersion, settings) -
 def test_an_answer_is_the_asker_s_and_the_version_s_own(version: ModelVersion, files) -> None:
     pk = ask(version)
     colleague = UserFactory()
-    version.federation.participations.get().organisation.memberships.create(user=colleague)
+    place = version.federation.participations.get()
+    MembershipFactory(user=colleague, organisation=place.organisation, role="scientist")
     other = tried(*files)
     for is_answered in (False, True):
         if is_answered:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from django.utils import timezone
 
 from hub.federations.models import Federation, Participation
+from hub.notices.settling import settle_needs
+from hub.notices.telling import tell_news
 from hub.organisations.models import Organisation
 from tests.conftest import Person
 from tests.factories.accounts import UserFactory
@@ -13,6 +13,7 @@ from tests.factories.catalogue import ArtifactFactory, EvaluationFactory, Versio
 from tests.factories.federations import ParticipationFactory
 from tests.factories.organisations import AgentFactory, MembershipFactory, OrganisationFactory
 from tests.factories.runs import RoundFactory, RunFactory, TaskFactory, UpdateFactory
+from tests.hub.notices.happening import happens
 from tests.pages import browser, words
 
 pytestmark = pytest.mark.django_db
@@ -65,34 +66,32 @@ def test_the_steps_follow_each_other(ada: Person):
     assert "First steps" not in home(ada)
 
 
-def test_the_lead_s_owner_is_told_who_asks_to_join(ada: Person, federation: Federation):
-    ParticipationFactory(federation=federation, state="requested")
-    assert f"1 organisation asks to join {federation}" in home(ada)
-
-
-def test_others_are_not_asked_to_decide(blaise: Person, ada: Person, federation: Federation):
-    ParticipationFactory(federation=federation, state="requested")
-    scientist = MembershipFactory(organisation=ada.organisation, role="scientist")
-    assert "asks to join" not in home(blaise)
-    assert "asks to join" not in words(browser(scientist.user).get("/"))
-
-
-def test_the_lead_is_told_of_held_updates(ada: Person, blaise: Person, federation: Federation):
-    held = RoundFactory(run=RunFactory(federation=federation, name="Autumn"))
-    for _ in range(2):
-        UpdateFactory(task__round=held, state="quarantined")
-    assert "2 updates are held for review Round 1 of Autumn" in home(ada)
-    assert f'href="/rounds/{held.pk}"' in browser(ada.user).get("/").content.decode()
-    assert "held for review" not in home(blaise)
-
-
-def test_a_silent_agent_needs_somebody(ada: Person):
-    two_minutes = timezone.now() - timedelta(minutes=2, seconds=5)
-    AgentFactory(organisation=ada.organisation, name="ward-1", last_seen_at=two_minutes)
-    AgentFactory(organisation=ada.organisation, name="ward-2", last_seen_at=timezone.now())
+def test_what_was_told_and_waits_is_on_the_desk(
+    ada: Person, blaise: Person, federation: Federation
+):
+    place = ParticipationFactory(federation=federation, state="requested")
+    data = {"organisation": place.organisation.name, "federation": federation.name}
+    happens("participation.requested", subject_id=place.pk, federation_id=federation.pk, data=data)
+    happens("run.completed", federation_id=federation.pk, data={"run": "Autumn"})
+    tell_news()
     told = home(ada)
-    assert "The agent ward-1 is silent" in told
-    assert "The agent ward-2 is silent" not in told
+    assert "1 thing needs you." in told
+    assert f"{place.organisation} asked to join" in told
+    assert "Autumn" not in told  # news are in the inbox
+    assert "asked to join" not in home(blaise)
+    Participation.objects.filter(pk=place.pk).update(state="active")
+    settle_needs()
+    assert "asked to join" not in home(ada)
+
+
+def test_of_many_the_inbox_has_the_rest(ada: Person, federation: Federation):
+    for place in ParticipationFactory.create_batch(6, federation=federation, state="requested"):
+        happens("participation.requested", subject_id=place.pk, federation_id=federation.pk)
+    tell_news()
+    told = home(ada)
+    assert told.count("An organisation asks to join") == 5
+    assert "Many things need you." in told
+    assert "All that needs you is in the inbox" in told
 
 
 def test_an_organisation_without_an_agent_is_named(ada: Person, federation: Federation):
@@ -105,12 +104,6 @@ def test_an_organisation_without_an_agent_is_named(ada: Person, federation: Fede
 def test_a_suspended_organisation_is_told_where_to_look(ada: Person):
     Organisation.objects.update(state="suspended")
     assert "Ada Institute is suspended" in home(ada)
-
-
-def test_an_operator_is_told_who_waits_for_approval(operator: Person, ada: Person):
-    OrganisationFactory(state="pending")
-    assert "1 organisation waits for approval" in home(operator)
-    assert "waits for approval" not in home(ada)
 
 
 def test_live_runs_are_shown_with_their_round(ada: Person, federation: Federation):
@@ -174,8 +167,11 @@ def test_a_full_desk_needs_few_queries(
         UpdateFactory(task__round=now, state="quarantined")
         AgentFactory(organisation=ada.organisation)
         ParticipationFactory(organisation=ada.organisation)
-    # An operator is also told how many organisations wait for approval.
-    for person, most in ((ada, MOST_QUERIES), (operator, MOST_QUERIES + 1)):
+    for place in ParticipationFactory.create_batch(2, federation=federation, state="requested"):
+        happens("participation.requested", subject_id=place.pk, federation_id=federation.pk)
+    happens("organisation.registered", subject_id=OrganisationFactory(state="pending").pk)
+    tell_news()
+    for person in (ada, operator):
         client = browser(person.user)
-        with django_assert_max_num_queries(most):
+        with django_assert_max_num_queries(MOST_QUERIES):
             client.get("/")

@@ -11,12 +11,21 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from hub.common.models import Event
+from hub.federations.models import Federation
+from hub.notices.hooks import services
+from hub.notices.models import Webhook
+from hub.notices.telling import tell_news
+from tests.conftest import Person
+from tests.hub.notices.happening import happens
 
 
 @dataclass
@@ -112,3 +121,21 @@ def certified(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     server.load_cert_chain(pem)
     client = ssl.create_default_context(cadata=certificate.public_bytes(Encoding.PEM).decode())
     return server, client
+
+
+def made(person: Person, receiver: Receiver, *kinds: str) -> tuple[Webhook, str]:
+    return services.make_webhook(
+        user=person.user,
+        organisation_id=person.organisation.pk,
+        name="Tickets",
+        url=f"http://127.0.0.1:{receiver.port}/hooks?from=foedus",
+        kinds=kinds or ["run_failed"],
+    )
+
+
+def failed(federation: Federation, run: str = "Autumn") -> Event:
+    pk = uuid4()
+    scope = {"federation_id": federation.pk, "run_id": pk, "subject_id": pk}
+    event = happens("run.failed", data={"run": run}, reason="the disk is full", **scope)
+    tell_news()
+    return event

@@ -31,4 +31,3 @@ def test_every_page_of_the_console_is_in_the_guide() -> None:
     from hub.operations.appearance import AT_WORK
 
     assert [title for _, title, _ in AT_WORK if f"| *{title}* |" not in GUIDE] == []
-

@@ -16,6 +16,7 @@ from hub.common.models import Event
 from hub.organisations import services
 from hub.organisations.models import Letter, Membership, Organisation, Registration
 from hub.organisations.registrations import candidates, waiting
+from hub.organisations.seals import secret_of
 from tests.conftest import Person
 from tests.factories.accounts import PASSWORD, UserFactory
 from tests.factories.organisations import MembershipFactory, OrganisationFactory
@@ -72,6 +73,20 @@ def test_a_stranger_registers_confirms_and_waits(proved: None):  # noqa: F811
     again = words(browser().post(link, {"password": PASSWORD}))
     assert "This link confirms nothing, or no longer." in again
     assert Organisation.objects.count() == 1
+
+
+def test_sent_twice_it_is_registered_once(proved: None, settings: Any):  # noqa: F811
+    for _ in range(2):
+        hand_in()
+    links = [f"/registrations/{secret_of(one.pk)}" for one in Registration.objects.all()]
+    told = [words(browser().post(link, {"password": PASSWORD}, follow=True)) for link in links]
+    assert "Your address is confirmed" in told[0]
+    assert "This link confirms nothing, or no longer." in told[1]
+    settings.ACCOUNT_EMAIL_VERIFICATION = "optional"
+    for _ in range(2):
+        assert "Now sign in" in words(hand_in())
+    assert "has this name" in words(hand_in(password="another-password-1"))
+    assert Organisation.objects.count() == User.objects.count() == 1
 
 
 def test_whose_password_it_is_not_confirms_nothing(proved: None):  # noqa: F811

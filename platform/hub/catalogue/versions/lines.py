@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -35,6 +35,7 @@ from hub.federations.models import Federation, ProposalState
 from hub.federations.selectors import federations_of
 
 CHART_MOST = 60
+Grouped: TypeAlias = dict[UUID, list[Evaluation]]
 LONG = (
     "federation__charter",
     "base_model__licence_text",
@@ -94,32 +95,31 @@ def origin_of(version: ModelVersion) -> Origin | None:
 
 
 def version_rows(versions: Iterable[ModelVersion]) -> list[VersionRow]:
-    """A line for each version, of `with_origin`; two queries, however many they are."""
+    """A line for each version, of `with_origin`; one query, however many they are."""
     given = list(versions)
-    after = _by_version(given)
-    runs = {one.run_id for of_version in after.values() for one in of_version}
-    starts = _starts(runs)
+    after, starts = _evaluations(given)
     return [_row(version, after.get(version.pk, ()), starts) for version in given]
 
 
-def _by_version(versions: Sequence[ModelVersion | UUID]) -> Mapping[UUID | None, list[Evaluation]]:
-    found: dict[UUID | None, list[Evaluation]] = defaultdict(list)
-    for evaluation in Evaluation.objects.filter(version__in=versions):
-        found[evaluation.version_id].append(evaluation)
-    return found
-
-
-def _starts(runs: Iterable[UUID]) -> Mapping[UUID, list[Evaluation]]:
-    found: dict[UUID, list[Evaluation]] = defaultdict(list)
-    for evaluation in Evaluation.objects.filter(run_id__in=runs, round_number=0):
-        found[evaluation.run_id].append(evaluation)
-    return found
+def _evaluations(versions: Sequence[ModelVersion]) -> tuple[Grouped, Grouped]:
+    """What was measured of each version, and where the runs that measured them began."""
+    after: Grouped = defaultdict(list)
+    starts: Grouped = defaultdict(list)
+    theirs = Evaluation.objects.filter(version__in=versions).order_by()
+    runs = theirs.values("run_id")
+    began = Evaluation.objects.filter(run_id__in=runs, round_number=0).order_by()
+    for one in theirs.union(began).order_by("round_number", "created_at"):
+        if one.version_id is not None:
+            after[one.version_id].append(one)
+        if one.round_number == 0:
+            starts[one.run_id].append(one)
+    return after, starts
 
 
 def _row(
     version: ModelVersion,
     after: Sequence[Evaluation],
-    starts: Mapping[UUID, list[Evaluation]],
+    starts: Mapping[UUID, Sequence[Evaluation]],
 ) -> VersionRow:
     before = starts.get(after[0].run_id, ()) if after else ()
     measured = scores(measure_of(version.plan), after, before, expected=_expected(version))

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, TooManyFieldsSent
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
@@ -106,8 +106,10 @@ def problem_of(exception: Exception) -> Problem:
     match exception:
         case Http404() | exceptions.NotFound():
             return _of_refusal(NotFound(ABSENT))
-        case PermissionDenied():
-            return _of_framework(exceptions.PermissionDenied())
+        case PermissionDenied() | TooManyFieldsSent():
+            is_denied = isinstance(exception, PermissionDenied)
+            ours = exceptions.PermissionDenied if is_denied else exceptions.ParseError
+            return _of_framework(ours())
         case DomainError():
             return _of_refusal(exception)
         case exceptions.APIException():

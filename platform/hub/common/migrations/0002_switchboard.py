@@ -4,29 +4,51 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('common', '0001_initial'),
+        ("common", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Switchboard',
+            name="Switchboard",
             fields=[
-                ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('maintenance_since', models.DateTimeField(null=True)),
-                ('maintenance_until', models.DateTimeField(null=True)),
-                ('maintenance_note', models.CharField(blank=True, max_length=300)),
-                ('banner_text', models.CharField(blank=True, max_length=300)),
-                ('banner_level', models.CharField(blank=True, choices=[('info', 'for information'), ('attention', 'needs attention'), ('negative', 'something is broken')], default='info', max_length=12)),
-                ('banner_from', models.DateTimeField(null=True)),
-                ('banner_until', models.DateTimeField(null=True)),
-                ('sign_up_open', models.BooleanField(default=True)),
-                ('approves_by_itself', models.BooleanField(null=True)),
+                (
+                    "id",
+                    models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False),
+                ),
+                ("maintenance_since", models.DateTimeField(null=True)),
+                ("maintenance_until", models.DateTimeField(null=True)),
+                ("maintenance_note", models.CharField(blank=True, max_length=300)),
+                ("banner_text", models.CharField(blank=True, max_length=300)),
+                (
+                    "banner_level",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("info", "for information"),
+                            ("attention", "needs attention"),
+                            ("negative", "something is broken"),
+                        ],
+                        default="info",
+                        max_length=12,
+                    ),
+                ),
+                ("banner_from", models.DateTimeField(null=True)),
+                ("banner_until", models.DateTimeField(null=True)),
+                ("sign_up_open", models.BooleanField(default=True)),
+                ("approves_by_itself", models.BooleanField(null=True)),
             ],
             options={
-                'verbose_name_plural': 'switchboard',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='one_switchboard'), models.CheckConstraint(condition=models.Q(('banner_text', ''), ('banner_from__isnull', False), _connector='OR'), name='a_banner_has_a_beginning')],
+                "verbose_name_plural": "switchboard",
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="one_switchboard"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("banner_text", ""), ("banner_from__isnull", False), _connector="OR"
+                        ),
+                        name="a_banner_has_a_beginning",
+                    ),
+                ],
             },
         ),
     ]

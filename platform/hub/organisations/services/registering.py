@@ -20,7 +20,8 @@ from hub.organisations.errors import (
     RegistrationUnknown,
     WrongPassword,
 )
-from hub.organisations.models import LetterKind, Organisation, Registration
+from hub.organisations.models import LetterKind, Membership, Organisation, Registration
+from hub.organisations.permissions import Role
 from hub.organisations.seals import digest_of, secret_of
 from hub.organisations.selectors import invitation_by
 from hub.organisations.services.letters import post
@@ -51,14 +52,19 @@ def hand_in_registration(*, profile: Profile, person: str, email: str, password:
 
     It waits for the link in a mail, or counts at once where this hub proves no addresses. If the
     address has an account nothing is made and its person is told by mail: whoever asked cannot
-    tell the difference, neither by the answer nor by the time that it takes.
+    tell the difference, neither by the answer nor by the time that it takes. What has been
+    registered so already is not registered again.
 
     Raises:
         NameTaken: an organisation has this name.
     """
     email, person = email.strip().lower(), text.line(person, least=1, most=120)
-    _require_free(text.line(profile.name, least=1, most=120))
-    hashed = make_password(password)
+    name = text.line(profile.name, least=1, most=120)
+    owner = _owner(name, email)
+    if owner is not None and check_password(password, owner.password):
+        return
+    hashed = "" if owner else make_password(password)  # one hash, whoever it is
+    _require_free(name)
     if has_account(email):
         post(LetterKind.KNOWN, email=email)
     elif addresses_are_proved():
@@ -66,6 +72,12 @@ def hand_in_registration(*, profile: Profile, person: str, email: str, password:
     else:
         user = _new_person(email=email, name=person, hashed=hashed, is_confirmed=False)
         register_organisation(user=user, **asdict(profile))
+
+
+def _owner(name: str, email: str) -> User | None:
+    """Who has this address and owns an organisation of this name, as after a double click."""
+    own = Membership.objects.filter(organisation__name=name, role=Role.OWNER)
+    return User.objects.filter(email=email, memberships__in=own).first()
 
 
 def has_account(email: str) -> bool:
@@ -117,7 +129,7 @@ def confirm_registration(*, secret: str, password: str) -> tuple[User, Organisat
         country=found.country,
         contact_email=found.contact_email,
     )
-    found.delete()
+    Registration.objects.filter(email=found.email, name=found.name).delete()  # sent twice
     return user, organisation
 
 
