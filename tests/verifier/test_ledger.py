@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from federation.keys import generate_private_key, public_key_of
+from federation.keys import generate_private_key, public_key_of, sign_bytes
 from federation.ledger import notes
+from federation.plan import canonical
+from federation.protocol import Receipt
 from hub.ledger.models import EntryType
 from tests.verifier.exports import entry_of, forged, rows, written
 from verifier.cli import parser
@@ -25,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS = rows()
 ENTRIES = [row for row in ROWS if row.startswith(b'{"entry":')]
 FLIPS = 350
+HUB = generate_private_key()
 LEDGER = str(entry_of(ENTRIES[0])["ledger"])
 OURS = [sys.executable, "-m", "verifier"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "workers")}
@@ -187,9 +191,29 @@ def test_an_entry_out_of_its_order_is_found(tmp_path: Path, change: dict[str, An
 # What is held against an export.
 
 
-def receipt(path: Path, index: int, leaf: str) -> Path:
-    receipt = {"ledger_index": index, "entry_sha256": leaf}
-    path.write_text(json.dumps({"receipt": receipt, "ledger": LEDGER}))
+def receipt(path: Path, index: int, leaf: str, *, key: bytes = HUB) -> Path:
+    """As the hub signs it and an agent keeps it."""
+    made = Receipt.model_validate(
+        {
+            "update": "8f1d6f0e-5a43-4bd5-9d5c-2a8f3c1b0e11",
+            "statement_sha256": "1" * 64,
+            "received_at": "2026-10-01T12:00:00.123456Z",
+            "hub_key_id": "2" * 64,
+            "signature": "",
+            "ledger_index": index,
+            "entry_sha256": leaf,
+        }
+    )
+    signature = sign_bytes(key, "fl-receipt-v2", canonical(made.ledger_part()))
+    signed = made.model_copy(update={"ledger_signature": signature}).model_dump(mode="json")
+    path.write_text(json.dumps({"receipt": signed, "ledger": LEDGER}))
+    return path
+
+
+def agent_json(path: Path, **more: str) -> Path:
+    """What an agent has pinned."""
+    key = base64.b64encode(public_key_of(HUB)).decode()
+    path.write_text(json.dumps({"hub_public_key": key, **more}))
     return path
 
 
@@ -216,6 +240,25 @@ def test_receipts_expose_a_ledger_that_was_set_back(
     assert (
         json.loads(capsys.readouterr().out)["reason"] == "entry 21 is not the one that it promises"
     )
+
+
+def test_a_receipt_that_the_hub_never_signed_convicts_nobody(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pinned = agent_json(tmp_path / "agent.json")
+    true = receipt(tmp_path / "a.json", 20, leaf(ENTRIES[20]))
+    assert verify(export, "--hub-key", pinned, "--receipt", true) == 0
+    forged_one = receipt(tmp_path / "b.json", 20, leaf(ENTRIES[20]), key=generate_private_key())
+    assert verify(export, "--hub-key", pinned, "--receipt", forged_one) == 1
+    assert "its signature is wrong" in capsys.readouterr().err
+    moved = json.loads(true.read_text())
+    moved["receipt"]["ledger_index"] = 21
+    true.write_text(json.dumps(moved))
+    assert verify(export, "--hub-key", pinned, "--receipt", true) == 1
+    key = json.loads(pinned.read_text())["hub_public_key"]
+    assert verify(export, "--hub-key", key) == 0
+    assert verify(export, "--hub-key", "bm8=") == 2
+    assert verify(export, "--hub-key", tmp_path / "none") == 2
 
 
 def test_kept_checkpoints_expose_another_history(
@@ -290,7 +333,7 @@ def kept_by_an_agent(folder: Path) -> Path:
     """The folder of an agent that has seen the export."""
     for name in ("receipts", "ledgers"):
         (folder / name).mkdir(parents=True)
-    (folder / "agent.json").write_text(ROWS[-1].decode())
+    agent_json(folder / "agent.json", **json.loads(ROWS[-1]))
     receipt(folder / "receipts" / "a.json", 20, leaf(ENTRIES[20]))
     note = json.loads(ROWS[-2])["checkpoint"]
     (folder / "ledgers" / f"{LEDGER}.json").write_text(json.dumps({"note": note}))

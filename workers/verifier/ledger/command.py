@@ -10,7 +10,7 @@ from typing import Any
 
 from verifier.faults import Fault, Wrong
 from verifier.ledger.checking import Ledger, check, survey
-from verifier.ledger.kept import check_checkpoint, check_receipts, key_in
+from verifier.ledger.kept import check_checkpoint, check_receipts, hub_key_in, key_in
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="a receipt that your agent has kept, or its folder receipts/; may be repeated",
+    )
+    parser.add_argument(
+        "--hub-key",
+        help="the hub's key as you know it, which signs receipts: in base64, a file with it, or "
+        "your agent's agent.json; without, receipts are believed",
     )
     parser.add_argument(
         "--checkpoint",
@@ -52,7 +57,8 @@ def run(given: argparse.Namespace) -> int:
 def _checked(given: argparse.Namespace) -> dict[str, Any]:
     pinned = key_in(given.ledger_key) if given.ledger_key else None
     ledger = check(given.export, pinned=pinned, processes=given.processes)
-    receipts = check_receipts(ledger, given.receipt)
+    hub_key = hub_key_in(given.hub_key) if given.hub_key else None
+    receipts = check_receipts(ledger, given.receipt, hub_key)
     if given.checkpoint:
         key = pinned or survey(given.export).known.ledger_key
         for path in given.checkpoint:

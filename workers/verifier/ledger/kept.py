@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from verifier.faults import Unusable, Wrong
-from verifier.ledger import notes
+from verifier.ledger import canon, notes
 from verifier.ledger.checking import Ledger, check_roots
 
+_LABEL = b"fl-receipt-v2\0"
+_SIGNED = ("update", "statement_sha256", "received_at", "ledger_index", "entry_sha256")
+_KEY_BYTES = 32
 
-def check_receipts(ledger: Ledger, paths: list[Path]) -> int:
-    """Raise Wrong unless each receipt's entry is there; returns how many there were."""
+
+def check_receipts(ledger: Ledger, paths: list[Path], hub_key: bytes | None) -> int:
+    """Raise Wrong unless each receipt's entry is there; returns how many there were.
+
+    With the hub's key a receipt must be of the hub, too: else anybody could have written it.
+    """
     found = [receipt for path in paths for receipt in _receipts(ledger, path)]
     for path, receipt in found:
+        if hub_key is not None:
+            _check_signed(path, receipt, hub_key)
         _check_receipt(ledger, path, receipt)
     return len(found)
 
@@ -54,6 +63,26 @@ def key_in(source: str) -> notes.Key:
         raise Unusable(f"{source}: {wrong}") from wrong
 
 
+def hub_key_in(source: str) -> bytes:
+    """The hub's key in base64 as it is, in a file, or in an agent's `agent.json`.
+
+    Raises:
+        Unusable.
+    """
+    text, path = source, Path(source)
+    if path.exists():
+        text = _text(path).strip()
+        if text.startswith("{"):
+            text = str(_member(_object(path, text), "hub_public_key", path))
+    try:
+        key = notes.decoded(text)
+    except Wrong as wrong:
+        raise Unusable(f"{source}: {wrong}") from wrong
+    if len(key) != _KEY_BYTES:
+        raise Unusable(f"{source} is no Ed25519 key")
+    return key
+
+
 def _receipts(ledger: Ledger, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Of a file, or of all in a folder that name an entry of this ledger."""
     for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
@@ -63,6 +92,15 @@ def _receipts(ledger: Ledger, path: Path) -> Iterator[tuple[Path, dict[str, Any]
             yield file, receipt
         elif not path.is_dir():
             raise Unusable(f"{file} names no entry of this ledger")
+
+
+def _check_signed(path: Path, receipt: dict[str, Any], hub_key: bytes) -> None:
+    part = {name: _member(receipt, name, path) for name in _SIGNED}
+    try:
+        signature = notes.decoded(str(_member(receipt, "ledger_signature", path)))
+        notes.verify(hub_key, signature, _LABEL + canon.written(part).encode())
+    except Wrong as wrong:
+        raise wrong.at(f"the receipt in {path}") from wrong
 
 
 def _check_receipt(ledger: Ledger, path: Path, receipt: dict[str, Any]) -> None:
