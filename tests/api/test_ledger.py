@@ -10,10 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from federation.ledger import merkle, notes
 from federation.protocol_ledger import CheckpointOut
+from hub.common.api.problems import problem_of
 from hub.federations.models import Federation
 from hub.ledger import exporting, selectors
 from hub.ledger.models import Cosignature, EntryType, Head
@@ -290,6 +291,23 @@ def test_an_agent_whose_key_the_ledger_does_not_know_cannot_cosign(
     said = cosigned(agent, federation, size=5)
     answer = SignedClient(agent).send("POST", for_agents(federation, "cosignatures"), said)
     assert answer.json()["code"] == "cosignature_wrong"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ledger_that_is_stopped_before_the_commit_is_said_to_be(federation: Federation) -> None:
+    with transaction.atomic():
+        grow(federation.pk, 1)
+    with pytest.raises(IntegrityError) as refused:
+        _stopped_meanwhile(federation.pk)
+    problem = problem_of(refused.value)
+    assert (problem.status, problem.code) == (503, "ledger_stopped")
+    assert not Head.objects.filter(ledger=federation.pk, stopped="ledger_damaged").exists()
+
+
+@transaction.atomic
+def _stopped_meanwhile(ledger: UUID) -> None:
+    append(ledger=ledger, type=EntryType.CORRECTION, key="act:1", payload={})
+    Head.objects.filter(ledger=ledger).update(stopped="ledger_damaged")
 
 
 def test_a_stopped_ledger_stops_what_counts(federation: Federation, blaise: Person) -> None:

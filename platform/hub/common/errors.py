@@ -19,6 +19,10 @@ class DomainError(Exception):
         self.extra = extra  # further members of the problem document (RFC 9457, section 3.2)
 
 
+# What it means that the database refuses a commit, by the name of the constraint.
+AT_COMMIT: dict[str, DomainError] = {}
+
+
 class IllegalTransition(DomainError):
     code = "illegal_transition"
     title = "This step is not possible from the present state."

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from hub.common.errors import DomainError
+from hub.common.errors import AT_COMMIT, DomainError
 
 
 class LedgerStopped(DomainError):
     status = 503
     code = "ledger_stopped"
     title = "The ledger of this federation takes no entries, so nothing that counts can happen."
+
+
+STOPPED = LedgerStopped("Its operators have been told why.", retry_after=60)
+AT_COMMIT["ledger_stopped"] = STOPPED  # entries find their places there, if nobody asked before
 
 
 class CheckpointPending(DomainError):

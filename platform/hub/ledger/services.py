@@ -14,7 +14,7 @@ from django.db import IntegrityError, connection, transaction
 from federation.ledger.entries import canonical
 from hub.common.services import violated
 from hub.dispatch import Job, send_soon
-from hub.ledger.errors import EntryDiffers, LedgerStopped
+from hub.ledger.errors import STOPPED, EntryDiffers, LedgerStopped
 from hub.ledger.models import Entry, EntryType
 from hub.ledger.selectors import unsigned_heads
 
@@ -96,7 +96,7 @@ def stopping() -> Iterator[None]:
         yield
     except IntegrityError as refusal:
         if violated(refusal) == "ledger_stopped":
-            raise LedgerStopped("Its operators have been told why.", retry_after=60) from refusal
+            raise STOPPED from refusal
         raise
 
 

@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, TooManyFieldsSent
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from drf_standardized_errors.formatter import flatten_errors
 from drf_standardized_errors.handler import ExceptionHandler
@@ -27,7 +27,8 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions
 
-from hub.common.errors import DependencyDown, DomainError, NotFound
+from hub.common.errors import AT_COMMIT, DependencyDown, DomainError, NotFound
+from hub.common.services import violated
 
 logger = logging.getLogger(__name__)
 
@@ -114,9 +115,15 @@ def problem_of(exception: Exception) -> Problem:
             return _of_refusal(exception)
         case exceptions.APIException():
             return _of_framework(exception)
-        case _ if isinstance(exception, AWAY):
-            down = DependencyDown("Try again in a moment.", retry_after=RETRY_SECONDS)
-            return _of_refusal(down)
+    return _of_services(exception)
+
+
+def _of_services(exception: Exception) -> Problem:
+    """What PostgreSQL and Redis say, and what nobody foresaw."""
+    if isinstance(exception, AWAY):
+        return _of_refusal(DependencyDown("Try again in a moment.", retry_after=RETRY_SECONDS))
+    if isinstance(exception, IntegrityError) and violated(exception) in AT_COMMIT:
+        return _of_refusal(AT_COMMIT[violated(exception)])
     return _of_framework(exceptions.APIException("The log has the cause, under the request id."))
 
 
