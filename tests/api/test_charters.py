@@ -66,6 +66,8 @@ def test_without_a_policy_it_is_as_federations_were(ada: Person):
         {"voting": {"quorum": 2}},
         {"voting": {"days": 61}},
         {"credits_without_vote": -1},
+        {"credits_in_period": -1},
+        {"period_days": 0},
     ],
 )
 def test_what_is_no_policy_is_refused_and_nothing_founded(ada: Person, wrong):

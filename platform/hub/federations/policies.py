@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 LONGEST_VOTE_DAYS = 60
+LONGEST_PERIOD_DAYS = 366
 LARGEST_UPDATES = (2**20, 2**36)  # bytes that a federation may allow an update to have
 
 
@@ -36,6 +37,8 @@ class Policy(_Part):
     may_attribute: bool = True  # runs may let members tell single updates apart
     valuation: tuple[str, ...] = ()  # methods of which a run must use one; empty: as it likes
     credits_without_vote: Annotated[int, Field(ge=0)] | None = None  # of a run; None: any number
+    credits_in_period: Annotated[int, Field(ge=0)] | None = None  # of all its runs; None: any
+    period_days: Annotated[int, Field(ge=1, le=LONGEST_PERIOD_DAYS)] = 90  # before a run begins
     voting: VotingRule = VotingRule()
     led: tuple[str, ...] = ()  # kinds of proposals that the lead decides alone
 

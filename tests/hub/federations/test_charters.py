@@ -336,9 +336,11 @@ def test_the_pages_of_what_is_agreed_need_few_queries(
 
 def test_the_policy_is_told_in_words(ada, federation):
     rules = Policy(minimum_participants=3, strategies=("fedavg", "fedex"), credits_without_vote=0)
+    rules = rules.model_copy(update={"credits_in_period": 500})
     change_policy(federation=federation, policy=rules, actor=HUB)
     told = words(browser(ada.user).get(f"/federations/{federation.slug}/policy"))
     assert "At least 3 train in every run" in told
     assert "By averaging (fedavg) or averaging, with what" in told
     assert "The members vote on every run that splits credits." in told
+    assert "All runs that begin within 90 days may split 500 credits together" in told
     assert "The members vote on all that can be proposed." in told

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from federation.plan import Plan
 from hub.common.actors import HUB
@@ -13,6 +15,7 @@ from hub.runs.errors import AgainstPolicy, VoteNeeded
 from hub.runs.models import Purpose, Run
 from hub.runs.services.lifecycle import begin
 from hub.runs.services.locks import lock_run
+from tests.hub.notices.happening import at_once
 from tests.hub.runs.world import World, make_world, plan_of
 
 pytestmark = pytest.mark.django_db
@@ -125,3 +128,34 @@ def test_credits_above_the_agreed_number_are_voted_on(world: World) -> None:
     voted = lock_run(large.pk)
     begin(voted, actor=HUB)
     assert voted.state == "queued"
+
+
+def test_all_runs_of_a_period_share_its_credits(world: World) -> None:
+    agree(world, credits_in_period=100, period_days=30)
+    first, second, third = (draft(world, promising(budget)) for budget in (60, 40, 1))
+    for run in (first, first, second):  # started twice, it counts once
+        assert services.start_run(user=world.lead, run_id=run.pk).state == "queued"
+    with pytest.raises(AgainstPolicy) as refused:
+        services.start_run(user=world.lead, run_id=third.pk)
+    assert refused.value.extra["reasons"] == ["0 credits are left for these 30 days."]
+    assert lock_run(third.pk).state == "draft"
+    services.start_run(user=world.lead, run_id=draft(world, plan_of()).pk)  # splits none
+    long_ago = timezone.now() - timedelta(days=31)
+    Run.objects.filter(pk=first.pk).update(state="completed", started_at=long_ago)
+    assert services.start_run(user=world.lead, run_id=third.pk).state == "queued"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_runs_that_begin_at_once_no_two_take_the_same_credits(world: World) -> None:
+    agree(world, credits_in_period=100)
+    runs = [draft(world, promising(60)) for _ in range(4)]
+    told: list[str] = []
+    at_once(len(runs), lambda: told.append(_started(world, runs.pop())))
+    assert sorted(told) == ["queued", "refused", "refused", "refused"]
+
+
+def _started(world: World, run: Run) -> str:
+    try:
+        return services.start_run(user=world.lead, run_id=run.pk).state
+    except AgainstPolicy:
+        return "refused"

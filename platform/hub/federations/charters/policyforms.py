@@ -18,7 +18,7 @@ from hub.federations.charters.policywords import (
     label_of,
 )
 from hub.federations.models import Federation
-from hub.federations.policies import LARGEST_UPDATES, LONGEST_VOTE_DAYS, Policy
+from hub.federations.policies import LARGEST_UPDATES, LONGEST_PERIOD_DAYS, LONGEST_VOTE_DAYS, Policy
 from hub.federations.proposals.kinds import kinds
 
 MEGABYTE = 2**20
@@ -42,7 +42,15 @@ SECTIONS = (
     (
         "Decisions",
         "What is decided by all, and how. The lead has one voice like the others.",
-        ("led", "credits_without_vote", "quorum_percent", "majority", "days"),
+        (
+            "led",
+            "credits_without_vote",
+            "credits_in_period",
+            "period_days",
+            "quorum_percent",
+            "majority",
+            "days",
+        ),
     ),
 )
 
@@ -115,6 +123,19 @@ class PolicyForm(forms.Form):
         help_text="A run that splits more starts once the members have agreed. 0: they vote on "
         "every run with credits. Suggested: empty, so that no run needs a vote.",
     )
+    credits_in_period = forms.IntegerField(
+        label="Credits that all runs of a period may split together",
+        required=False,
+        min_value=0,
+        help_text="A run that would split more than is left does not start. Suggested: empty, so "
+        "that only each run's own number counts.",
+    )
+    period_days = forms.IntegerField(
+        label="Days of that period",
+        min_value=1,
+        max_value=LONGEST_PERIOD_DAYS,
+        help_text="Counted back from the day on which a run begins. Suggested: 90.",
+    )
     quorum_percent = forms.IntegerField(
         label="Organisations that must vote, in %",
         min_value=0,
@@ -178,6 +199,8 @@ _ALIKE = (
     "may_attribute",
     "valuation",
     "credits_without_vote",
+    "credits_in_period",
+    "period_days",
     "led",
 )
 

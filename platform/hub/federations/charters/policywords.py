@@ -75,6 +75,7 @@ def rules_in(policy: Policy, *, is_listed: bool, largest_update_bytes: int) -> I
     yield Rule("Single updates", _attribution(may=policy.may_attribute))
     yield Rule("How contributions are valued", _only(policy.valuation, "any method, or none"))
     yield Rule("Credits without a vote", _credits(policy.credits_without_vote))
+    yield Rule("Credits of a period", _period(policy))
     yield Rule("Largest update", f"{human_bytes(largest_update_bytes)}; a larger one is refused.")
     yield Rule("A vote", _voting(policy.voting))
     yield Rule("Who decides", _deciding(policy.led))
@@ -127,6 +128,16 @@ def _credits(most: int | None) -> str:
     if most == 0:
         return "The members vote on every run that splits credits."
     return f"The members vote on a run that splits more than {most} credits before it starts."
+
+
+def _period(policy: Policy) -> str:
+    if policy.credits_in_period is None:
+        return "All runs together may split any number of credits."
+    return (
+        f"All runs that begin within {policy.period_days} days may split "
+        f"{policy.credits_in_period} credits together; a run that splits more than is left does "
+        "not start."
+    )
 
 
 def _voting(rule: VotingRule) -> str:

@@ -40,6 +40,7 @@ from hub.runs.models import (
 )
 from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
 from hub.runs.services.agreed import require_agreed, require_no_vote
+from hub.runs.services.budgets import require_affordable
 from hub.runs.services.consent import require_accepted, require_signed, require_unpaused
 from hub.runs.services.locks import database_now, lock_run
 from hub.runs.services.probing import measure_start
@@ -113,7 +114,8 @@ def begin(run: Run, *, actor: Actor) -> None:
         FederationDissolved, FederationPaused: nothing starts in the federation.
         LicencesMissing: somebody who takes part has not accepted the base model's licence.
         CharterUnsigned: somebody who takes part has not signed the present charter.
-        AgainstPolicy: the members have agreed on something else since.
+        AgainstPolicy: the members have agreed on something else since, or the credits of the period
+            are promised to other runs.
     """
     plan = run.typed_plan
     require_alive(run.federation)
@@ -123,6 +125,7 @@ def begin(run: Run, *, actor: Actor) -> None:
     training = contributing(run.federation_id).filter(pk__in=run.trainers).count()
     policy = run.federation.typed_policy
     require_agreed(policy, plan, purpose=run.purpose, training=training)
+    require_affordable(run)
     probe, why_not = probe_for(run.federation, plan)
     run.move_to(
         RunState.QUEUED,
