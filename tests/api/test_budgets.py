@@ -7,6 +7,7 @@ does not lengthen; the figures are printed, and the bound is wide.
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from hub.audit.exporting import Export, Format
+from hub.common.models import Event
 from tests.api.crowd import EVENTS, crowd_around
 from tests.api.seeded import Seeded, browser
 from tests.api.walking import OURS, Names, Walk
@@ -131,3 +134,27 @@ def test_the_world_is_as_large_as_it_is_said_to_be(walk: Walk) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM common_event")
         assert cursor.fetchone()[0] > EVENTS
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_an_export_of_the_whole_record_needs_no_more_memory_than_its_beginning(
+    walk: Walk, form: Format
+) -> None:
+    export = Export(Event.objects.all(), Event.objects.latest("pk").pk, form)
+    tracemalloc.start()
+    after, beginning = _peak_while(export, 0, pieces=5)
+    _, rest = _peak_while(export, after, pieces=40)
+    tracemalloc.stop()
+    print(f"{form}: peak {beginning / 2**20:.1f} MiB at first, {rest / 2**20:.1f} MiB after")
+    assert rest < beginning * 1.2
+    assert rest < 16 * 2**20
+
+
+def _peak_while(export: Export, after: int, *, pieces: int) -> tuple[int, int]:
+    """So many pieces are read and let go; the last id, and bytes at most."""
+    tracemalloc.reset_peak()
+    for _ in range(pieces):
+        found = export.piece(after)
+        assert found is not None
+        after = found[0]
+    return after, tracemalloc.get_traced_memory()[1]

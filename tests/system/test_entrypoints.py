@@ -91,7 +91,7 @@ def test_a_stranger_gets_a_problem_document(installation: Installation) -> None:
 def test_the_operator_signs_in_to_the_console(olga: Browser) -> None:
     page = olga.http.get("/console/")
     assert page.status_code == 200
-    assert "Stuck work" in page.text
+    assert "What is wrong now" in page.text
 
 
 def test_pages_have_their_styles(installation: Installation) -> None:

@@ -41,10 +41,14 @@ def join(stack: Stack, federation: Federation) -> None:
         "organisation": house(stack, LARGE),
         "charter_digest": federation["charter_digest"],
     }
-    person = Person(stack.url, stack.facts["people"][LARGE]["token"])
+    person = person_of(stack, LARGE)
     with closing(person.http):
         place = person.post(f"/federations/{federation['id']}/join", signed)
     stack.ada.post(f"/participations/{place['id']}/approve")
+
+
+def person_of(stack: Stack, name: str) -> Person:
+    return Person(stack.url, stack.facts["people"][name]["token"])
 
 
 def house(stack: Stack, name: str) -> str:
@@ -91,10 +95,18 @@ def found(stack: Stack, version: str) -> dict[str, Any]:
 def first(stack: Stack, delta: Federation) -> str:
     """A good version of all, released."""
     version = result_of(stack, delta, *ROWS)
-    asked = {"version": version, "reason": "The first"}
-    proposal = stack.ada.post("/proposals", asked)
-    stack.ada.post(f"/proposals/{proposal['id']}/accept", {"reason": "It is good"})
+    proposal = stack.ada.post("/proposals", release_of(delta, version, "The first"))
+    if proposal["state"] == "open":
+        person = person_of(stack, LARGE)
+        with closing(person.http):
+            person.post(f"/proposals/{proposal['id']}/vote", {"choice": "yes"})
+    assert stack.ada.get(f"/versions/{version}")["state"] == "released"
     return version
+
+
+def release_of(federation: Federation, version: str, reason: str) -> dict[str, object]:
+    about = {"kind": "release", "terms": {"version": version}, "reason": reason}
+    return {"federation": federation["id"], **about}
 
 
 def test_what_each_reaches_alone_stands_beside_what_they_reach_together(
@@ -130,7 +142,7 @@ def test_a_version_that_harms_the_smallest_organisation_is_blocked_with_its_figu
     assert each["is_paired"]
     answer = stack.ada.http.post(
         "/proposals",
-        json={"version": version, "reason": "Better for most"},
+        json=release_of(delta, version, "Better for most"),
         headers={"Idempotency-Key": version},
     )
     assert (answer.status_code, answer.json()["code"]) == (409, "gates_failed")

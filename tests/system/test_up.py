@@ -57,7 +57,7 @@ def test_one_command_brings_a_hub_up_and_takes_it_down(tmp_path: Path) -> None:
         assert httpx.get(f"{url[0]}/readyz").status_code == 200
         browser = Browser(url[0])
         browser.sign_in("ada@example.org", password[1])
-        assert "Stuck work" in browser.http.get("/console/").text
+        assert "What is wrong now" in browser.http.get("/console/").text
         browser.http.close()
 
         family = psutil.Process(process.pid).children(recursive=True)

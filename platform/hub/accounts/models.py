@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -9,16 +10,21 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Lower
 from knox.models import AbstractAuthToken
 
 from hub.common.actors import Actor
 
+# What every page shows of its reader, put here by higher apps: expressions over rows of `User`.
+FETCHED_ALONG: dict[str, Callable[[], Combinable]] = {}
+
 
 class UserManager(BaseUserManager["User"]):
     def with_dues(self) -> models.QuerySet[User]:
-        """People, each with what `owes_second_factor` says, without another query."""
-        return self.annotate(owes=models.Exists(self.filter(owing(), pk=models.OuterRef("pk"))))
+        """People with what `owes_second_factor` says, and `FETCHED_ALONG`, in the same query."""
+        owes = models.Exists(self.filter(owing(), pk=models.OuterRef("pk")))
+        return self.annotate(owes=owes, **{name: made() for name, made in FETCHED_ALONG.items()})
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         user = self.model(email=self.normalize_email(email).lower(), **fields)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Func, IntegerField, OuterRef, Q, QuerySet
+from django.db.models.expressions import Combinable
 
 from hub.accounts.models import User
 from hub.common.feed import told
@@ -36,10 +38,13 @@ def news_of(user: User) -> QuerySet[Notice]:
     return inbox_of(user).exclude(WAITING)
 
 
-def unread_count(user: User) -> int:
-    """How many are unread, counted up to one more than is said; one query."""
-    unread = inbox_of(user).filter(read_at__isnull=True).select_related(None).order_by()
-    return unread[: MOST_COUNTED + 1].count()
+def unread_of_person() -> Combinable:
+    """How many are unread, counted up to one more than is said: of a row of `User`."""
+    acting = Membership.objects.filter(user=OuterRef("user")).values("organisation")
+    theirs = Q(organisation__isnull=True) | Q(organisation__in=acting)
+    unread = Notice.objects.filter(theirs, user=OuterRef("pk"), read_at__isnull=True)
+    ids = ArraySubquery(unread.order_by().values("pk")[: MOST_COUNTED + 1])
+    return Func(ids, function="CARDINALITY", output_field=IntegerField())
 
 
 def federations_told_of(user: User) -> QuerySet[Federation]:
