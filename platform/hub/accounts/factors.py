@@ -8,7 +8,10 @@ from time import time
 from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.login import (
+    get_authentication_records,
+    record_authentication,
+)
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.utils import is_mfa_enabled
@@ -100,6 +103,11 @@ def _page_of(request: HttpRequest) -> str:
 
 def _is_here(request: HttpRequest, url: str) -> bool:
     return url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure())
+
+
+def remember_password(request: HttpRequest, user: User) -> None:
+    """Who has just chosen or typed their password on a page of ours is not asked again at once."""
+    record_authentication(request, user, method="password", email=user.email)
 
 
 def was_recently_authenticated(request: HttpRequest) -> bool:

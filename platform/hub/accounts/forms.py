@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 from django.http import HttpRequest
 
+from hub.accounts.factors import remember_password
 from hub.accounts.models import Scope, User
 from hub.common.forms import LineField
 
@@ -21,10 +22,12 @@ class NameForm(forms.Form):
     )
     field_order = ("name", "email", "password1")
 
-    def signup(self, request: HttpRequest, user: User) -> None:  # noqa: ARG002 (allauth's call)
+    def signup(self, request: HttpRequest, user: User) -> None:
         """Called by allauth once the account is there."""
         user.name = self.cleaned_data["name"]
         user.save(update_fields=["name"])
+        if user.has_usable_password():
+            remember_password(request, user)
 
 
 class ProfileForm(forms.Form):

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from hub.accounts.factors import remember_password
 from hub.accounts.models import User
 from hub.accounts.selectors import person_of
 from hub.common import switches
@@ -84,5 +85,6 @@ def confirm(request: HttpRequest, secret: str) -> HttpResponse:
             messages.success(request, "Your address is confirmed, and your registration handed in.")
             if user.last_login is None:  # made just now: no second factor could be asked for
                 auth.login(request, user, backend=settings.AUTHENTICATION_BACKENDS[-1])
+                remember_password(request, user)
             return redirect("organisations:detail", made.slug)
     return render(request, "organisations/confirm.html", {"form": form})

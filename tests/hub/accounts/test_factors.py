@@ -150,6 +150,15 @@ def test_what_is_dangerous_is_asked_for_again_and_then_done(ada: Person):
     assert client.get(TOKENS).status_code == 200  # to look is never asked for
 
 
+def test_who_has_just_signed_up_is_not_asked_again():
+    client = browser()
+    client.post(
+        "/accounts/signup/",
+        {"name": "Niels", "email": "niels@example.org", "password1": PASSWORD},
+    )
+    assert client.post(TOKENS, NEW).headers["Location"] == TOKENS
+
+
 def test_whoever_has_neither_password_nor_factor_signs_in_again_at_their_provider(ada: Person):
     client = browser(ada.user)
     ada.user.set_unusable_password()

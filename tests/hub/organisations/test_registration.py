@@ -70,6 +70,7 @@ def test_a_stranger_registers_confirms_and_waits(proved: None):  # noqa: F811
         "https://www.niels.example",
     )
     assert EmailAddress.objects.get(user=place.user).verified
+    assert client.get("/accounts/2fa/totp/activate/").status_code == 200  # asks for nothing again
     again = words(browser().post(link, {"password": PASSWORD}))
     assert "This link confirms nothing, or no longer." in again
     assert Organisation.objects.count() == 1
