@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import httpx
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.looks import fits_a_phone, without_violations
 from tests.e2e.stack import Stack
 
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -85,6 +85,7 @@ def join(newcomer: Page, lead: Page, stack: Stack, slug: str) -> None:
     newcomer.goto(f"/federations/{slug}/join")
     newcomer.locator("main input[type=checkbox]").first.check()
     newcomer.click("main form button[type=submit]")
+    expect(newcomer.locator("body")).to_contain_text("has signed and asks to join")
     lead.goto(f"/federations/{slug}")
     lead.locator("form[action*=approve] button").first.click()
     expect(lead.locator("main")).to_contain_text(CAST["blaise"])
@@ -108,12 +109,6 @@ def start_run(page: Page, stack: Stack, slug: str) -> None:
     page.fill("input[name$=budget]", "1001")
     page.get_by_role("button", name="Start the run").click()
     expect(page).to_have_url(re.compile(r"/runs/[0-9a-f-]{36}"))
-
-
-def without_violations(page: Page) -> None:
-    """WCAG A and AA by axe-core."""
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag22aa"]})
-    assert found.violations_count == 0, found.generate_report()
 
 
 def download(page: Page, folder: Path) -> None:
@@ -147,15 +142,6 @@ def look_through_the_registry(page: Page, slug: str) -> None:
     fits_a_phone(page)
     without_violations(page)
     page.goto(version)
-
-
-def fits_a_phone(page: Page) -> None:
-    wide = page.viewport_size
-    assert wide
-    page.set_viewport_size({"width": 390, "height": 844})
-    beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(beyond) <= 0, page.url
-    page.set_viewport_size(wide)
 
 
 def ask(page: Page) -> None:
