@@ -70,10 +70,11 @@ class Stack:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Stack]:
-    """The hub, up and migrated, until the block ends."""
+def running(folder: Path, **settings: str) -> Iterator[Stack]:
+    """The hub, up and migrated, until the block ends. `settings`: more of its environment."""
     environment = {k: v for k, v in os.environ.items() if k not in OURS}
     environment |= {**QUICK, "FOEDUS_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
+    environment |= settings
     with (folder / "up.log").open("wb") as log:
         hub = subprocess.Popen(
             [sys.executable, "manage.py", "up", "--port", str(free_port())],

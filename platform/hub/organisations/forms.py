@@ -17,6 +17,18 @@ from hub.organisations.permissions import GIVEN_ROLES, Permission, Role
 from hub.organisations.selectors import organisations_where
 
 
+class WebsiteField(forms.URLField):
+    """An address as people type it: where it says no scheme, it is https.
+
+    So it is no `type=url`: a browser would refuse `www.niels.example` before we see it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"inputmode": "url", "autocomplete": "url"})
+        said = {"label": "Website", "max_length": 200, "required": False, "widget": widget}
+        super().__init__(**{**said, "assume_scheme": "https", **options})
+
+
 class OrganisationForm(OnceForm):
     name = LineField(
         label="Name",
@@ -29,13 +41,7 @@ class OrganisationForm(OnceForm):
         required=False,
         help_text="One sentence for those who do not know it.",
     )
-    website = forms.URLField(
-        label="Website",
-        max_length=200,
-        required=False,
-        assume_scheme="https",
-        help_text="The operator looks there who you are.",
-    )
+    website = WebsiteField(help_text="There the operator sees who you are.")
     country = LineField(label="Country", max_length=60, required=False)
     contact_email = forms.EmailField(
         label="Contact",
@@ -68,13 +74,7 @@ class RegistrationForm(forms.Form):
         max_length=500,
         help_text="One sentence for those who do not know it.",
     )
-    website = forms.URLField(
-        label="Website",
-        max_length=200,
-        required=False,
-        assume_scheme="https",
-        help_text="The operator looks there who you are.",
-    )
+    website = WebsiteField(help_text="There the operator sees who you are.")
     country = LineField(label="Country", max_length=60, required=False)
     contact_email = forms.EmailField(
         label="Contact",
@@ -162,7 +162,7 @@ class ProfileForm(forms.Form):
         required=False,
         help_text="One sentence for those who do not know it.",
     )
-    website = forms.URLField(label="Website", max_length=200, required=False, assume_scheme="https")
+    website = WebsiteField()
     country = LineField(label="Country", max_length=60, required=False)
     contact_email = forms.EmailField(
         label="Contact",

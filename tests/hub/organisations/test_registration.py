@@ -163,6 +163,11 @@ def test_so_many_registrations_an_hour_come_from_one_address(proved: None):  # n
     assert Registration.objects.count() == 10
 
 
+def test_a_website_is_typed_as_people_say_it():
+    assert 'type="url"' not in browser().get(REGISTER).content.decode()
+    assert 'type="url"' not in browser(UserFactory()).get(REGISTER).content.decode()
+
+
 def test_who_is_signed_in_registers_as_ever():
     told = words(browser(UserFactory()).get(REGISTER))
     assert "Register an organisation" in told
