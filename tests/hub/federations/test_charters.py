@@ -225,7 +225,10 @@ def test_an_accepted_invitation_lets_in_at_once_and_once(ada, carol, federation)
         accepted_by=carol.user,
         accepted_for=carol.organisation,
     )
-    assert browser(carol.user).get(f"/federations/{federation.slug}/join").status_code == 200
+    told = words(browser(carol.user).get(f"/federations/{federation.slug}/join"))
+    assert "is invited as observer: with its signature it takes part at once." in told
+    assert "Sign and take part" in told
+    assert "Contributor" not in told  # the invitation says as what
     for _ in range(2):
         place = ask(carol, federation)
         assert (place.state, place.standing) == ("active", "observer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from hub.accounts.models import User
 from hub.common.forms import ParagraphsField
@@ -12,7 +13,8 @@ from hub.federations.charters.joining import LARGEST_RANK
 from hub.federations.charters.services import LONGEST_CHARTER
 from hub.federations.models import Federation, Standing
 from hub.federations.selectors import organisations_to_join
-from hub.organisations.models import Organisation
+from hub.organisations.models import Invitation, Organisation
+from hub.organisations.selectors import invitations_for
 
 AS = [
     (Standing.CONTRIBUTOR.value, "Contributor: its agents train, and it has a voice in votes"),
@@ -77,6 +79,9 @@ class JoinForm(SignForm):
         super().__init__(*args, federation=federation, is_accepted=not lacking, **kwargs)
         self.fields["organisation"].queryset = joining  # type: ignore[attr-defined]
         self.fields["standing"].required = False
+        self.invitation = _the_invitation(joining, federation)
+        if self.invitation is not None:  # says as what
+            del self.fields["standing"]
 
     def service_fields(self) -> dict[str, Any]:
         """What `request_to_join` takes beside person and federation."""
@@ -86,8 +91,16 @@ class JoinForm(SignForm):
             "charter_digest": given["charter_digest"],
             "licence_digest": given["licence_digest"],
             "rank": given["rank"],
-            "standing": given["standing"] or Standing.CONTRIBUTOR,
+            "standing": given.get("standing") or Standing.CONTRIBUTOR,
         }
+
+
+def _the_invitation(joining: QuerySet[Organisation], federation: Federation) -> Invitation | None:
+    """By which the only organisation that can join takes part at once."""
+    only = joining[:2]
+    if len(only) != 1:
+        return None
+    return invitations_for(only[0]).filter(federation_id=federation.pk).first()
 
 
 class CharterChangeForm(forms.Form):
