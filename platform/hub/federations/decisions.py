@@ -130,6 +130,7 @@ register(
     Kind(
         name="charter",
         label="Change the charter",
+        hint="Other words, which every member signs before the next round opens.",
         checked=_charter,
         words=_charter_words,
         apply=_put_in_force,
@@ -142,6 +143,7 @@ register(
     Kind(
         name="policy",
         label="Change the policy",
+        hint="Other rules for joining, for runs and for votes.",
         checked=_policy,
         words=_policy_words,
         apply=_put_agreed,

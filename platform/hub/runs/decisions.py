@@ -67,6 +67,7 @@ register(
     Kind(
         name="run",
         label="Start a run",
+        hint="A draft that splits more credits than a run may without a vote.",
         checked=_checked,
         words=lambda proposal: f"start the run '{proposal.terms['name']}'",
         apply=_start,

@@ -48,7 +48,7 @@ def sentence_of(rule: VotingRule, *, is_led: bool) -> str:
     """A rule in words."""
     if is_led:
         return "The lead organisation decides."
-    share = f"{round(rule.quorum * 100)} %"
+    share = f"{round(rule.quorum * 100)}%"
     return (
         f"The members vote, one voice each: {share} must take part, and it needs "
         f"{MAJORITIES[rule.majority]}. The vote closes after {rule.days} days."

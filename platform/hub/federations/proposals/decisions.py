@@ -125,6 +125,7 @@ ADMIT = register(
     Kind(
         name="admit",
         label="Let an organisation in",
+        hint="One that has signed the charter and asks to join.",
         checked=_in_state(ParticipationState.REQUESTED),
         words=_words("let", "in"),
         apply=_admit,
@@ -137,6 +138,7 @@ register(
     Kind(
         name="suspend",
         label="Suspend an organisation",
+        hint="It gets no tasks and has no voice until it takes part again.",
         checked=_in_state(ParticipationState.ACTIVE),
         words=_words("suspend"),
         apply=_suspend,
@@ -149,6 +151,7 @@ register(
     Kind(
         name="restore",
         label="End a suspension",
+        hint="It gets tasks and has a voice again.",
         checked=_in_state(ParticipationState.SUSPENDED),
         words=_words("let", "take part again"),
         apply=_restore,
@@ -161,6 +164,7 @@ register(
     Kind(
         name="expel",
         label="Expel an organisation",
+        hint="Its place and its access end for good.",
         checked=_in_state(ParticipationState.ACTIVE, ParticipationState.SUSPENDED),
         words=_words("expel"),
         apply=_expel,
@@ -173,6 +177,7 @@ register(
     Kind(
         name="lead",
         label="Take the lead",
+        hint="Your organisation leads in place of the one that does now.",
         checked=_lead_checked,
         words=_words("make", "the lead organisation"),
         apply=_hand_over,
@@ -184,6 +189,7 @@ register(
     Kind(
         name="dissolve",
         label="Dissolve the federation",
+        hint="Nothing new begins any more; what was made stays.",
         checked=_nothing_more,
         words=lambda _: "dissolve the federation",
         apply=_dissolve,

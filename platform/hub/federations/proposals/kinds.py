@@ -49,6 +49,7 @@ class Kind:
     # How people make one on a screen: a form class that is called with `federation=` and `user=`
     # and has `terms()`; none: it is made where its matter is, such as on a version's page.
     form: Callable[..., Form] | None = None
+    hint: str = ""  # what it does, in a sentence for those who choose what to propose
 
 
 _kinds: dict[str, Kind] = {}
