@@ -91,7 +91,7 @@ class CharterForm(forms.Form):
     charter = ParagraphsField(
         max_length=LONGEST_CHARTER,
         widget=forms.Textarea(attrs={"rows": 24}),
-        help_text="The words below are a start, not advice. Let a lawyer read them, and put your "
+        help_text="These words are a start, not advice. Let a lawyer read them, and put your "
         "own in. A later change needs a decision of the members and fresh signatures of all.",
     )
 
