@@ -19,7 +19,8 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 BEYOND = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 STILL = """async () => {
   await document.fonts.ready;
-  await Promise.all(document.getAnimations().map((one) => one.finished.catch(() => null)));
+  const fading = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  await Promise.all(fading.map((one) => one.finished.catch(() => null)));
 }"""
 
 
