@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -30,9 +31,10 @@ from hub.runs.errors import VoteNeeded
 from hub.runs.forms import RunFilter, RunForm, VerdictForm
 from hub.runs.listings import listed, runs_in_view
 from hub.runs.live import EVERYTHING
-from hub.runs.models import Round, RoundState, Run
+from hub.runs.models import Round, RoundState, Run, RunState
 from hub.runs.recomputed import MethodsBoard
 from hub.runs.rounds import RoundBoard
+from hub.runs.services.agreed import needs_vote
 
 RUNS_SHOWN = 25
 PARTS = EVERYTHING | {"badge"}
@@ -91,8 +93,7 @@ def _started(request: HttpRequest, run: Run) -> None:
 @require_safe
 @login_required
 def run(request: HttpRequest, pk: UUID) -> HttpResponse:
-    board = _board(request, pk)
-    return render(request, "runs/detail.html", {"run": board.run, "board": board})
+    return render(request, "runs/detail.html", _seen(_board(request, pk)))
 
 
 @login_not_required
@@ -103,8 +104,12 @@ def part(request: HttpRequest, pk: UUID, name: str) -> HttpResponse:
         return HttpResponse(status=401, headers={"HX-Refresh": "true"})
     if name not in PARTS:
         raise Http404
-    board = _board(request, pk)
-    return render(request, f"runs/detail.html#{name}", {"run": board.run, "board": board})
+    return render(request, f"runs/detail.html#{name}", _seen(_board(request, pk)))
+
+
+def _seen(board: Board) -> dict[str, Any]:
+    is_draft = board.run.state == RunState.DRAFT
+    return {"run": board.run, "board": board, "needs_vote": is_draft and needs_vote(board.run)}
 
 
 def _board(request: HttpRequest, pk: UUID) -> Board:

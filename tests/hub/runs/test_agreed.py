@@ -17,6 +17,7 @@ from hub.runs.services.lifecycle import begin
 from hub.runs.services.locks import lock_run
 from tests.hub.notices.happening import at_once
 from tests.hub.runs.world import World, make_world, plan_of
+from tests.pages import browser, words
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +126,8 @@ def test_credits_above_the_agreed_number_are_voted_on(world: World) -> None:
     with pytest.raises(VoteNeeded) as refused:
         services.start_run(user=world.lead, run_id=large.pk)
     assert refused.value.extra == {"kind": "run", "terms": {"run": str(large.pk)}}
+    told = words(browser(world.lead).get(f"/runs/{large.pk}"))
+    assert "Propose to start it" in told
     voted = lock_run(large.pk)
     begin(voted, actor=HUB)
     assert voted.state == "queued"

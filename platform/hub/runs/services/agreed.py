@@ -48,11 +48,17 @@ def _any_of(names: tuple[str, ...]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
+def needs_vote(run: Run) -> bool:
+    """Whether it splits more credits than one member may decide on alone."""
+    most = run.federation.typed_policy.credits_without_vote
+    return most is not None and run.typed_plan.rewards.budget > most
+
+
 def require_no_vote(run: Run) -> None:
     """Raises VoteNeeded: the run splits more credits than one member may decide on alone."""
-    most = run.federation.typed_policy.credits_without_vote
-    budget = run.typed_plan.rewards.budget
-    if most is not None and budget > most:
+    if needs_vote(run):
+        most = run.federation.typed_policy.credits_without_vote
+        budget = run.typed_plan.rewards.budget
         raise VoteNeeded(
             f"It splits {budget} credits, and members vote on more than {most}: "
             f"propose to start {run.name}.",
