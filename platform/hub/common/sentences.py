@@ -31,14 +31,17 @@ PATTERNS: Mapping[str, str] = {
     "organisation.code_made": "{actor} made an enrolment code[ for {organisation}]",
     "organisation.code_revoked": "{actor} revoked an enrolment code[ of {organisation}]",
     "invitation.open": "{actor} invited [{address}|an organisation at {domain}|somebody]"
-    "[ to {organisation}][ as {role}]",
+    "[ into {federation}| to {organisation}][ as {role}]",
     "invitation.open from expired": "{actor} invited [{address}|an organisation at {domain}|"
     "somebody] again",
     "invitation.sent_again": "{actor} sent the invitation[ of {address}] again, with a new link",
-    "invitation.accepted": "{actor} accepted the invitation[ to {organisation}][ for {joined}]",
-    "invitation.declined": "The invitation[ of {address}][ to {organisation}] was declined",
+    "invitation.accepted": "{actor} accepted the invitation[ into {federation}|"
+    " to {organisation}][ for {joined}]",
+    "invitation.declined": "The invitation[ of {address}][ into {federation}|"
+    " to {organisation}] was declined",
     "invitation.revoked": "{actor} revoked the invitation[ of {address}][: {reason}]",
-    "invitation.expired": "The invitation[ of {address}][ to {organisation}] expired",
+    "invitation.expired": "The invitation[ of {address}][ into {federation}|"
+    " to {organisation}] expired",
     "agent.enrolled": "{who} enrolled",
     "agent.renamed": "{actor} renamed the agent[ '{before}'][ to '{agent}']",
     "agent.key_rotated": "{who} has a new key",

@@ -312,7 +312,7 @@ def test_an_organisation_is_invited_into_a_federation_by_its_lead(
     assert delivered()
     assert f"into the federation {federation.name}" in mail.outbox[-1].body
     (event,) = Event.objects.filter(kind="invitation.open")
-    told = "Ada invited an organisation at example.org to Ada Institute"
+    told = f"Ada invited an organisation at example.org into {federation.name}"
     assert sentence(event) == told
     assert GRACE not in str(event.data)
 

@@ -120,8 +120,7 @@ def invite_organisation(
         invited_by=user,
     )
     # The federation's members read this: not whom, only where.
-    about = {"organisation": organisation.name, "domain": email.partition("@")[2]}
-    return _offer(made, about=about)
+    return _offer(made, about=about_invitation(made))
 
 
 @transaction.atomic
@@ -243,7 +242,8 @@ def about_invitation(invitation: Invitation) -> dict[str, str]:
     """What its events tell; the address only to those who gave it."""
     found = {"organisation": invitation.organisation.name} if invitation.organisation else {}
     if invitation.kind == InvitationKind.FEDERATION:
-        return found | {"domain": invitation.email.partition("@")[2]}
+        where = {"federation": invitation.federation.name} if invitation.federation else {}
+        return found | where | {"domain": invitation.email.partition("@")[2]}
     role = {"role": invitation.role_name} if invitation.role else {}
     return found | role | {"address": invitation.email}
 
