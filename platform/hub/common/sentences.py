@@ -152,7 +152,7 @@ PATTERNS: Mapping[str, str] = {
     "run.queued": "{actor} started [the run '{run}'|the run][: {reason}]",
     "run.running": "[The run '{run}'|The run] is under way",
     "run.running from paused": "{actor} resumed [the run '{run}'|the run]",
-    "run.waiting": "[The run '{run}'|The run] waits[: {reason}]",
+    "run.waiting": "[The run '{run}'|The run] waits[ {reason}]",
     "run.paused": "{actor} paused [the run '{run}'|the run][: {reason}]",
     "run.completed": "[The run '{run}'|The run] is complete[: {reason}]",
     "run.failed": "[The run '{run}'|The run] failed[: {reason}]",

@@ -87,7 +87,7 @@ def test_a_run_says_once_for_whom_it_waits(world: World) -> None:
     names = " and ".join(place.organisation.name for place in places(world))
     (event,) = Event.objects.filter(kind="run.waiting")
     assert sentence(event) == (
-        f"The run '{run.name}' waits: for {names} to sign the present charter"
+        f"The run '{run.name}' waits for {names} to sign the present charter"
     )
 
 
