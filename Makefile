@@ -24,7 +24,7 @@ INSTALL = @for python in $(PYTHON) python3.11 python3.12 python3; do \
 	exit 1; fi; \
 	"$$python" -I platform/hub/embedded/install.py
 
-.PHONY: help install tools demo up test check bench crash verifier format clean
+.PHONY: help install tools demo up test check bench crash verifier messages format clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -68,6 +68,10 @@ check: tools ## format, lint, types, imports, templates, migrations, settings, s
 	$(MANAGE) spectacular --validate --fail-on-warn --file .foedus/openapi.yaml
 	diff -u docs/openapi.yaml .foedus/openapi.yaml
 	$(TESTS) -q tests/test_layout.py
+
+messages: tools ## bring the catalogues of translations up to date
+	@$(OFFLINE) DJANGO_SETTINGS_MODULE=hub.settings PYTHONPATH=platform:workers:. $(BIN)/python -c \
+	"import django; django.setup(); from tests.translations import main; main()"
 
 format: tools ## write code and templates as we write them
 	$(BIN)/python -m ruff check --fix .

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
 from federation.failpoints import failpoint
@@ -135,7 +136,7 @@ def send_fleeting(job: Job, *arguments: str, seconds: float) -> None:
     try:
         _hand_over(job, list(arguments), expires=seconds, priority=LAST)
     except (OperationalError, OSError) as away:
-        raise DependencyDown("Try again in a moment.", retry_after=5) from away
+        raise DependencyDown(_("Try again in a moment."), retry_after=5) from away
 
 
 def sweep(*, limit: int = 500) -> int:

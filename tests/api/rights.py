@@ -222,6 +222,7 @@ API: Mapping[str, Need] = {
 
 PAGES: Mapping[str, Need] = {
     "POST account/": anybody(name="Another"),
+    "POST account/language": anybody(),
     "POST account/tokens": anybody(name="notebook", days="7", scope="read"),
     "POST account/tokens/{}/revoke": MAKER,
     "POST organisations/register": anybody(),

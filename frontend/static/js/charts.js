@@ -213,7 +213,7 @@ function csv(figure) {
     return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   };
   const columns = series.flatMap(({ name, values, low, high }) => [
-    [name, values], ...(low ? [[`${name}, at least`, low], [`${name}, at most`, high]] : []),
+    [name, values], ...(low ? [[`${name}, ${figure.dataset.low}`, low], [`${name}, ${figure.dataset.high}`, high]] : []),
   ]);
   const rows = [[figure.dataset.x || "label", ...columns.map(([name]) => name)]];
   labels.forEach((label, row) => rows.push([label, ...columns.map(([, values]) => values[row])]));
@@ -288,7 +288,7 @@ function addTools(figure) {
     button.className = "button is-small is-quiet";
     button.dataset.export = kind;
     button.textContent = kind;
-    button.setAttribute("aria-label", `Download ${titleOf(figure)} as ${kind}`);
+    button.setAttribute("aria-label", figure.dataset[kind.toLowerCase()]);
     tools.append(button);
   }
 }

@@ -7,7 +7,7 @@ function addButton(block) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button is-small is-quiet copy";
-  button.textContent = "Copy";
+  button.textContent = block.dataset.copy;
   block.querySelector(".code-head").append(button);
 }
 
@@ -19,15 +19,16 @@ function select(element) {
 }
 
 async function copy(button) {
-  const code = button.closest("[data-copy]").querySelector("code");
+  const block = button.closest("[data-copy]");
+  const code = block.querySelector("code");
   try {
     await navigator.clipboard.writeText(code.textContent.trim());
-    button.textContent = "Copied";
+    button.textContent = block.dataset.copied;
   } catch {
     select(code); // no clipboard over plain HTTP: the reader presses the keys
-    button.textContent = "Selected";
+    button.textContent = block.dataset.selected;
   }
-  setTimeout(() => { button.textContent = "Copy"; }, DONE_FOR);
+  setTimeout(() => { button.textContent = block.dataset.copy; }, DONE_FOR);
 }
 
 function start(root) {

@@ -8,7 +8,13 @@ const NOTHING = "0".repeat(64); // before the first
 const SHOWN_EVERY = 500; // entries
 const encoder = new TextEncoder();
 
-class Wrong extends Error {}
+/* What is wrong, by the name of its words on the page, and the figures that stand in them. */
+class Wrong extends Error {
+  constructor(name, figures = {}) {
+    super(name);
+    this.figures = figures;
+  }
+}
 
 /* ------------------------------------------------------------------------ hashes */
 
@@ -62,9 +68,9 @@ async function follows(line, index, before) {
   const text = line.slice(ENTRY.length, line.lastIndexOf(LEAF));
   const leaf = await leafOf(text);
   const { entry, leaf: said } = JSON.parse(line);
-  if (entry.index !== index) throw new Wrong(`entry ${index} is not there, or not in its place`);
-  if (entry.prev !== before) throw new Wrong(`entry ${index} does not name the entry before it`);
-  if (said !== hex(leaf)) throw new Wrong(`entry ${index} does not have its hash`);
+  if (entry.index !== index) throw new Wrong("absent", { index });
+  if (entry.prev !== before) throw new Wrong("loose", { index });
+  if (said !== hex(leaf)) throw new Wrong("changed", { index });
   return leaf;
 }
 
@@ -91,7 +97,7 @@ async function isSigned({ text, signature }, key) {
 async function check({ address, note, key }, tell) {
   const checkpoint = note ? checkpointOf(note) : null;
   const response = await fetch(address, { headers: { accept: "application/x-ndjson, */*" } });
-  if (!response.ok) throw new Wrong(`the ledger could not be read (${response.status})`);
+  if (!response.ok) throw new Wrong("unread", { status: response.status });
   const tree = new Tree();
   let [index, before, root] = [0, NOTHING, null];
   for await (const line of linesOf(response)) {
@@ -101,7 +107,7 @@ async function check({ address, note, key }, tell) {
     before = hex(leaf);
     index += 1;
     if (index === checkpoint?.size) root = await tree.root();
-    if (index % SHOWN_EVERY === 0) tell(`${index.toLocaleString("en-GB")} entries follow …`);
+    if (index % SHOWN_EVERY === 0) tell("follow", { count: shown(index) });
   }
   return { count: index, ...(await held(checkpoint, root, key)) };
 }
@@ -109,17 +115,25 @@ async function check({ address, note, key }, tell) {
 async function held(checkpoint, root, key) {
   if (!checkpoint) return { signed: null };
   const same = root && hex(root) === hex(base64(checkpoint.root));
-  if (!same) throw new Wrong(`the entries do not add up to the checkpoint of ${checkpoint.size}`);
+  if (!same) throw new Wrong("unequal", { size: checkpoint.size });
   const signed = await isSigned(checkpoint, key);
-  if (signed === false) throw new Wrong("the checkpoint is not signed by the ledger's key");
+  if (signed === false) throw new Wrong("unsigned");
   return { size: checkpoint.size, signed };
 }
 
-function inWords({ count, size, signed }) {
-  const whole = `${count.toLocaleString("en-GB")} entries were read: each has its hash and names the one before.`;
-  if (size === undefined) return `${whole} No checkpoint is signed yet.`;
-  const sum = ` They add up to the checkpoint of ${size.toLocaleString("en-GB")}`;
-  return whole + sum + (signed ? ", which the ledger's key has signed." : "; this browser cannot check its signature.");
+/* ------------------------------------------------------------------------- words */
+
+const shown = (figure) => figure.toLocaleString("en-GB");
+
+/* The page has the words, in its language; figures stand in them as {name}. */
+function worded(status, name, figures = {}) {
+  return status.getAttribute(`data-says-${name}`).replace(/\{(\w+)\}/g, (_, figure) => figures[figure]);
+}
+
+function inWords(status, { count, size, signed }) {
+  const whole = worded(status, "whole", { count: shown(count) });
+  if (size === undefined) return `${whole} ${worded(status, "open")}`;
+  return `${whole} ${worded(status, signed ? "signed" : "unknown", { size: shown(size) })}`;
 }
 
 /* ------------------------------------------------------------------------- start */
@@ -128,21 +142,22 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-check-ledger]");
   if (!button) return;
   const status = document.getElementById(button.getAttribute("aria-describedby"));
-  const tell = (words, tone = "neutral") => {
+  const show = (words, tone) => {
     status.textContent = words;
     status.className = `verdict small tone-${tone}`;
   };
+  const tell = (name, figures, tone = "neutral") => show(worded(status, name, figures), tone);
   if (!globalThis.crypto?.subtle) {
-    tell("Browsers do this over HTTPS only. Download the ledger and check it with the command.", "attention");
+    tell("insecure", {}, "attention");
     return;
   }
   button.disabled = true;
-  tell("Reading …");
+  tell("reading");
   try {
-    tell(inWords(await check(button.dataset, tell)), "positive");
+    show(inWords(status, await check(button.dataset, tell)), "positive");
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
-    tell(`Something is wrong: ${error.message}.`, "negative");
+    tell(error.message, error.figures, "negative");
   } finally {
     button.disabled = false;
   }

@@ -1,20 +1,21 @@
 /* Keeps a page true while it is open: moments told from now, and event streams that rest while nobody
-   looks and end with the state they follow. */
+   looks and end with the state they follow. Its words are the page's, in the page's language. */
 
 const MOMENT = 10; // seconds that count as «just now»; the same figures as hub/common/templatetags
 const MONTH = 30 * 86400;
 const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+const SPANS = new Intl.RelativeTimeFormat(document.documentElement.lang || "en-GB");
 const REFRESH = 10_000; // ms
 const REST_AFTER = 30_000; // ms hidden before a stream is closed
 
 function relative(then, now) {
   const seconds = Math.floor(Math.abs(now - then) / 1000);
-  if (seconds < MOMENT) return "just now";
+  if (seconds < MOMENT) return document.documentElement.dataset.justNow ?? "just now";
   if (seconds >= MONTH) return null; // a date does not age
   const [size, unit] = UNITS.find(([size]) => seconds >= size);
   const count = then <= now ? Math.floor(seconds / size) : Math.round(seconds / size);
-  const span = `${count}\u00a0${unit}${count === 1 ? "" : "s"}`;
-  return then <= now ? `${span} ago` : `in ${span}`;
+  const span = SPANS.format(then <= now ? -count : count, unit);
+  return span.replace(`${count} `, `${count}\u00a0`); // a number and its unit stay on one line
 }
 
 function refresh() {
@@ -84,13 +85,12 @@ class RestingSource extends EventTarget {
 
 const streams = new Set();
 const followed = new WeakMap(); // by the element with sse-connect
-const WORDS = { connecting: "Connecting", live: "Live", resting: "Paused", lost: "Reconnecting", ended: "Ended" };
 
 function say(element, status) {
   for (const sign of element.querySelectorAll("[data-live]")) {
     if (sign.dataset.status === status) continue;
     sign.dataset.status = status;
-    sign.textContent = WORDS[status];
+    sign.textContent = sign.getAttribute(`data-says-${status}`);
   }
 }
 

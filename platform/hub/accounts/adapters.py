@@ -12,12 +12,15 @@ from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import get_language
 
 from hub.accounts.factors import again, was_recently_authenticated
 from hub.accounts.models import User
+from hub.accounts.selectors import language_of
 from hub.accounts.validators import LONGEST_PASSWORD
 from hub.common import switches
 from hub.common.api.limits import address_of
+from hub.common.languages import spoken_to
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
@@ -25,12 +28,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         return switches.sign_up_is_open()
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """What a mail says of the hub is what the settings say, not what a request's Host says."""
+        """What a mail says of the hub is what the settings say, not what a request's Host says.
+
+        It speaks the language of who gets it, where that is known; else of who asked for it.
+        """
         links = {
             name: at_public_url(value) for name, value in context.items() if name.endswith("_url")
         }
         site = SimpleNamespace(name="Foedus", domain=urlsplit(settings.PUBLIC_URL).netloc)
-        super().send_mail(template_prefix, email, {**context, **links, "current_site": site})
+        with spoken_to(language_of(email) or get_language() or ""):
+            super().send_mail(template_prefix, email, {**context, **links, "current_site": site})
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Nobody has a password longer than the limit, so no time is spent on hashing one."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_noop as _noop
+
 from hub.common.errors import DomainError, Forbidden
 
 
 class SecondFactorNeeded(Forbidden):
     code = "second_factor_needed"
-    title = "This account has a second factor: make the token in the browser."
+    title = _noop("This account has a second factor: make the token in the browser.")
 
 
 class ReauthenticationNeeded(Forbidden):
     code = "reauthentication_needed"
-    title = "This needs a sign-in of just now."
+    title = _noop("This needs a sign-in of just now.")
 
 
 class TooManyTokens(DomainError):
     code = "too_many_tokens"
-    title = "This account has as many tokens as it may have."
+    title = _noop("This account has as many tokens as it may have.")

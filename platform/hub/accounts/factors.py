@@ -22,6 +22,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.common.api.problems import problem_of
@@ -30,7 +31,7 @@ from hub.common.errors import SecondFactorRequired
 # What somebody may open who owes a second factor: their account, what signs them in, and help.
 OPEN = ("/account/", "/accounts/", "/docs/")
 DATA = ("/api/", "/hf/")  # is asked by programs, which are told in their own words
-DEMANDED = "Set up two-factor authentication to go on: it is demanded of you."
+DEMANDED = _lazy("Set up two-factor authentication to go on: it is demanded of you.")
 
 P = ParamSpec("P")
 View: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -85,7 +86,7 @@ def recently_authenticated(view: View[P]) -> View[P]:
 
 def again(request: HttpRequest) -> HttpResponse:
     """Have somebody who has neither password nor second factor here sign in once more."""
-    return redirect(f"{reverse('accounts:again')}?{urlencode({'next': _page_of(request)})}")
+    return redirect(f"{reverse('accounts:again')}?{urlencode({'next': page_of(request)})}")
 
 
 def next_of(request: HttpRequest) -> str:
@@ -94,7 +95,7 @@ def next_of(request: HttpRequest) -> str:
     return wanted if _is_here(request, wanted) else "/"
 
 
-def _page_of(request: HttpRequest) -> str:
+def page_of(request: HttpRequest) -> str:
     """The page whose form was sent."""
     came = request.headers.get("Referer", "")
     parts = urlsplit(came)

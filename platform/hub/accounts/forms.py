@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from django import forms
+from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.factors import remember_password
 from hub.accounts.models import Scope, User
 from hub.common.forms import LineField
 
-LIVES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
+LIVES = [
+    (7, _lazy("7 days")),
+    (30, _lazy("30 days")),
+    (90, _lazy("90 days")),
+    (365, _lazy("a year")),
+]
 
 
 class NameForm(forms.Form):
     """The base of allauth's sign-up form."""
 
     name = LineField(
-        label="Your name",
+        label=_lazy("Your name"),
         max_length=120,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
@@ -32,14 +39,26 @@ class NameForm(forms.Form):
 
 class ProfileForm(forms.Form):
     name = LineField(
-        label="Your name",
+        label=_lazy("Your name"),
         max_length=120,
-        help_text="It stands beside what you do and sign, for all who see it.",
+        help_text=_lazy("It stands beside what you do and sign, for all who see it."),
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    language = forms.ChoiceField(
+        label=_lazy("Language"),
+        required=False,
+        choices=[("", _lazy("As your browser asks")), *settings.LANGUAGES],
+        help_text=_lazy("Of pages, and of the mails that you get."),
     )
 
 
+class LanguageForm(forms.Form):
+    """Sent from the foot of every page."""
+
+    language = forms.ChoiceField(choices=settings.LANGUAGES)
+
+
 class TokenForm(forms.Form):
-    name = LineField(label="Name", max_length=80, help_text="What will use it.")
-    days = forms.TypedChoiceField(label="Lives for", coerce=int, choices=LIVES, initial=90)
-    scope = forms.ChoiceField(label="May", choices=Scope.choices, initial=Scope.READ)
+    name = LineField(label=_lazy("Name"), max_length=80, help_text=_lazy("What will use it."))
+    days = forms.TypedChoiceField(label=_lazy("Lives for"), coerce=int, choices=LIVES, initial=90)
+    scope = forms.ChoiceField(label=_lazy("May"), choices=Scope.choices, initial=Scope.READ)

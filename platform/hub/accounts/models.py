@@ -12,6 +12,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _lazy
 from knox.models import AbstractAuthToken
 
 from hub.common.actors import Actor
@@ -48,11 +49,15 @@ def owing() -> models.Q:
 
 
 class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]
-    """A person, signed in by e-mail address. Operators have `is_staff`."""
+    """A person, signed in by e-mail address. Operators have `is_staff`.
+
+    Pages and letters speak the person's `language`; without one, pages speak the browser's.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120)
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
     is_staff = models.BooleanField("operator", default=False)
     is_active = models.BooleanField(default=True)
     date_joined = models.DateTimeField(auto_now_add=True)
@@ -83,8 +88,8 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
 class Scope(models.TextChoices):
     """How much of what its person may do a token may do."""
 
-    READ = "read", "Read: see and download"
-    WRITE = "write", "Read and write: all that you may do"
+    READ = "read", _lazy("Read: see and download")
+    WRITE = "write", _lazy("Read and write: all that you may do")
 
 
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]

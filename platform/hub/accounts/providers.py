@@ -15,6 +15,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import text
@@ -56,7 +57,7 @@ def _contradiction(sociallogin: SocialLogin) -> str:
     """OpenID Connect Core 5.3.2: both answers of the provider are about one person."""
     said = sociallogin.account.extra_data
     about = {said[part].get("sub") for part in PARTS & said.keys()}
-    return "The provider's answers are about two people." if len(about) > 1 else ""
+    return _("The provider's answers are about two people.") if len(about) > 1 else ""
 
 
 def _unfit(sociallogin: SocialLogin) -> str:
@@ -66,12 +67,18 @@ def _unfit(sociallogin: SocialLogin) -> str:
     provider = sociallogin.provider
     email = str(claims.get("email") or "").strip().lower()
     if not email or claims.get("email_verified") not in CONFIRMED:
-        return f"{provider.name} has not confirmed your email address, so it opens no account."
+        return _("%(provider)s has not confirmed your email address, so it opens no account.") % {
+            "provider": provider.name
+        }
     domains = provider.app.settings.get("domains")
     if domains and email.rpartition("@")[2] not in domains:
-        return f"{provider.name} does not speak for addresses like yours here."
+        return _("%(provider)s does not speak for addresses like yours here.") % {
+            "provider": provider.name
+        }
     if User.objects.filter(email=email).exists():
-        return f"You have an account. Sign in to it, and connect {provider.name} in its settings."
+        return _(
+            "You have an account. Sign in to it, and connect %(provider)s in its settings."
+        ) % {"provider": provider.name}
     return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.hashers import make_password
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from hub.accounts.models import ApiToken, User
@@ -20,6 +20,14 @@ def tokens_of(user: User) -> QuerySet[ApiToken]:
     """The person's tokens, newest first, expired ones too."""
     tokens: QuerySet[ApiToken] = ApiToken.objects.filter(user=user)
     return tokens.order_by("-created")
+
+
+def language_of(email: str) -> str:
+    """What who has this address wants letters to speak; blank if nobody, or whatever it is."""
+    theirs = Q(email=email.lower())
+    confirmed = Q(emailaddress__email__iexact=email, emailaddress__verified=True)
+    found = User.objects.filter(theirs | confirmed).exclude(language="")
+    return found.values_list("language", flat=True).first() or ""
 
 
 def person_by_password(*, email: str, password: str) -> User | None:

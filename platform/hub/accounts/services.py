@@ -10,12 +10,14 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.errors import TooManyTokens
 from hub.accounts.models import ApiToken, Scope, User
 from hub.common import text
 from hub.common.actors import Actor
 from hub.common.errors import Invalid, NotFound
+from hub.common.languages import is_spoken
 from hub.common.models import Event
 
 MOST_TOKENS = 50
@@ -27,6 +29,18 @@ def rename_person(*, user: User, name: str) -> None:
     """Call the person so from now on; what is on record keeps the name of its time."""
     user.name = text.line(name, least=1, most=120)
     user.save(update_fields=["name"])
+
+
+def choose_language(*, user: User, language: str) -> None:
+    """Have pages and letters speak it from now on; blank, pages speak the browser's.
+
+    Raises:
+        Invalid: the hub does not speak it.
+    """
+    if language and not is_spoken(language):
+        raise Invalid(_("%(language)s is not spoken here.") % {"language": language})
+    user.language = language
+    user.save(update_fields=["language"])
 
 
 @transaction.atomic
@@ -43,14 +57,18 @@ def issue_token(
         TooManyTokens: the person has 50 already.
     """
     if days is not None and not 1 <= days <= LONGEST_DAYS:
-        raise Invalid(f"A token lives between 1 and {LONGEST_DAYS} days.")
+        raise Invalid(
+            _("A token lives between 1 and %(LONGEST_DAYS)s days.") % {"LONGEST_DAYS": LONGEST_DAYS}
+        )
     if scope not in Scope:
-        raise Invalid(f"{scope} is no scope of tokens.")
+        raise Invalid(_("%(scope)s is no scope of tokens.") % {"scope": scope})
     name = text.line(name, least=1, most=80)
     held = User.objects.select_for_update().get(pk=user.pk)
     held.auth_token_set.filter(expiry__lt=timezone.now() - ENDED_KEPT).delete()
     if held.auth_token_set.filter(Q(expiry=None) | Q(expiry__gt=Now())).count() >= MOST_TOKENS:
-        raise TooManyTokens(f"Revoke one of your {MOST_TOKENS} tokens first.")
+        raise TooManyTokens(
+            _("Revoke one of your %(MOST_TOKENS)s tokens first.") % {"MOST_TOKENS": MOST_TOKENS}
+        )
     life = _life(days, by)
     token, secret = ApiToken.objects.create(user=held, expiry=life, name=name, scope=scope)
     _record(user, "token_made", actor=user.actor, token=name, scope=scope)

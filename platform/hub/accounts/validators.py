@@ -9,6 +9,7 @@ from django.contrib.auth.password_validation import (
     UserAttributeSimilarityValidator,
 )
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 
@@ -39,7 +40,9 @@ class Rules:
 
     def get_help_text(self) -> str:
         least = self.rules[0].min_length
-        return f"At least {least} characters: no usual password, no mere number, not your name."
+        return _(
+            "At least %(least)s characters: no usual password, no mere number, not your name."
+        ) % {"least": least}
 
 
 class MaximumLengthValidator:
@@ -50,4 +53,4 @@ class MaximumLengthValidator:
             raise ValidationError(self.get_help_text(), code="password_too_long")
 
     def get_help_text(self) -> str:
-        return f"Your password can have at most {LONGEST_PASSWORD} characters."
+        return _("Your password can have at most %(most)s characters.") % {"most": LONGEST_PASSWORD}

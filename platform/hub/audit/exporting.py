@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from django.db.models import QuerySet
 
+from hub.common.languages import on_record
 from hub.common.models import Event
 from hub.common.sentences import sentence
 from hub.contributions.sheets import plain
@@ -78,6 +79,7 @@ class Export:
         return (rows[-1].pk, WRITERS[self.format](rows)) if rows else None
 
 
+@on_record()
 def told(event: Event) -> dict[str, Any]:
     """An event by column."""
     return {

@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 
 from django import forms
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.audit.selectors import Question
@@ -14,42 +16,48 @@ from hub.common.sentences import PATTERNS
 from hub.federations.models import Federation
 from hub.organisations.models import Organisation
 
-KINDS = sorted({key.split()[0] for key in PATTERNS} | {"outbox.resent"})
-SUBJECTS = sorted({kind.partition(".")[0] for kind in KINDS})
+# What each kind of event, and what it happens to, is called.
+KINDS = {
+    kind: kind.partition(".")[2].replace("_", " ")
+    for kind in sorted({key.split()[0] for key in PATTERNS} | {"outbox.resent"})
+}
+SUBJECTS = {
+    subject: subject.replace("_", " ").capitalize()
+    for subject in sorted({kind.partition(".")[0] for kind in KINDS})
+}
 
 
 def action_choices() -> list[tuple[str, object]]:
     """All kinds of events, under what they happen to."""
-    grouped: list[tuple[str, object]] = [("", "Everything")]
-    for subject in SUBJECTS:
-        name = subject.replace("_", " ").capitalize()
+    grouped: list[tuple[str, object]] = [("", _("Everything"))]
+    for subject, words in SUBJECTS.items():
+        name = _(words)
         kinds = [kind for kind in KINDS if kind.startswith(f"{subject}.")]
-        rows = [(subject, f"{name}: everything")]
-        rows += [(kind, f"{name}: {_words(kind)}") for kind in kinds]
+        rows = [(subject, _("%(subject)s: everything") % {"subject": name})]
+        rows += [
+            (kind, _("%(subject)s: %(what)s") % {"subject": name, "what": _(KINDS[kind])})
+            for kind in kinds
+        ]
         grouped.append((name, rows))
     return grouped
-
-
-def _words(kind: str) -> str:
-    return kind.partition(".")[2].replace("_", " ")
 
 
 class AuditForm(forms.Form):
     """Nothing here says whether somebody or something exists: what nobody has finds nothing."""
 
-    person = forms.EmailField(label="Person's e-mail address", required=False)
-    organisation = forms.SlugField(label="Organisation's short name", required=False)
-    federation = forms.SlugField(label="Federation's short name", required=False)
-    action = forms.ChoiceField(choices=action_choices, required=False)
+    person = forms.EmailField(label=_lazy("Person's e-mail address"), required=False)
+    organisation = forms.SlugField(label=_lazy("Organisation's short name"), required=False)
+    federation = forms.SlugField(label=_lazy("Federation's short name"), required=False)
+    action = forms.ChoiceField(label=_lazy("Action"), choices=action_choices, required=False)
     since = forms.DateField(
-        label="From", required=False, widget=forms.DateInput(attrs={"type": "date"})
+        label=_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"})
     )
     until = forms.DateField(
-        label="To", required=False, widget=forms.DateInput(attrs={"type": "date"})
+        label=_lazy("To"), required=False, widget=forms.DateInput(attrs={"type": "date"})
     )
     # Links of events fill these.
-    object = forms.UUIDField(label="Object's identifier", required=False)
-    run = forms.UUIDField(label="Run's identifier", required=False)
+    object = forms.UUIDField(label=_lazy("Object's identifier"), required=False)
+    run = forms.UUIDField(label=_lazy("Run's identifier"), required=False)
 
     def question(self) -> Question:
         """Of a form that is valid."""

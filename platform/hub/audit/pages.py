@@ -12,6 +12,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from hub.accounts.selectors import person_of
@@ -82,7 +83,9 @@ def export(request: HttpRequest, form: Format) -> HttpResponseBase:
 
 
 def _nothing(form: AuditForm) -> Question:
-    raise PermissionDenied(f"These are no filters: {', '.join(form.errors)}.")
+    raise PermissionDenied(
+        _("These are no filters: %(errors)s.") % {"errors": ", ".join(form.errors)}
+    )
 
 
 def _readable(request: HttpRequest) -> Readable:

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.models import LicenceAcceptance
@@ -70,7 +71,7 @@ def readable_by(user: User) -> Readable:
     reading = Membership.objects.filter(granting(Permission.READ_AUDIT), user=user)
     organisations = tuple(reading.values_list("organisation_id", flat=True))
     if not organisations:
-        raise Forbidden(f"Your role may not {Permission.READ_AUDIT.label}.")
+        raise Forbidden(_("Your role may not %(label)s.") % {"label": Permission.READ_AUDIT.label})
     places = Participation.objects.filter(
         organisation__in=organisations, state=ParticipationState.ACTIVE
     )

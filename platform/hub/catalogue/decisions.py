@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from hub.accounts.models import User
 from hub.catalogue.errors import NotReleasable
 from hub.catalogue.models import ModelVersion, VersionState
@@ -21,11 +24,14 @@ Checked = Callable[[Federation, Mapping[str, Any], User], dict[str, Any]]
 def _checked(state: VersionState) -> Checked:
     """A check of terms that name a version in this state, which may be released."""
 
-    def checked(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[str, Any]:
+    def checked(federation: Federation, terms: Mapping[str, Any], _by: User) -> dict[str, Any]:
         version = _version(federation, terms)
         require_releasable(version)
         if version.state != state:
-            raise NotReleasable(f"{version} is {version.get_state_display()}.")
+            raise NotReleasable(
+                _("%(version)s is %(state)s.")
+                % {"version": version, "state": version.get_state_display()}
+            )
         return {"version": str(version.pk), "number": version.number}
 
     return checked
@@ -35,10 +41,10 @@ def _version(federation: Federation, terms: Mapping[str, Any]) -> ModelVersion:
     try:
         wanted = UUID(str(terms.get("version", "")))
     except ValueError as wrong:
-        raise Invalid("Name the version by its identifier.") from wrong
+        raise Invalid(_("Name the version by its identifier.")) from wrong
     found = federation.versions.filter(pk=wanted).first()
     if found is None:
-        raise Invalid("There is no such version in this federation.")
+        raise Invalid(_("There is no such version in this federation."))
     return found
 
 
@@ -49,9 +55,9 @@ def _apply(proposal: Proposal, actor: Actor) -> None:
 register(
     Kind(
         name="release",
-        label="Release a version",
+        label=_lazy("Release a version"),
         checked=_checked(VersionState.CANDIDATE),
-        words=lambda proposal: f"release version {proposal.terms['number']}",
+        words=lambda proposal: _("release version %(number)s") % proposal.terms,
         apply=_apply,
         template="catalogue/parts/proposed_version.html",
     )
@@ -59,9 +65,9 @@ register(
 register(
     Kind(
         name=ROLLBACK,
-        label="Go back to a version",
+        label=_lazy("Go back to a version"),
         checked=_checked(VersionState.RETIRED),
-        words=lambda proposal: f"go back to version {proposal.terms['number']}",
+        words=lambda proposal: _("go back to version %(number)s") % proposal.terms,
         apply=_apply,
         template="catalogue/parts/proposed_version.html",
     )

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.errors import LicenceNotAccepted
@@ -99,7 +100,8 @@ def require_accepted(reader: Reader, base: BaseModel) -> None:
 
 def _unaccepted(base: BaseModel) -> LicenceNotAccepted:
     return LicenceNotAccepted(
-        f"An owner accepts it on the page of {base.name}.", base_model=base.repo
+        _("An owner accepts it on the page of %(name)s.") % {"name": base.name},
+        base_model=base.repo,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils.translation import gettext_noop as _noop
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -14,4 +16,4 @@ class Actor:
     organisation_id: UUID | None = None
 
 
-HUB = Actor(kind="hub", id=None, label="the hub")
+HUB = Actor(kind="hub", id=None, label=_noop("the hub"))

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hub.common import switches
+from hub.common.languages import is_interface
 
 
 def _version() -> str:
@@ -27,6 +28,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "site_name": "Foedus",
         "public_url": settings.PUBLIC_URL,
         "version": VERSION,
+        "languages": [] if is_interface(request) else settings.LANGUAGES,
         **_said_to_all(request),
     }
 

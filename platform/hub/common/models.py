@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.actors import HUB, Actor
 from hub.common.errors import IllegalTransition
@@ -171,9 +172,9 @@ class IdempotentRequest(models.Model):
 
 
 class BannerLevel(models.TextChoices):
-    INFO = "info", "for information"
-    ATTENTION = "attention", "needs attention"
-    NEGATIVE = "negative", "something is broken"
+    INFO = "info", _lazy("for information")
+    ATTENTION = "attention", _lazy("needs attention")
+    NEGATIVE = "negative", _lazy("something is broken")
 
 
 class Switchboard(models.Model):

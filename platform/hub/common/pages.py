@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.forms import BaseForm
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from rest_framework.exceptions import Throttled
 
@@ -40,7 +41,7 @@ def refusals_on(form: BaseForm) -> Iterator[None]:
     except DomainError as refusal:
         form.add_error(None, sentence_of(refusal))
     except Throttled:
-        form.add_error(None, "These were too many tries. Try again in an hour.")
+        form.add_error(None, _("These were too many tries. Try again in an hour."))
 
 
 def redirect_once(request: HttpRequest, form: OnceForm, make: Callable[[], str]) -> HttpResponse:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
+from django.utils.translation import gettext as _
 
 from hub.common.errors import DomainError, Forbidden, NotFound
 
@@ -33,4 +34,4 @@ def told(request: HttpRequest) -> Iterator[None]:
 def sentence_of(refusal: DomainError) -> str:
     """What is wrong, then why: «This plan cannot work. A quorum of 4 …»."""
     detail = refusal.detail[:1].upper() + refusal.detail[1:]
-    return f"{refusal.title} {detail.rstrip('.')}."
+    return f"{_(refusal.title)} {detail.rstrip('.')}."

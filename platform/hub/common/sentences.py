@@ -11,6 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+
+from hub.common.actors import HUB
 from hub.common.models import Event
 
 PATTERNS: Mapping[str, str] = {
@@ -223,6 +227,25 @@ PATTERNS: Mapping[str, str] = {
     "outbox.resent": "{actor} had the outbox sent[: {reason}]",
 }
 DOING = {"train": "training", "evaluate": "evaluation", "value": "the valuation"}
+# What the hub itself writes into fields, said in the reader's words; all else is somebody's own.
+VALUES = frozenset(
+    {
+        _noop("yes"),
+        _noop("no"),
+        _noop("abstain"),
+        _noop("owner"),
+        _noop("manager"),
+        _noop("scientist"),
+        _noop("auditor"),
+        _noop("read"),
+        _noop("write"),
+        _noop("necessary"),
+        _noop("a choice of its people"),
+        _noop("without limit"),
+        _noop("as much as any other"),
+    }
+)
+CODED = ("choice", "before", "role", "scope", "what", "may")  # the fields in which they stand
 BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 FIELD = re.compile(r"\{(\w+)\}")
 
@@ -233,6 +256,7 @@ def sentence(event: Event) -> str:
     code = fields.get("code", "")
     kinds = (f"{event.kind} from {event.from_state}", f"{event.kind} by {code}", event.kind)
     pattern = next((PATTERNS[k] for k in kinds if k in PATTERNS), _plain(event.kind))
+    pattern = _(pattern)
     chosen = BRACKETS.sub(lambda found: _first_complete(found.group(1), fields), pattern)
     text = " ".join(FIELD.sub(lambda found: fields.get(found.group(1), ""), chosen).split())
     return text[:1].upper() + text[1:]
@@ -259,22 +283,38 @@ def _fields(event: Event) -> dict[str, str]:
         for name, value in data.items()
         if isinstance(value, str | int | float) and value != ""
     }
+    coded = {name: words[name] for name in CODED if words.get(name) in VALUES}
+    words.update({name: _(value) for name, value in coded.items()})
     if event.reason:
         words["reason"] = event.reason
-    words["actor"] = event.actor_label
+    words["actor"] = actor_of(event)
     if event.kind.startswith("version.") and "number" in words:
         words["version"] = words["number"]
-    words["doing"] = DOING.get(words.get("task", ""), "work")
+    words["doing"] = _(DOING.get(words.get("task", ""), _noop("work")))
     if summary := words.get("summary"):  # as it stands on the round's page: «Closed with 3 of 4.»
         words["ending"] = summary[:1].lower() + summary[1:].rstrip(".")
     words["who"] = _who(event, words)
     return words
 
 
+def actor_of(event: Event) -> str:
+    """Who acted, as the record has it; of the hub in the reader's words."""
+    return _(event.actor_label) if event.actor_kind == HUB.kind else event.actor_label
+
+
 def _who(event: Event, words: Mapping[str, str]) -> str:
     """«Bergen Bank's agent 'vault-1'», as far as it is known."""
     agent = words.get("agent") or (event.actor_label if event.actor_kind == "agent" else "")
     organisation = words.get("organisation")
+    if agent and organisation:
+        return _("%(organisation)s's agent '%(agent)s'") % {
+            "organisation": organisation,
+            "agent": agent,
+        }
     if agent:
-        return f"{organisation}'s agent '{agent}'" if organisation else f"agent '{agent}'"
-    return f"an agent of {organisation}" if organisation else "an agent"
+        return _("agent '%(agent)s'") % {"agent": agent}
+    return (
+        _("an agent of %(organisation)s") % {"organisation": organisation}
+        if organisation
+        else _("an agent")
+    )

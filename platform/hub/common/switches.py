@@ -15,6 +15,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from psycopg_pool import PoolTimeout
 
 from hub.common.errors import Maintenance
@@ -66,7 +67,7 @@ def refuse_in_maintenance() -> None:
     board = present()
     if board.is_in_maintenance:
         raise Maintenance(
-            board.maintenance_note or "Reading goes on; come back to write.",
+            board.maintenance_note or _("Reading goes on; come back to write."),
             retry_after=retry_seconds(board, timezone.now()),
         )
 

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterator
 
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 
 from hub.common.errors import Invalid
 
@@ -24,7 +26,7 @@ ALPHABETS = ("LATIN", "CYRILLIC", "GREEK")
 
 class UnfitText(Invalid):
     code = "unfit_text"
-    title = "The text holds something that cannot be stored or shown."
+    title = _noop("The text holds something that cannot be stored or shown.")
 
 
 def line(value: str, *, most: int, least: int = 0) -> str:
@@ -32,7 +34,7 @@ def line(value: str, *, most: int, least: int = 0) -> str:
     text = _fit(value.strip(), most=most, least=least, allowed="")
     for word in re.findall(r"\w+", text):
         if len(set(_alphabets(word))) > 1:
-            raise UnfitText("A word mixes letters of different alphabets.")
+            raise UnfitText(_("A word mixes letters of different alphabets."))
     return text
 
 
@@ -44,15 +46,22 @@ def paragraphs(value: str, *, most: int, least: int = 0) -> str:
 
 def _fit(value: str, *, most: int, least: int, allowed: str) -> str:
     if len(value) > most:
-        raise UnfitText(f"Text is longer than {most} characters.")
+        raise UnfitText(_("Text is longer than %(most)s characters.") % {"most": most})
     text = unicodedata.normalize("NFC", value)
     if not least <= len(text) <= most:
-        raise UnfitText(f"Text has {len(text)} characters, between {least} and {most} are allowed.")
+        raise UnfitText(
+            _("Text has %(count)s characters, between %(least)s and %(most)s are allowed.")
+            % {"count": len(text), "least": least, "most": most}
+        )
     for character in text:
         if character not in allowed and unicodedata.category(character) in INVISIBLE:
-            raise UnfitText(f"Character U+{ord(character):04X} is not allowed.")
+            raise UnfitText(
+                _("Character U+%(code)s is not allowed.") % {"code": f"{ord(character):04X}"}
+            )
     if _most_marks(text) > MARKS_PER_LETTER:
-        raise UnfitText(f"A letter carries more than {MARKS_PER_LETTER} marks.")
+        raise UnfitText(
+            _("A letter carries more than %(most)s marks.") % {"most": MARKS_PER_LETTER}
+        )
     return text
 
 

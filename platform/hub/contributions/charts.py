@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from hub.contributions.sheets import Total
 from hub.contributions.valued import RoundWorth, Worth, Worths
 from hub.federations.places import Place
@@ -24,7 +26,7 @@ def together(worths: Worths, places: Places) -> Chart | None:
         "labels": [places[one.participation].name for one in shown],
         "series": [
             {
-                "name": "Value",
+                "name": _("Value"),
                 "values": [one.value for one in shown],
                 "low": [one.lower for one in shown],
                 "high": [one.upper for one in shown],

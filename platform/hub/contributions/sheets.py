@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.contributions.models import ContributionFact
@@ -115,9 +116,9 @@ class Sheet:
         if not self.sums["examples"]:
             return None
         measured = (
-            ("Examples", "examples"),
-            ("Device time", "device_seconds"),
-            ("Bytes sent", "bytes_up"),
+            (_("Examples"), "examples"),
+            (_("Device time"), "device_seconds"),
+            (_("Bytes sent"), "bytes_up"),
         )
         return {
             "labels": [total.place.name for total in self.totals],

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Count, F, Prefetch, Q, QuerySet, Window
 from django.db.models.functions import RowNumber
+from django.utils.translation import gettext as _
 
 from federation import valuation as pure
 from federation.valuation.documents import document_of
@@ -88,7 +89,7 @@ def answers_to(found: Valuation) -> list[Answer]:
 
 def _reason(task: Task) -> str:
     if task.state == TaskState.CANCELLED:
-        return "it had not answered when the time was over"
+        return _("it had not answered when the time was over")
     return task.failure_detail or task.failure_code.replace("_", " ")
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from federation.ledger import notes
 from federation.ledger.notes import NoteWrong
@@ -37,10 +38,10 @@ def checkpoint_for(
     size = selectors.size_of(federation_id)
     needed = max(known, 0 if covers is None else covers + 1)
     if known < 0 or needed > size or (covers is not None and covers < 0):
-        raise NoSuchTree(f"the ledger has {size} entries")
+        raise NoSuchTree(_("the ledger has %(size)s entries") % {"size": size})
     newest = selectors.newest_checkpoint(federation_id)
     if newest is None or newest.size < max(needed, 1):
-        raise CheckpointPending("It is signed in a moment.", retry_after=PATIENCE_SECONDS)
+        raise CheckpointPending(_("It is signed in a moment."), retry_after=PATIENCE_SECONDS)
     return CheckpointOut(
         note=newest.note,
         size=newest.size,
@@ -64,10 +65,10 @@ def cosign(*, agent: Agent, key_id: str, federation_id: UUID, message: Cosignatu
     place = _place(agent, federation_id)
     row = selectors.checkpoints_of(federation_id).filter(size=message.size).first()
     if row is None:
-        raise NoSuchTree(f"there is no checkpoint over {message.size} entries")
+        raise NoSuchTree(_("there is no checkpoint over %(size)s entries") % {"size": message.size})
     _check(message.line, row.note, key_id)
     if not is_told(key_id, place):
-        raise CosignatureWrong("The ledger does not know this key yet: cosign the next one.")
+        raise CosignatureWrong(_("The ledger does not know this key yet: cosign the next one."))
     said = Cosignature(
         checkpoint=row, participation=place.pk, agent=agent.pk, key_id=key_id, line=message.line
     )
@@ -107,4 +108,6 @@ def _check(line: str, note: str, key_id: str) -> None:
     except NoteWrong as wrong:
         raise CosignatureWrong(f"{wrong}.") from wrong
     if abs((timezone.now() - at).total_seconds()) > settings.CLOCK_SKEW_SECONDS:
-        raise CosignatureWrong(f"It says that it was made at {at.isoformat()}.")
+        raise CosignatureWrong(
+            _("It says that it was made at %(isoformat)s.") % {"isoformat": at.isoformat()}
+        )

@@ -84,7 +84,7 @@ def start_comparisons(world: World, plan: Plan) -> tuple[dict[str, Run], Run]:
     together = start(
         world,
         _as_many_steps(single, len(world.places)),
-        name=Purpose.REFERENCE.label,
+        name=str(Purpose.REFERENCE.label),
         purpose=Purpose.REFERENCE,
         trainers=[world.reference],
     )

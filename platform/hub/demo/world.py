@@ -96,7 +96,7 @@ def reference_data(corpus: Corpus) -> OrganisationData:
     """All data in one place: what no real federation has, and what joining is measured against."""
     parts = corpus.organisations
     return OrganisationData(
-        name=Purpose.REFERENCE.label,
+        name=str(Purpose.REFERENCE.label),
         slug="reference",
         subject="the data of all, for comparison",
         rank=max(part.rank for part in parts),

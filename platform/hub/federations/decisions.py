@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
 from federation.ledger.entries import canonical
 from hub.accounts.models import User
 from hub.common.actors import Actor
@@ -28,14 +31,14 @@ from hub.federations.models import Federation, Proposal
 from hub.federations.proposals.kinds import Kind, register
 
 
-def _charter(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[str, Any]:
+def _charter(federation: Federation, terms: Mapping[str, Any], _by: User) -> dict[str, Any]:
     """`text`, and which version it would replace; made by the hub: nobody overwrites another."""
     text = terms.get("text")
     if not isinstance(text, str) or set(terms) - {"text", "replaces", "digest"}:
-        raise Invalid("A charter is proposed as its text.")
+        raise Invalid(_("A charter is proposed as its text."))
     text = paragraphs(text, least=1, most=LONGEST_CHARTER)
     if text == federation.charter:
-        raise Invalid("This is the text that is in force.")
+        raise Invalid(_("This is the text that is in force."))
     digest = sha256(text.encode()).hexdigest()
     return {"text": text, "digest": digest, "replaces": federation.charter_number}
 
@@ -43,17 +46,17 @@ def _charter(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[
 def _put_in_force(proposal: Proposal, actor: Actor) -> None:
     federation = locked(proposal.federation_id)
     if proposal.terms["replaces"] != federation.charter_number:
-        raise CharterChanged("Another text has come into force since this one was proposed.")
+        raise CharterChanged(_("Another text has come into force since this one was proposed."))
     publish_charter(
         federation=federation, text=proposal.terms["text"], actor=actor, proposal=proposal.pk
     )
 
 
-def _policy(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[str, Any]:
+def _policy(federation: Federation, terms: Mapping[str, Any], _by: User) -> dict[str, Any]:
     """The whole of what would be agreed: what the terms leave out stays as it is."""
     unknown = set(terms) - {*AGREED, "replaces"}
     if unknown:
-        raise Invalid(f"A policy has no {', '.join(sorted(unknown))}.")
+        raise Invalid(_("A policy has no %(join)s.") % {"join": ", ".join(sorted(unknown))})
     said = {**agreed_in(federation), **{name: terms[name] for name in AGREED if name in terms}}
     columns = agreed_columns(
         policy=policy_of(said["policy"]),
@@ -61,14 +64,14 @@ def _policy(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[s
         largest_update_bytes=_whole(said["largest_update_bytes"]),
     )
     if columns == agreed_in(federation):
-        raise Invalid("This is what is agreed on already.")
+        raise Invalid(_("This is what is agreed on already."))
     return {**columns, "replaces": _fingerprint(federation)}
 
 
 def _put_agreed(proposal: Proposal, actor: Actor) -> None:
     federation = locked(proposal.federation_id)
     if proposal.terms["replaces"] != _fingerprint(federation):
-        raise PolicyChanged("Other rules have come into force since these were proposed.")
+        raise PolicyChanged(_("Other rules have come into force since these were proposed."))
     terms = proposal.terms
     change_policy(
         federation=federation,
@@ -82,13 +85,13 @@ def _put_agreed(proposal: Proposal, actor: Actor) -> None:
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise Invalid("is_listed is true or false.")
+        raise Invalid(_("is_listed is true or false."))
     return value
 
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Invalid("largest_update_bytes is a whole number.")
+        raise Invalid(_("largest_update_bytes is a whole number."))
     return value
 
 
@@ -118,19 +121,19 @@ def _policy_shown(proposal: Proposal) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def _charter_words(_: Proposal) -> str:
-    return "put another charter in force"
+def _charter_words(_proposal: Proposal) -> str:
+    return _("put another charter in force")
 
 
-def _policy_words(_: Proposal) -> str:
-    return "change the policy"
+def _policy_words(_proposal: Proposal) -> str:
+    return _("change the policy")
 
 
 register(
     Kind(
         name="charter",
-        label="Change the charter",
-        hint="Other words, which every member signs before the next round opens.",
+        label=_lazy("Change the charter"),
+        hint=_lazy("Other words, which every member signs before the next round opens."),
         checked=_charter,
         words=_charter_words,
         apply=_put_in_force,
@@ -142,8 +145,8 @@ register(
 register(
     Kind(
         name="policy",
-        label="Change the policy",
-        hint="Other rules for joining, for runs and for votes.",
+        label=_lazy("Change the policy"),
+        hint=_lazy("Other rules for joining, for runs and for votes."),
         checked=_policy,
         words=_policy_words,
         apply=_put_agreed,

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.forms import ParagraphsField
 from hub.federations.models import Federation
@@ -18,8 +20,11 @@ class BaseModelField(forms.ModelChoiceField[Any]):
     widget = forms.RadioSelect
 
     def label_from_instance(self, obj: Any) -> str:
-        facts = "{} · {:.1f} million parameters · licence {}"
-        about = facts.format(obj.architecture, obj.parameters / 1e6, obj.licence)
+        about = _("%(architecture)s · %(millions)s million parameters · licence %(licence)s") % {
+            "architecture": obj.architecture,
+            "millions": f"{obj.parameters / 1e6:.1f}",
+            "licence": obj.licence,
+        }
         return format_html('<span>{} <span class="soft small">{}</span></span>', obj.name, about)
 
 
@@ -45,10 +50,12 @@ class DescriptionForm(forms.ModelForm[Federation]):
             "intended_use": forms.Textarea(attrs={"rows": 6}),
             "limits": forms.Textarea(attrs={"rows": 6}),
         }
-        labels = {"intended_use": "What the models are for", "limits": "Limits"}
+        labels = {"intended_use": _lazy("What the models are for"), "limits": _lazy("Limits")}
         help_texts = {
-            "intended_use": "Who should use them, and for what.",
-            "limits": "For what they must not be used, and where they are known to be wrong.",
+            "intended_use": _lazy("Who should use them, and for what."),
+            "limits": _lazy(
+                "For what they must not be used, and where they are known to be wrong."
+            ),
         }
 
 

@@ -8,6 +8,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods
 
 from hub.accounts.selectors import person_of
@@ -20,18 +22,18 @@ from hub.federations.selectors import federations_visible_to
 
 SHOWN = 25
 OFFERED = [
-    (Standing.CONTRIBUTOR.value, "Contributor: trains, and votes"),
-    (Standing.OBSERVER.value, "Observer: sees, and gets no tasks"),
+    (Standing.CONTRIBUTOR.value, _lazy("Contributor: trains, and votes")),
+    (Standing.OBSERVER.value, _lazy("Observer: sees, and gets no tasks")),
 ]
 
 
 class InvitationForm(forms.Form):
     email = forms.EmailField(
-        label="E-mail address",
+        label=_lazy("E-mail address"),
         max_length=254,
-        help_text="Of somebody who can sign for the organisation.",
+        help_text=_lazy("Of somebody who can sign for the organisation."),
     )
-    standing = forms.ChoiceField(label="As", choices=OFFERED, initial=Standing.CONTRIBUTOR)
+    standing = forms.ChoiceField(label=_lazy("As"), choices=OFFERED, initial=Standing.CONTRIBUTOR)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -47,7 +49,9 @@ def invitations(request: HttpRequest, slug: str) -> HttpResponse:
         with refusals_on(form):
             Limit("invitations").spend(str(user.pk))
             made = invite(user=user, federation_id=found.pk, **form.cleaned_data)
-            messages.success(request, f"A link is on its way to {made.email}.")
+            messages.success(
+                request, _("A link is on its way to %(email)s.") % {"email": made.email}
+            )
             return redirect("federations:invitations", slug)
     page = Paginator(held, SHOWN).get_page(request.GET.get("page"))
     context = {"federation": found, "page": page, "form": form}

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.federations.errors import FederationClosed
@@ -34,7 +35,10 @@ def invite(*, user: User, federation_id: UUID, email: str, standing: str) -> Inv
     """
     place = require_place(user, federation_id, Permission.STEER_FEDERATIONS)
     if place.federation.state != FederationState.ACTIVE:
-        raise FederationClosed(f"{place.federation.name} is {place.federation.state}.")
+        raise FederationClosed(
+            _("%(name)s is %(state)s.")
+            % {"name": place.federation.name, "state": place.federation.state}
+        )
     return services.invite_organisation(
         user=user,
         organisation_id=place.organisation_id,

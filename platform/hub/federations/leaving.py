@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import text
@@ -48,7 +49,7 @@ def leave(
     """
     place = _own(user, participation_id)
     if place.is_lead and place.federation.state != FederationState.DISSOLVED:
-        raise LeadStays("Another one takes the lead first, or the federation is dissolved.")
+        raise LeadStays(_("Another one takes the lead first, or the federation is dissolved."))
     reason = text.line(reason, most=500)
     if place.state == ParticipationState.LEFT:
         return place

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts.selectors import person_of
@@ -54,7 +55,10 @@ def approve(request: HttpRequest, participation_id: UUID) -> HttpResponse:
     place = _place(request, participation_id)
     with told(request):
         services.approve_participation(user=person_of(request), participation_id=place.pk)
-        messages.success(request, f"{place.organisation} takes part from now on.")
+        messages.success(
+            request,
+            _("%(organisation)s takes part from now on.") % {"organisation": place.organisation},
+        )
     return redirect("federations:members", place.federation.slug)
 
 
@@ -68,7 +72,11 @@ def refuse(request: HttpRequest, participation_id: UUID) -> HttpResponse:
             participation_id=place.pk,
             reason=reason_in(request.POST),
         )
-        messages.success(request, f"{place.organisation} was not let in, and reads why.")
+        messages.success(
+            request,
+            _("%(organisation)s was not let in, and reads why.")
+            % {"organisation": place.organisation},
+        )
     return redirect(address(place.federation))
 
 
@@ -84,9 +92,17 @@ def leave(request: HttpRequest, participation_id: UUID) -> HttpResponse:
             after_round=request.POST.get("when") == "after_round",
         )
         if done.leaving_since is not None:
-            messages.success(request, f"{place.organisation} leaves after the present round.")
+            messages.success(
+                request,
+                _("%(organisation)s leaves after the present round.")
+                % {"organisation": place.organisation},
+            )
             return redirect(address(place.federation))
-        messages.success(request, f"{place.organisation} has left {place.federation}.")
+        messages.success(
+            request,
+            _("%(organisation)s has left %(federation)s.")
+            % {"organisation": place.organisation, "federation": place.federation},
+        )
     return redirect("federations:list")
 
 
@@ -97,7 +113,9 @@ def stay(request: HttpRequest, participation_id: UUID) -> HttpResponse:
     place = _place(request, participation_id)
     with told(request):
         services.stay(user=person_of(request), participation_id=place.pk)
-        messages.success(request, f"{place.organisation} stays.")
+        messages.success(
+            request, _("%(organisation)s stays.") % {"organisation": place.organisation}
+        )
     return redirect(address(place.federation))
 
 
@@ -111,7 +129,11 @@ def rank(request: HttpRequest, participation_id: UUID) -> HttpResponse:
             participation_id=place.pk,
             rank=sent(RankForm(request.POST), "rank"),
         )
-        messages.success(request, f"Saved for {place.organisation}, from the next run on.")
+        messages.success(
+            request,
+            _("Saved for %(organisation)s, from the next run on.")
+            % {"organisation": place.organisation},
+        )
     return redirect(address(place.federation))
 
 
@@ -125,7 +147,11 @@ def statement(request: HttpRequest, participation_id: UUID) -> HttpResponse:
             participation_id=place.pk,
             statement=sent(StatementForm(request.POST), "statement"),
         )
-        messages.success(request, f"Saved for {place.organisation}, for the cards to come.")
+        messages.success(
+            request,
+            _("Saved for %(organisation)s, for the cards to come.")
+            % {"organisation": place.organisation},
+        )
     return redirect(address(place.federation))
 
 
@@ -142,7 +168,11 @@ def declare(request: HttpRequest, participation_id: UUID) -> HttpResponse:
             train_examples=sent(form, "train_examples"),
             test_examples=sent(form, "test_examples"),
         )
-        messages.success(request, f"Signed for {place.organisation}; it holds from now on.")
+        messages.success(
+            request,
+            _("Signed for %(organisation)s; it holds from now on.")
+            % {"organisation": place.organisation},
+        )
     return redirect(address(place.federation))
 
 
@@ -158,7 +188,7 @@ def describe(request: HttpRequest, slug: str) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             services.describe_federation(user=user, federation_id=found.pk, **form.cleaned_data)
-            messages.success(request, "Saved, for the cards of the versions to come.")
+            messages.success(request, _("Saved, for the cards of the versions to come."))
             return redirect(address(found))
     return render(request, "federations/describe.html", {"federation": found, "form": form})
 

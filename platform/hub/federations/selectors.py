@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common.errors import Forbidden, NotFound
@@ -177,12 +178,14 @@ def _lacking(
     permission: Permission, standing: Sequence[Participation], place: Participation
 ) -> str:
     if standing:
-        return f"Your role may not {permission.label}."
+        return _("Your role may not %(act)s.") % {"act": permission.label}
     if place.state == ParticipationState.SUSPENDED:
-        return f"{place.organisation} is suspended here: it may not {permission.label}."
+        said = _("%(organisation)s is suspended here: it may not %(act)s.")
+        return said % {"organisation": place.organisation, "act": permission.label}
     if permission in STANDINGS[Standing.CONTRIBUTOR]:
-        return f"{place.organisation} only observes: it may not {permission.label}."
-    return f"This is for the lead organisation: to {permission.label}."
+        said = _("%(organisation)s only observes: it may not %(act)s.")
+        return said % {"organisation": place.organisation, "act": permission.label}
+    return _("This is for the lead organisation: to %(act)s.") % {"act": permission.label}
 
 
 def declaration_of(participation_id: UUID) -> DataDeclaration | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import text
@@ -74,7 +75,10 @@ def _admit(
     if place.state == state:
         return place
     if "admit" not in place.federation.typed_policy.led:
-        raise MembersDecide(f"Vote on the proposal to let {place.organisation} in.")
+        raise MembersDecide(
+            _("Vote on the proposal to let %(organisation)s in.")
+            % {"organisation": place.organisation}
+        )
     if state == ParticipationState.ACTIVE:
         return admit(place=place, actor=user.actor, reason=reason)
     _move(place, state, user, reason)
@@ -132,10 +136,13 @@ def declare_data(
     place = _locked(participation_id)
     require_permission(user, place.organisation_id, Permission.SIGN_CHARTERS)
     if place.state not in PRESENT:
-        raise NotTakingPart(f"Its place is {place.get_state_display()}.")
+        raise NotTakingPart(_("Its place is %(state)s.") % {"state": place.get_state_display()})
     figures = {"train_examples": train_examples, "test_examples": test_examples}
     if not all(0 <= figure <= MOST_EXAMPLES for figure in figures.values()):
-        raise Invalid(f"A number of examples is between 0 and {MOST_EXAMPLES}.")
+        raise Invalid(
+            _("A number of examples is between 0 and %(MOST_EXAMPLES)s.")
+            % {"MOST_EXAMPLES": MOST_EXAMPLES}
+        )
     present = declaration_of(place.pk)
     if present and all(getattr(present, name) == said for name, said in figures.items()):
         return present

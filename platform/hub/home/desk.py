@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from hub.accounts.models import User
 from hub.federations.models import Participation, ParticipationState
@@ -80,12 +82,13 @@ class Desk:
         """The page's first sentence."""
         count = len(self.asked) + len(self.needs)
         if self.is_more_asked:
-            return "Many things need you."
+            return _("Many things need you.")
         if count:
-            return "1 thing needs you." if count == 1 else f"{count} things need you."
+            asked = ngettext("%(count)s thing needs you.", "%(count)s things need you.", count)
+            return asked % {"count": count}
         if self.steps:
-            return f"Welcome, {self.user}. These steps lead to a first run."
-        return "Nothing needs you at the moment."
+            return _("Welcome, %(name)s. These steps lead to a first run.") % {"name": self.user}
+        return _("Nothing needs you at the moment.")
 
     @cached_property
     def steps(self) -> Mapping[str, str]:
@@ -116,10 +119,11 @@ class Desk:
         for organisation in (place.organisation for place in self.memberships):
             if organisation.state in {OrganisationState.SUSPENDED, OrganisationState.REFUSED}:
                 yield Need(
-                    title=f"{organisation} is {organisation.get_state_display()}",
-                    text="It takes no part until an operator of this hub decides otherwise.",
+                    title=_("%(organisation)s is %(state)s")
+                    % {"organisation": organisation, "state": organisation.get_state_display()},
+                    text=_("It takes no part until an operator of this hub decides otherwise."),
                     url=reverse("organisations:detail", args=[organisation.slug]),
-                    action="See why",
+                    action=_("See why"),
                 )
 
     def _unmanned(self) -> Iterator[Need]:
@@ -129,10 +133,10 @@ class Desk:
         for pk, organisation in organisations.items():
             if manned and pk not in manned:
                 yield Need(
-                    title=f"{organisation} has no agent",
-                    text="It takes part in a federation, but nobody does its work.",
+                    title=_("%(organisation)s has no agent") % {"organisation": organisation},
+                    text=_("It takes part in a federation, but nobody does its work."),
                     url=reverse("organisations:enrol") + f"?for={organisation.slug}",
-                    action="Enrol an agent",
+                    action=_("Enrol an agent"),
                 )
 
 

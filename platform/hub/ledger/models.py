@@ -7,6 +7,7 @@ nothing here is written but through `services`. A ledger bears the identifier of
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 HASH_BYTES = 32
 KEY_LENGTH, TYPE_LENGTH, PAYLOAD_BYTES = 200, 40, 2**20
@@ -15,40 +16,40 @@ KEY_LENGTH, TYPE_LENGTH, PAYLOAD_BYTES = 200, 40, 2**20
 class EntryType(models.TextChoices):
     """What an entry tells. The column takes any such word: a newcomer needs no migration."""
 
-    FEDERATION_FOUNDED = "federation.founded", "federation founded"
-    CHARTER_PUBLISHED = "charter.published", "charter published"
-    POLICY_CHANGED = "policy.changed", "policy changed"
-    CHARTER_SIGNED = "charter.signed", "charter signed"
-    PARTICIPATION_ADMITTED = "participation.admitted", "participation admitted"
-    PARTICIPATION_LEFT = "participation.left", "participation ended by itself"
-    PARTICIPATION_EXPELLED = "participation.expelled", "participation ended by others"
-    PARTICIPATION_SUSPENDED = "participation.suspended", "participation suspended"
-    PARTICIPATION_RESTORED = "participation.restored", "participation restored"
-    LEAD_CHANGED = "lead.changed", "lead handed over"
-    FEDERATION_DISSOLVED = "federation.dissolved", "federation dissolved"
-    KEY_ENROLLED = "key.enrolled", "key enrolled"
-    KEY_ROTATED = "key.rotated", "key rotated"
-    KEY_REVOKED = "key.revoked", "key revoked"
-    DATA_DECLARED = "data.declared", "data declared"
-    RUN_STARTED = "run.started", "run started"
-    ROUND_OPENED = "round.opened", "round opened"
-    UPDATE_COMMITTED = "update.committed", "update committed"
-    UPDATE_SUBMITTED = "update.submitted", "update submitted"
-    UPDATE_JUDGED = "update.judged", "update judged"
-    ROUND_CLOSED = "round.closed", "round closed"
-    ROUND_FAILED = "round.failed", "round failed"
-    VERSION_PUBLISHED = "version.published", "version published"
-    EVALUATION_RECORDED = "evaluation.recorded", "evaluation recorded"
-    RELEASE_DECIDED = "release.decided", "release decided"
-    PROPOSAL_MADE = "proposal.made", "proposal made"
-    VOTE_CAST = "vote.cast", "vote cast"
-    PROPOSAL_DECIDED = "proposal.decided", "proposal decided"
-    CASE_OPENED = "case.opened", "case opened"
-    CASE_DECIDED = "case.decided", "case decided"
-    VALUATION_RECORDED = "valuation.recorded", "valuation recorded"
-    REWARD_GRANTED = "reward.granted", "reward granted"
-    REWARD_RELEASED = "reward.released", "reward released"
-    CORRECTION = "correction", "correction"
+    FEDERATION_FOUNDED = "federation.founded", _lazy("federation founded")
+    CHARTER_PUBLISHED = "charter.published", _lazy("charter published")
+    POLICY_CHANGED = "policy.changed", _lazy("policy changed")
+    CHARTER_SIGNED = "charter.signed", _lazy("charter signed")
+    PARTICIPATION_ADMITTED = "participation.admitted", _lazy("participation admitted")
+    PARTICIPATION_LEFT = "participation.left", _lazy("participation ended by itself")
+    PARTICIPATION_EXPELLED = "participation.expelled", _lazy("participation ended by others")
+    PARTICIPATION_SUSPENDED = "participation.suspended", _lazy("participation suspended")
+    PARTICIPATION_RESTORED = "participation.restored", _lazy("participation restored")
+    LEAD_CHANGED = "lead.changed", _lazy("lead handed over")
+    FEDERATION_DISSOLVED = "federation.dissolved", _lazy("federation dissolved")
+    KEY_ENROLLED = "key.enrolled", _lazy("key enrolled")
+    KEY_ROTATED = "key.rotated", _lazy("key rotated")
+    KEY_REVOKED = "key.revoked", _lazy("key revoked")
+    DATA_DECLARED = "data.declared", _lazy("data declared")
+    RUN_STARTED = "run.started", _lazy("run started")
+    ROUND_OPENED = "round.opened", _lazy("round opened")
+    UPDATE_COMMITTED = "update.committed", _lazy("update committed")
+    UPDATE_SUBMITTED = "update.submitted", _lazy("update submitted")
+    UPDATE_JUDGED = "update.judged", _lazy("update judged")
+    ROUND_CLOSED = "round.closed", _lazy("round closed")
+    ROUND_FAILED = "round.failed", _lazy("round failed")
+    VERSION_PUBLISHED = "version.published", _lazy("version published")
+    EVALUATION_RECORDED = "evaluation.recorded", _lazy("evaluation recorded")
+    RELEASE_DECIDED = "release.decided", _lazy("release decided")
+    PROPOSAL_MADE = "proposal.made", _lazy("proposal made")
+    VOTE_CAST = "vote.cast", _lazy("vote cast")
+    PROPOSAL_DECIDED = "proposal.decided", _lazy("proposal decided")
+    CASE_OPENED = "case.opened", _lazy("case opened")
+    CASE_DECIDED = "case.decided", _lazy("case decided")
+    VALUATION_RECORDED = "valuation.recorded", _lazy("valuation recorded")
+    REWARD_GRANTED = "reward.granted", _lazy("reward granted")
+    REWARD_RELEASED = "reward.released", _lazy("reward released")
+    CORRECTION = "correction", _lazy("correction")
 
 
 class Entry(models.Model):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.forms import LineField, OnceForm
 from hub.federations.models import Federation
@@ -19,11 +20,14 @@ HOURS = [(hour, f"{hour:02}:00 UTC") for hour in range(24)]
 class FilterForm(forms.Form):
     """What of the news is shown; what makes no sense filters nothing."""
 
-    kind = forms.ChoiceField(choices=[("", "All kinds"), *CHOICES], required=False)
+    kind = forms.ChoiceField(
+        choices=[("", _lazy("All kinds")), *CHOICES], label=_lazy("Kind"), required=False
+    )
     federation = forms.ModelChoiceField(
         Federation.objects.none(),
+        label=_lazy("Federation"),
         required=False,
-        empty_label="All federations",
+        empty_label=_lazy("All federations"),
         to_field_name="slug",
     )
 
@@ -41,7 +45,7 @@ class SettingsForm(forms.Form):
     """One choice for each kind, and the hour of the daily mail."""
 
     digest_hour = forms.TypedChoiceField(
-        choices=HOURS, coerce=int, label="The daily mail comes at about"
+        choices=HOURS, coerce=int, label=_lazy("The daily mail comes at about")
     )
 
     def __init__(
@@ -65,23 +69,25 @@ class SettingsForm(forms.Form):
 
 
 class WebhookForm(OnceForm):
-    name = LineField(label="Name", max_length=80, help_text="What it is for, or who reads it.")
+    name = LineField(
+        label=_lazy("Name"), max_length=80, help_text=_lazy("What it is for, or who reads it.")
+    )
     url = LineField(
-        label="Address",
+        label=_lazy("Address"),
         max_length=500,
-        help_text="Starts with https and can be reached from the internet.",
+        help_text=_lazy("Starts with https and can be reached from the internet."),
     )
     kinds = forms.MultipleChoiceField(
-        label="What it is told",
+        label=_lazy("What it is told"),
         choices=[(kind.name, kind.label) for kind in OFFERED],
         widget=forms.CheckboxSelectMultiple,
     )
 
 
 class WebhookChangeForm(forms.Form):
-    name = LineField(label="Name", max_length=80)
+    name = LineField(label=_lazy("Name"), max_length=80)
     kinds = forms.MultipleChoiceField(
-        label="What it is told",
+        label=_lazy("What it is told"),
         choices=[(kind.name, kind.label) for kind in OFFERED],
         widget=forms.CheckboxSelectMultiple,
     )

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -72,7 +73,7 @@ def webhook(request: HttpRequest, pk: UUID) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             services.change_webhook(user=user, webhook_id=pk, **form.cleaned_data)
-            messages.success(request, "Saved.")
+            messages.success(request, _("Saved."))
             return redirect("notices:webhook", pk)
     deliveries = deliveries_managed_by(user).filter(webhook=found)
     page = Paginator(deliveries, DELIVERIES_SHOWN).get_page(request.GET.get("page"))
@@ -101,13 +102,13 @@ def rotate(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @login_required
 def disable(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _done(request, pk, services.disable_webhook, "Switched off. What happens waits.")
+    return _done(request, pk, services.disable_webhook, _("Switched off. What happens waits."))
 
 
 @require_POST
 @login_required
 def enable(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _done(request, pk, services.enable_webhook, "Switched on.")
+    return _done(request, pk, services.enable_webhook, _("Switched on."))
 
 
 @require_POST
@@ -116,7 +117,7 @@ def remove(request: HttpRequest, pk: UUID) -> HttpResponse:
     user, found = person_of(request), _found(request, pk)
     with told(request):
         services.remove_webhook(user=user, webhook_id=pk)
-        messages.success(request, "Removed, with its secret.")
+        messages.success(request, _("Removed, with its secret."))
     return redirect("notices:webhooks", found.organisation.slug)
 
 
@@ -127,7 +128,7 @@ def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
     delivery = get_object_or_404(Delivery, pk=pk)
     with told(request):
         services.replay_delivery(user=person_of(request), delivery_id=pk)
-        messages.success(request, "It is sent again within seconds.")
+        messages.success(request, _("It is sent again within seconds."))
     return redirect("notices:webhook", delivery.webhook_id)
 
 
@@ -152,5 +153,7 @@ def _managed(user: User, slug: str) -> Organisation:
     found = get_object_or_404(organisations_of(user), slug=slug)
     own = membership_of(user, found)
     if own is None or not own.may(Permission.MANAGE_WEBHOOKS):
-        raise PermissionDenied(f"Your role may not {Permission.MANAGE_WEBHOOKS.label}.")
+        raise PermissionDenied(
+            _("Your role may not %(label)s.") % {"label": Permission.MANAGE_WEBHOOKS.label}
+        )
     return found

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
 
 from django.db.models import Exists
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Event
 from hub.notices import audience, links, standing
 from hub.notices.audience import Audience
 from hub.notices.models import Channel
 from hub.organisations.permissions import Permission
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 About: TypeAlias = Literal["subject_id", "federation_id", "run_id"]
 
@@ -27,14 +31,14 @@ About: TypeAlias = Literal["subject_id", "federation_id", "run_id"]
 class Need:
     """That somebody must do something: the words on the button, and whether it still stands."""
 
-    action: str
+    action: StrOrPromise
     stands: Callable[[], Exists]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     name: str
-    label: str
+    label: StrOrPromise
     events: tuple[str, ...]
     who: Audience
     link: Callable[[Event], str]
@@ -52,35 +56,35 @@ class Kind:
 KINDS: tuple[Kind, ...] = (
     Kind(
         "invitation",
-        "You are invited",
+        _lazy("You are invited"),
         ("invitation.open", "invitation.open from expired"),
         audience.whoever_is_invited(),
         links.to_invitation,
         Channel.INBOX,  # the invitation itself is a mail
-        need=Need("Answer it", standing.invitation_is_open),
+        need=Need(_lazy("Answer it"), standing.invitation_is_open),
         is_offered=False,
     ),
     Kind(
         "signature",
-        "A charter waits for a signature",
+        _lazy("A charter waits for a signature"),
         ("federation.charter_published",),
         audience.of_federation(Permission.SIGN_CHARTERS),
         links.to_charter,
         Channel.NOW,
-        need=Need("Read and sign", standing.signature_is_missing),
+        need=Need(_lazy("Read and sign"), standing.signature_is_missing),
     ),
     Kind(
         "vote",
-        "A proposal waits for a vote",
+        _lazy("A proposal waits for a vote"),
         ("proposal.made",),
         audience.of_federation(Permission.VOTE),
         links.to_proposal,
         Channel.NOW,
-        need=Need("Vote", standing.vote_is_missing),
+        need=Need(_lazy("Vote"), standing.vote_is_missing),
     ),
     Kind(
         "decision",
-        "A proposal was decided",
+        _lazy("A proposal was decided"),
         ("proposal.accepted", "proposal.refused", "proposal.lapsed", "proposal.failed"),
         audience.of_federation(Permission.SEE_FEDERATIONS),
         links.to_proposal,
@@ -88,16 +92,16 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "join_request",
-        "An organisation asks to join",
+        _lazy("An organisation asks to join"),
         ("participation.requested",),
         audience.of_federation(Permission.ADMIT_MEMBERS),
         links.to_requests,
         Channel.NOW,
-        need=Need("Decide", standing.request_is_open),
+        need=Need(_lazy("Decide"), standing.request_is_open),
     ),
     Kind(
         "membership",
-        "Your organisation's place in a federation changed",
+        _lazy("Your organisation's place in a federation changed"),
         (
             "participation.active",
             "participation.refused",
@@ -110,7 +114,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "run_started",
-        "A run started",
+        _lazy("A run started"),
         ("run.running from queued",),
         audience.of_federation(Permission.SEE_FEDERATIONS),
         links.to_run,
@@ -118,16 +122,16 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "run_stuck",
-        "A run does not go on",
+        _lazy("A run does not go on"),
         ("run.stuck", "run.waiting"),
         audience.of_federation(Permission.START_RUNS),
         links.to_run,
         Channel.NOW,
-        need=Need("Look at it", standing.run_is_stuck),
+        need=Need(_lazy("Look at it"), standing.run_is_stuck),
     ),
     Kind(
         "run_finished",
-        "A run is complete",
+        _lazy("A run is complete"),
         ("run.completed",),
         audience.of_federation(Permission.SEE_FEDERATIONS),
         links.to_run,
@@ -135,7 +139,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "run_failed",
-        "A run failed",
+        _lazy("A run failed"),
         ("run.failed",),
         audience.of_federation(Permission.SEE_FEDERATIONS),
         links.to_run,
@@ -143,26 +147,26 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "quarantine",
-        "An update is held for review",
+        _lazy("An update is held for review"),
         ("update.quarantined",),
         audience.of_federation(Permission.JUDGE_UPDATES),
         links.to_held,
         Channel.NOW,
         about="run_id",
-        need=Need("Review", standing.update_is_held),
+        need=Need(_lazy("Review"), standing.update_is_held),
     ),
     Kind(
         "agent_silent",
-        "An agent is silent",
+        _lazy("An agent is silent"),
         ("agent.silent",),
         audience.of_organisation(Permission.MANAGE_AGENTS),
         links.to_agent,
         Channel.NOW,
-        need=Need("Look at it", standing.agent_is_silent),
+        need=Need(_lazy("Look at it"), standing.agent_is_silent),
     ),
     Kind(
         "gate_failed",
-        "A version does not pass a gate",
+        _lazy("A version does not pass a gate"),
         ("version.gate_failed",),
         audience.of_federation(Permission.SEE_FEDERATIONS),
         links.to_version,
@@ -170,7 +174,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "release",
-        "A version was released",
+        _lazy("A version was released"),
         ("version.released",),
         audience.of_federation(Permission.SEE_FEDERATIONS),
         links.to_version,
@@ -178,7 +182,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "rollback",
-        "A federation went back to an earlier version",
+        _lazy("A federation went back to an earlier version"),
         ("version.released from retired",),
         audience.of_federation(Permission.SEE_FEDERATIONS),
         links.to_version,
@@ -186,16 +190,16 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "case_opened",
-        "A case was opened",
+        _lazy("A case was opened"),
         ("case.opened",),
         audience.of_case(Permission.SEE_FEDERATIONS),
         links.to_case,
         Channel.NOW,
-        need=Need("Look at it", standing.case_is_open),
+        need=Need(_lazy("Look at it"), standing.case_is_open),
     ),
     Kind(
         "token_expiring",
-        "A token ends within a week",
+        _lazy("A token ends within a week"),
         ("token.expiring",),
         audience.the_person(),
         links.to_tokens,
@@ -204,7 +208,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "organisation_decided",
-        "Your organisation was approved, refused or suspended",
+        _lazy("Your organisation was approved, refused or suspended"),
         ("organisation.approved", "organisation.refused", "organisation.suspended"),
         audience.of_organisation(Permission.SEE_ORGANISATION),
         links.to_organisation,
@@ -212,18 +216,18 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "registration",
-        "An organisation waits for approval",
+        _lazy("An organisation waits for approval"),
         ("organisation.registered",),
         audience.operators(),
         links.to_registration,
         Channel.DIGEST,
-        need=Need("Decide", standing.registration_is_pending),
+        need=Need(_lazy("Decide"), standing.registration_is_pending),
         is_offered=False,
         is_for_operators=True,
     ),
     Kind(
         "webhook_disabled",
-        "A webhook was switched off",
+        _lazy("A webhook was switched off"),
         ("webhook.disabled",),
         audience.of_organisation(Permission.MANAGE_WEBHOOKS),
         links.to_webhooks,
@@ -247,4 +251,4 @@ def kind_of(event: Event) -> Kind | None:
 
 def label_of(name: str) -> str:
     """Also of a kind that is no more."""
-    return BY_NAME[name].label if name in BY_NAME else name.replace("_", " ").capitalize()
+    return str(BY_NAME[name].label) if name in BY_NAME else name.replace("_", " ").capitalize()

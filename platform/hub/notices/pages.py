@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -73,7 +74,7 @@ def read(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 def read_all(request: HttpRequest) -> HttpResponse:
     services.mark_all_read(user=person_of(request))
-    messages.success(request, "Everything is marked as read.")
+    messages.success(request, _("Everything is marked as read."))
     return redirect("notices:inbox")
 
 
@@ -86,7 +87,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         with refusals_on(form):
             hour = form.cleaned_data["digest_hour"]
             services.save_settings(user=user, channels=form.channels, digest_hour=hour)
-            messages.success(request, "Saved.")
+            messages.success(request, _("Saved."))
             return redirect("notices:settings")
     context = {"form": form, "has_confirmed_address": has_confirmed_address(user)}
     return render(request, "notices/settings.html", context)
@@ -98,7 +99,7 @@ def settings(request: HttpRequest) -> HttpResponse:
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """Ask, and when posted stop the mails that the link is about; nobody signs in."""
     try:
-        _, kinds = services.kinds_in(token)
+        kinds = services.kinds_in(token)[1]
         is_done = request.method == "POST"
         if is_done:
             kinds = services.unsubscribe(token=token)

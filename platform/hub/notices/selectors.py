@@ -76,7 +76,7 @@ def items(notices: Iterable[Notice]) -> list[Item]:
 
 def _action(notice: Notice) -> str:
     kind = BY_NAME.get(notice.kind)
-    return kind.need.action if notice.waits and kind and kind.need else ""
+    return str(kind.need.action) if notice.waits and kind and kind.need else ""
 
 
 @dataclass(frozen=True, slots=True)

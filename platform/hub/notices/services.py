@@ -9,6 +9,7 @@ from django.core import signing
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common.errors import Invalid, NotFound
@@ -54,7 +55,7 @@ def save_settings(
     if wrong := sorted(set(channels.values()) - set(Channel.values)):
         raise Invalid(f"{wrong[0]!r} is no way to be told; there are {', '.join(Channel.values)}.")
     if digest_hour is not None and not 0 <= digest_hour < 24:  # noqa: PLR2004
-        raise Invalid("An hour is 0 to 23.")
+        raise Invalid(_("An hour is 0 to 23."))
     held = _settings(user)
     held.channels = {**held.channels, **channels}
     if digest_hour is not None:
@@ -74,7 +75,7 @@ def kinds_in(token: str) -> tuple[UUID, list[str]]:
         user_id, kinds = signing.loads(token, salt=SALT)
         return UUID(user_id), [str(name) for name in kinds]
     except (signing.BadSignature, ValueError, TypeError) as broken:
-        raise LinkUnreadable("Take the link from the mail, all of it.") from broken
+        raise LinkUnreadable(_("Take the link from the mail, all of it.")) from broken
 
 
 @transaction.atomic
@@ -87,7 +88,7 @@ def unsubscribe(*, token: str) -> list[str]:
     user_id, kinds = kinds_in(token)
     user = User.objects.filter(pk=user_id).first()
     if user is None:
-        raise LinkUnreadable("The account is gone, and nothing is sent there.")
+        raise LinkUnreadable(_("The account is gone, and nothing is sent there."))
     named = [name for name in kinds if name in BY_NAME]
     save_settings(user=user, channels=dict.fromkeys(named, Channel.INBOX))
     Notice.objects.filter(user=user, kind__in=named, mail__isnull=True).update(

@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -19,6 +20,7 @@ from hub.common.forms import reason_in, sent
 from hub.common.pages import redirect_with_secret, refusals_on, secret_shown
 from hub.common.refusals import told
 from hub.organisations import selectors, services
+from hub.organisations.declined import declines
 from hub.organisations.forms import AgentNameForm, EnrolForm
 from hub.organisations.models import Agent, EnrolmentCode
 from hub.organisations.permissions import Permission
@@ -36,7 +38,7 @@ def agents(request: HttpRequest) -> HttpResponse:
     context = {
         "current": [sighting for sighting in seen if not sighting.agent.is_final],
         "revoked": [sighting for sighting in seen if sighting.agent.is_final],
-        "declines": selectors.declines(selectors.agents_of(user)),
+        "declines": declines(selectors.agents_of(user)),
         "codes": selectors.open_codes_of(user),
         "may_enrol": selectors.organisations_where(user, Permission.MANAGE_AGENTS).exists(),
     }
@@ -59,7 +61,7 @@ def agent(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         "tasks": found.tasks.select_related("round__run")
         .annotate(took=F("ended_at") - F("leased_at"))
         .order_by("-leased_at")[:TASKS_SHOWN],
-        "declines": selectors.declines(Agent.objects.filter(pk=found.pk)),
+        "declines": declines(Agent.objects.filter(pk=found.pk)),
         "history": selectors.history_of(found),
     }
     return render(request, f"organisations/agent.html{part}", context)
@@ -94,7 +96,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
 def revoke_code(request: HttpRequest, code_id: UUID) -> HttpResponse:
     with told(request):
         services.revoke_enrolment_code(code_id=code_id, user=person_of(request))
-        messages.success(request, "Revoked. The code lets nobody in any more.")
+        messages.success(request, _("Revoked. The code lets nobody in any more."))
     return redirect("organisations:agents")
 
 
@@ -111,7 +113,7 @@ def rename(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     with told(request):
         name = sent(AgentNameForm(request.POST), "name")
         services.rename_agent(agent_id=found.pk, name=name, user=person_of(request))
-        messages.success(request, f"It is called {name} now.")
+        messages.success(request, _("It is called %(name)s now.") % {"name": name})
     return redirect("organisations:agent", found.pk)
 
 
@@ -124,7 +126,9 @@ def revoke(request: HttpRequest, agent_id: UUID) -> HttpResponse:
         selectors.require_permission(user, found.organisation_id, Permission.MANAGE_AGENTS)
         reason = reason_in(request.POST)
         services.revoke_agent(agent_id=found.pk, actor=user.actor, reason=reason)
-        messages.success(request, f"{found.name} is revoked. Its next request is refused.")
+        messages.success(
+            request, _("%(name)s is revoked. Its next request is refused.") % {"name": found.name}
+        )
     return redirect("organisations:agent", found.pk)
 
 

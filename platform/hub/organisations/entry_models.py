@@ -11,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Identified, Stateful, Transitions
 from hub.organisations.permissions import Role
@@ -39,17 +40,17 @@ class Registration(Identified):
 
 
 class InvitationKind(models.TextChoices):
-    PERSON = "person", "to a person"
-    FEDERATION = "federation", "into a federation"
-    HUB = "hub", "to the hub"
+    PERSON = "person", _lazy("to a person")
+    FEDERATION = "federation", _lazy("into a federation")
+    HUB = "hub", _lazy("to the hub")
 
 
 class InvitationState(models.TextChoices):
-    OPEN = "open", "open"
-    ACCEPTED = "accepted", "accepted"
-    DECLINED = "declined", "declined"
-    REVOKED = "revoked", "revoked"
-    EXPIRED = "expired", "expired"
+    OPEN = "open", _lazy("open")
+    ACCEPTED = "accepted", _lazy("accepted")
+    DECLINED = "declined", _lazy("declined")
+    REVOKED = "revoked", _lazy("revoked")
+    EXPIRED = "expired", _lazy("expired")
 
 
 class Invitation(Stateful):
@@ -151,10 +152,10 @@ class Invitation(Stateful):
 
 
 class LetterKind(models.TextChoices):
-    CONFIRM = "confirm", "confirm a registration"
-    KNOWN = "known", "the address has an account"
-    INVITATION = "invitation", "an invitation"
-    DECISION = "decision", "an operator has decided"
+    CONFIRM = "confirm", _lazy("confirm a registration")
+    KNOWN = "known", _lazy("the address has an account")
+    INVITATION = "invitation", _lazy("an invitation")
+    DECISION = "decision", _lazy("an operator has decided")
 
 
 class Letter(Identified):
@@ -164,6 +165,8 @@ class Letter(Identified):
     email = models.EmailField()
     about = models.UUIDField(null=True)  # of a registration, an invitation or an organisation
     number = models.PositiveSmallIntegerField(default=0)  # which of an invitation's letters
+    # Of who caused it; whoever has an account with this address may have chosen another.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
     sent_at = models.DateTimeField(null=True)
 
     class Meta:

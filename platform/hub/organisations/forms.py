@@ -8,6 +8,8 @@ from uuid import UUID
 from django import forms
 from django.contrib.auth.password_validation import validate_password
 from django.db.models import QuerySet
+from django.utils.functional import lazy
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.accounts.validators import LONGEST_PASSWORD, Rules
@@ -15,6 +17,8 @@ from hub.common.forms import LineField, OnceForm
 from hub.organisations.models import Organisation
 from hub.organisations.permissions import GIVEN_ROLES, Permission, Role
 from hub.organisations.selectors import organisations_where
+
+rules = lazy(Rules().get_help_text, str)  # in the reader's language
 
 
 class WebsiteField(forms.URLField):
@@ -25,29 +29,29 @@ class WebsiteField(forms.URLField):
 
     def __init__(self, **options: Any) -> None:
         widget = forms.TextInput(attrs={"inputmode": "url", "autocomplete": "url"})
-        said = {"label": "Website", "max_length": 200, "required": False, "widget": widget}
+        said = {"label": _lazy("Website"), "max_length": 200, "required": False, "widget": widget}
         super().__init__(**{**said, "assume_scheme": "https", **options})
 
 
 class OrganisationForm(OnceForm):
     name = LineField(
-        label="Name",
+        label=_lazy("Name"),
         max_length=120,
-        help_text="As it is registered: other organisations decide by it whom they let in.",
+        help_text=_lazy("As it is registered: other organisations decide by it whom they let in."),
     )
     description = LineField(
-        label="What it does",
+        label=_lazy("What it does"),
         max_length=500,
         required=False,
-        help_text="One sentence for those who do not know it.",
+        help_text=_lazy("One sentence for those who do not know it."),
     )
-    website = WebsiteField(help_text="There the operator sees who you are.")
-    country = LineField(label="Country", max_length=60, required=False)
+    website = WebsiteField(help_text=_lazy("There the operator sees who you are."))
+    country = LineField(label=_lazy("Country"), max_length=60, required=False)
     contact_email = forms.EmailField(
-        label="Contact",
+        label=_lazy("Contact"),
         max_length=254,
         required=False,
-        help_text="Where others reach you when an agent is silent. Empty: your own address.",
+        help_text=_lazy("Where others reach you when an agent is silent. Empty: your own address."),
     )
 
 
@@ -65,38 +69,38 @@ class RegistrationForm(forms.Form):
     """An organisation and the person who is to own it, from outside."""
 
     name = LineField(
-        label="Name of the organisation",
+        label=_lazy("Name of the organisation"),
         max_length=120,
-        help_text="As it is registered: other organisations decide by it whom they let in.",
+        help_text=_lazy("As it is registered: other organisations decide by it whom they let in."),
     )
     description = LineField(
-        label="What it does",
+        label=_lazy("What it does"),
         max_length=500,
-        help_text="One sentence for those who do not know it.",
+        help_text=_lazy("One sentence for those who do not know it."),
     )
-    website = WebsiteField(help_text="There the operator sees who you are.")
-    country = LineField(label="Country", max_length=60, required=False)
+    website = WebsiteField(help_text=_lazy("There the operator sees who you are."))
+    country = LineField(label=_lazy("Country"), max_length=60, required=False)
     contact_email = forms.EmailField(
-        label="Contact",
+        label=_lazy("Contact"),
         max_length=254,
         required=False,
-        help_text="Where others reach you when an agent is silent. Empty: your own address.",
+        help_text=_lazy("Where others reach you when an agent is silent. Empty: your own address."),
     )
     person = LineField(
-        label="Your name",
+        label=_lazy("Your name"),
         max_length=120,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     email = forms.EmailField(
-        label="Your e-mail address",
+        label=_lazy("Your e-mail address"),
         max_length=254,
-        help_text="You sign in with it. The operator sees its domain beside the website.",
+        help_text=_lazy("You sign in with it. The operator sees its domain beside the website."),
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     password = PasswordField(
-        label="Password",
+        label=_lazy("Password"),
         autocomplete="new-password",
-        help_text=Rules().get_help_text(),
+        help_text=rules(),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -122,9 +126,9 @@ def check_password(form: forms.Form, email: str, name: str) -> None:
 
 class ConfirmForm(forms.Form):
     password = PasswordField(
-        label="Password",
+        label=_lazy("Password"),
         autocomplete="current-password",
-        help_text="The one that you chose in the form, so that nobody else can hand it in.",
+        help_text=_lazy("The one that you chose in the form, so that nobody else can hand it in."),
     )
 
 
@@ -132,15 +136,15 @@ class InvitedForm(forms.Form):
     """Who has no account makes one on the way; the address is the invitation's."""
 
     person = LineField(
-        label="Your name",
+        label=_lazy("Your name"),
         max_length=120,
-        help_text="It stands beside what you do and sign, for all who see it.",
+        help_text=_lazy("It stands beside what you do and sign, for all who see it."),
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     password = PasswordField(
-        label="Password",
+        label=_lazy("Password"),
         autocomplete="new-password",
-        help_text=Rules().get_help_text(),
+        help_text=rules(),
     )
 
     def __init__(self, *args: Any, email: str, **options: Any) -> None:
@@ -157,17 +161,17 @@ class ProfileForm(forms.Form):
     """What an organisation says of itself; its name was approved, and stays."""
 
     description = LineField(
-        label="What it does",
+        label=_lazy("What it does"),
         max_length=500,
         required=False,
-        help_text="One sentence for those who do not know it.",
+        help_text=_lazy("One sentence for those who do not know it."),
     )
     website = WebsiteField()
-    country = LineField(label="Country", max_length=60, required=False)
+    country = LineField(label=_lazy("Country"), max_length=60, required=False)
     contact_email = forms.EmailField(
-        label="Contact",
+        label=_lazy("Contact"),
         max_length=254,
-        help_text="Where others reach you when an agent is silent.",
+        help_text=_lazy("Where others reach you when an agent is silent."),
     )
 
 
@@ -191,8 +195,10 @@ class RoleChoice(forms.ChoiceField):
 class PersonForm(forms.Form):
     """Whom an organisation invites, and to which role."""
 
-    email = forms.EmailField(max_length=254, label="E-mail address", help_text="A link goes there.")
-    role = RoleChoice(initial=Role.SCIENTIST, label="Role")
+    email = forms.EmailField(
+        max_length=254, label=_lazy("E-mail address"), help_text=_lazy("A link goes there.")
+    )
+    role = RoleChoice(initial=Role.SCIENTIST, label=_lazy("Role"))
 
     def __init__(self, *args: Any, organisation: Organisation, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -200,7 +206,7 @@ class PersonForm(forms.Form):
 
 
 class GivenRoleForm(forms.Form):
-    role = RoleChoice(label="Role")
+    role = RoleChoice(label=_lazy("Role"))
 
     def __init__(self, *args: Any, organisation: Organisation, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -210,9 +216,11 @@ class GivenRoleForm(forms.Form):
 class OwnRoleForm(forms.Form):
     """A role of the organisation's own."""
 
-    name = LineField(label="Name", max_length=60, help_text="As people say it: «Ward data lead».")
+    name = LineField(
+        label=_lazy("Name"), max_length=60, help_text=_lazy("As people say it: «Ward data lead».")
+    )
     permissions = forms.MultipleChoiceField(
-        label="Whoever has it may",
+        label=_lazy("Whoever has it may"),
         choices=Permission.choices,
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -223,7 +231,7 @@ class ComingForm(forms.Form):
     """Which of their organisations somebody brings along."""
 
     organisation = forms.ModelChoiceField(
-        Organisation.objects.none(), label="Organisation", empty_label=None
+        Organisation.objects.none(), label=_lazy("Organisation"), empty_label=None
     )
 
     def __init__(self, *args: Any, coming: QuerySet[Organisation], **options: Any) -> None:
@@ -235,7 +243,7 @@ class EnrolForm(forms.Form):
     """For which organisation a new agent works."""
 
     organisation = forms.ModelChoiceField(
-        Organisation.objects.none(), label="Organisation", empty_label=None
+        Organisation.objects.none(), label=_lazy("Organisation"), empty_label=None
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -244,4 +252,4 @@ class EnrolForm(forms.Form):
 
 
 class AgentNameForm(forms.Form):
-    name = LineField(label="Name", max_length=80)
+    name = LineField(label=_lazy("Name"), max_length=80)

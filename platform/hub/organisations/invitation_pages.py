@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from rest_framework.exceptions import Throttled
@@ -113,7 +114,11 @@ def _signed_up(request: HttpRequest, found: Invitation, secret: str) -> HttpResp
                 name=form.cleaned_data["person"],
                 password=form.cleaned_data["password"],
             )
-            messages.info(request, f"Now sign in as {found.email}. An account keeps its password.")
+            messages.info(
+                request,
+                _("Now sign in as %(email)s. An account keeps its password.")
+                % {"email": found.email},
+            )
             return redirect(_sign_in(request))
     return _shown(request, found, form)
 
@@ -134,7 +139,7 @@ def _declined(
     then = request.path
     with told(request):
         services.decline_invitation(invitation_id=found.pk, user=user, secret=secret)
-        messages.success(request, "Declined. Those who invited you see it.")
+        messages.success(request, _("Declined. Those who invited you see it."))
         then = reverse("organisations:invitations") if user else then
     return redirect(then)
 
@@ -148,7 +153,7 @@ def _accepted(request: HttpRequest, found: Invitation, user: User, secret: str) 
             secret=secret,
             organisation_id=_brought(request, user, found),
         )
-        messages.success(request, "Accepted.")
+        messages.success(request, _("Accepted."))
         then = _after(accepted)
     return redirect(then)
 
@@ -176,7 +181,7 @@ def _after(accepted: Invitation) -> str:
 def revoke(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
     with told(request):
         services.revoke_invitation(invitation_id=invitation_id, user=person_of(request))
-        messages.success(request, "Revoked. The link in the mail opens nothing any more.")
+        messages.success(request, _("Revoked. The link in the mail opens nothing any more."))
     return redirect(_back(request, invitation_id))
 
 
@@ -188,9 +193,9 @@ def resend(request: HttpRequest, invitation_id: UUID) -> HttpResponse:
         with told(request):
             Limit("invitations").spend(str(user.pk))
             services.resend_invitation(invitation_id=invitation_id, user=user)
-            messages.success(request, "Sent again, with a new link. The one before is dead.")
+            messages.success(request, _("Sent again, with a new link. The one before is dead."))
     except Throttled:
-        messages.error(request, "These were too many tries. Try again in an hour.")
+        messages.error(request, _("These were too many tries. Try again in an hour."))
     return redirect(_back(request, invitation_id))
 
 

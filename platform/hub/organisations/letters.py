@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from hub.common.models import Event
 from hub.organisations.models import (
@@ -30,7 +31,7 @@ def mail_of(letter: Letter) -> EmailMessage | None:
     """The letter as a mail; None where what it is about has passed."""
     if letter.kind == LetterKind.KNOWN or letter.about is None:
         link = at_hub(reverse("organisations:register"))
-        return _mail(letter, "Your organisation on Foedus", {"link": link})
+        return _mail(letter, _("Your organisation on Foedus"), {"link": link})
     return WRITERS[LetterKind(letter.kind)](letter, letter.about)
 
 
@@ -40,7 +41,7 @@ def _confirm(letter: Letter, about: UUID) -> EmailMessage | None:
         return None
     link = at_hub(reverse("organisations:confirm", args=[secret_of(found.pk)]))
     context = {"link": link, "expires_at": found.expires_at}
-    return _mail(letter, "Confirm your registration", context)
+    return _mail(letter, _("Confirm your registration"), context)
 
 
 def _invitation(letter: Letter, about: UUID) -> EmailMessage | None:
@@ -57,10 +58,10 @@ def _invitation(letter: Letter, about: UUID) -> EmailMessage | None:
 
 def subject_of(invitation: Invitation) -> str:
     if invitation.federation is not None:
-        return f"Invitation into {invitation.federation.name}"
+        return _("Invitation into %(name)s") % {"name": invitation.federation.name}
     if invitation.organisation is not None:
-        return f"Invitation to {invitation.organisation.name}"
-    return "Invitation to Foedus"
+        return _("Invitation to %(name)s") % {"name": invitation.organisation.name}
+    return _("Invitation to Foedus")
 
 
 def _decision(letter: Letter, about: UUID) -> EmailMessage | None:
@@ -74,7 +75,11 @@ def _decision(letter: Letter, about: UUID) -> EmailMessage | None:
         "reason": event.reason if event else "",
         "link": at_hub(reverse("organisations:detail", args=[found.slug])),
     }
-    return _mail(letter, f"{found.name} is {found.get_state_display()}", context)
+    subject = _("%(organisation)s is %(state)s") % {
+        "organisation": found.name,
+        "state": found.get_state_display(),
+    }
+    return _mail(letter, subject, context)
 
 
 WRITERS: Mapping[LetterKind, Callable[[Letter, UUID], EmailMessage | None]] = {

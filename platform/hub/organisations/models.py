@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.actors import Actor
 from hub.common.models import Identified, Stateful, Transitions
@@ -42,10 +43,10 @@ __all__ = [
 
 
 class OrganisationState(models.TextChoices):
-    PENDING = "pending", "awaiting approval"
-    APPROVED = "approved", "approved"
-    REFUSED = "refused", "refused"
-    SUSPENDED = "suspended", "suspended"
+    PENDING = "pending", _lazy("awaiting approval")
+    APPROVED = "approved", _lazy("approved")
+    REFUSED = "refused", _lazy("refused")
+    SUSPENDED = "suspended", _lazy("suspended")
 
 
 class Organisation(Stateful):
@@ -137,7 +138,7 @@ class Membership(Identified):
 
     @property
     def role_name(self) -> str:
-        return self.custom_role.name if self.custom_role else Role(self.role).label
+        return self.custom_role.name if self.custom_role else str(Role(self.role).label)
 
     @property
     def is_owner(self) -> bool:
@@ -153,9 +154,9 @@ class Membership(Identified):
 
 
 class AgentState(models.TextChoices):
-    ACTIVE = "active", "active"
-    REVOKED = "revoked", "revoked"
-    LEFT = "left", "left"
+    ACTIVE = "active", _lazy("active")
+    REVOKED = "revoked", _lazy("revoked")
+    LEFT = "left", _lazy("left")
 
 
 class Agent(Stateful):

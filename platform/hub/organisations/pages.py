@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from hub.accounts.selectors import person_of
@@ -71,7 +72,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             services.edit_organisation(organisation_id=found.pk, user=user, **form.cleaned_data)
-            messages.success(request, "Saved.")
+            messages.success(request, _("Saved."))
             return redirect("organisations:settings", slug)
     context = {"organisation": found, "tab": "settings", "own": own, "form": form}
     return render(request, "organisations/settings.html", context)

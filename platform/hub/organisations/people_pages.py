@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts.factors import recently_authenticated
@@ -18,6 +19,7 @@ from hub.common.api.limits import Limit
 from hub.common.forms import sent
 from hub.common.pages import refusals_on
 from hub.common.refusals import told
+from hub.common.templatetags.foedus import midsentence
 from hub.organisations import selectors, services
 from hub.organisations.forms import GivenRoleForm, OwnRoleForm, PersonForm
 from hub.organisations.models import CustomRole, Organisation
@@ -46,7 +48,9 @@ def people(request: HttpRequest, slug: str) -> HttpResponse:
                 email=form.cleaned_data["email"],
                 **form.cleaned_data["role"],
             )
-            messages.success(request, f"A link is on its way to {made.email}.")
+            messages.success(
+                request, _("A link is on its way to %(email)s.") % {"email": made.email}
+            )
             return redirect("organisations:people", slug)
     return _people_shown(request, found, form)
 
@@ -79,7 +83,11 @@ def set_role(request: HttpRequest, slug: str, user_id: UUID) -> HttpResponse:
         place = services.set_role(
             organisation_id=found.pk, user_id=user_id, user=person_of(request), **chosen
         )
-        messages.success(request, f"{place.user} is {place.role_name.lower()} now.")
+        messages.success(
+            request,
+            _("%(user)s is %(lower)s now.")
+            % {"user": place.user, "lower": midsentence(place.role_name)},
+        )
     return redirect("organisations:people", slug)
 
 
@@ -91,7 +99,7 @@ def remove_member(request: HttpRequest, slug: str, user_id: UUID) -> HttpRespons
     user = person_of(request)
     with told(request):
         services.remove_member(organisation_id=found.pk, user_id=user_id, user=user)
-        messages.success(request, "Removed. It acts on their next request.")
+        messages.success(request, _("Removed. It acts on their next request."))
     has_left = not selectors.organisations_visible_to(user).filter(pk=found.pk).exists()
     return redirect("organisations:list") if has_left else redirect("organisations:people", slug)
 
@@ -125,7 +133,9 @@ def new_role(request: HttpRequest, slug: str) -> HttpResponse:
             made = services.create_role(
                 organisation_id=found.pk, user=person_of(request), **form.cleaned_data
             )
-            messages.success(request, f"The role {made.name} can be given now.")
+            messages.success(
+                request, _("The role %(name)s can be given now.") % {"name": made.name}
+            )
             return redirect("organisations:roles", slug)
     return _role_shown(request, found, form)
 
@@ -142,7 +152,7 @@ def role(request: HttpRequest, slug: str, role_id: UUID) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             services.change_role(role_id=held.pk, user=person_of(request), **form.cleaned_data)
-            messages.success(request, "Saved. It acts on the next request of all who hold it.")
+            messages.success(request, _("Saved. It acts on the next request of all who hold it."))
             return redirect("organisations:roles", slug)
     return _role_shown(request, found, form, held)
 
@@ -155,7 +165,7 @@ def delete_role(request: HttpRequest, slug: str, role_id: UUID) -> HttpResponse:
     then = reverse("organisations:role", args=[slug, role_id])
     with told(request):
         services.delete_role(role_id=held.pk, user=person_of(request))
-        messages.success(request, f"The role {held.name} is gone.")
+        messages.success(request, _("The role %(name)s is gone.") % {"name": held.name})
         then = reverse("organisations:roles", args=[slug])
     return redirect(then)
 

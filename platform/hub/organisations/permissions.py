@@ -10,40 +10,59 @@ from collections.abc import Mapping
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _lazy
 
 
 class Permission(models.TextChoices):
     """`resource.operation`; the label completes «may …»."""
 
-    SEE_ORGANISATION = "organisation.see", "see the organisation's people, agents and federations"
-    EDIT_ORGANISATION = "organisation.edit", "change its profile, and require a second factor"
-    MANAGE_PEOPLE = "people.manage", "invite and remove people, and give roles"
-    MANAGE_ROLES = "roles.manage", "make and change roles"
-    MANAGE_AGENTS = "agents.manage", "enrol, rename and revoke agents"
-    MANAGE_WEBHOOKS = "webhooks.manage", "have other systems told by webhooks"
-    BRING_BASES = "bases.bring", "bring base models"
-    READ_AUDIT = "audit.read", "read and export the record of what happened"
-    FOUND_FEDERATIONS = "federations.found", "found federations"
-    SIGN_CHARTERS = "charters.sign", "sign charters, accept licences, declare data, join and leave"
-    SEE_FEDERATIONS = "federations.see", "see runs, versions and contributions; download models"
-    STEER_FEDERATIONS = "federations.steer", "describe the federation and invite organisations"
-    ADMIT_MEMBERS = "members.admit", "let organisations in, or not"
-    MAKE_PROPOSALS = "proposals.make", "make proposals"
-    VOTE = "proposals.vote", "vote on proposals"
-    START_RUNS = "runs.start", "create, start, pause and cancel runs"
-    JUDGE_UPDATES = "updates.judge", "judge updates that are held for review"
-    CURATE_VERSIONS = "versions.curate", "name and retire versions, set probes, ask for valuations"
-    PUSH_VERSIONS = "versions.push", "send versions to another hub"
-    DECIDE_CASES = "cases.decide", "decide cases about contributions"
-    GRANT_CREDITS = "credits.grant", "split credits, and correct them"
+    SEE_ORGANISATION = (
+        "organisation.see",
+        _lazy("see the organisation's people, agents and federations"),
+    )
+    EDIT_ORGANISATION = (
+        "organisation.edit",
+        _lazy("change its profile, and require a second factor"),
+    )
+    MANAGE_PEOPLE = "people.manage", _lazy("invite and remove people, and give roles")
+    MANAGE_ROLES = "roles.manage", _lazy("make and change roles")
+    MANAGE_AGENTS = "agents.manage", _lazy("enrol, rename and revoke agents")
+    MANAGE_WEBHOOKS = "webhooks.manage", _lazy("have other systems told by webhooks")
+    BRING_BASES = "bases.bring", _lazy("bring base models")
+    READ_AUDIT = "audit.read", _lazy("read and export the record of what happened")
+    FOUND_FEDERATIONS = "federations.found", _lazy("found federations")
+    SIGN_CHARTERS = (
+        "charters.sign",
+        _lazy("sign charters, accept licences, declare data, join and leave"),
+    )
+    SEE_FEDERATIONS = (
+        "federations.see",
+        _lazy("see runs, versions and contributions; download models"),
+    )
+    STEER_FEDERATIONS = (
+        "federations.steer",
+        _lazy("describe the federation and invite organisations"),
+    )
+    ADMIT_MEMBERS = "members.admit", _lazy("let organisations in, or not")
+    MAKE_PROPOSALS = "proposals.make", _lazy("make proposals")
+    VOTE = "proposals.vote", _lazy("vote on proposals")
+    START_RUNS = "runs.start", _lazy("create, start, pause and cancel runs")
+    JUDGE_UPDATES = "updates.judge", _lazy("judge updates that are held for review")
+    CURATE_VERSIONS = (
+        "versions.curate",
+        _lazy("name and retire versions, set probes, ask for valuations"),
+    )
+    PUSH_VERSIONS = "versions.push", _lazy("send versions to another hub")
+    DECIDE_CASES = "cases.decide", _lazy("decide cases about contributions")
+    GRANT_CREDITS = "credits.grant", _lazy("split credits, and correct them")
 
 
 class Role(models.TextChoices):
-    OWNER = "owner", "Owner"
-    MANAGER = "manager", "Manager"
-    SCIENTIST = "scientist", "Scientist"
-    AUDITOR = "auditor", "Auditor"
-    CUSTOM = "custom", "Role of its own"
+    OWNER = "owner", _lazy("Owner")
+    MANAGER = "manager", _lazy("Manager")
+    SCIENTIST = "scientist", _lazy("Scientist")
+    AUDITOR = "auditor", _lazy("Auditor")
+    CUSTOM = "custom", _lazy("Role of its own")
 
 
 _READS = frozenset({Permission.SEE_ORGANISATION, Permission.SEE_FEDERATIONS})

@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -82,7 +83,9 @@ def confirm(request: HttpRequest, secret: str) -> HttpResponse:
             user, made = services.confirm_registration(
                 secret=secret, password=form.cleaned_data["password"]
             )
-            messages.success(request, "Your address is confirmed, and your registration handed in.")
+            messages.success(
+                request, _("Your address is confirmed, and your registration handed in.")
+            )
             if user.last_login is None:  # made just now: no second factor could be asked for
                 auth.login(request, user, backend=settings.AUTHENTICATION_BACKENDS[-1])
                 remember_password(request, user)

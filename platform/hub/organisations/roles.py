@@ -26,7 +26,7 @@ class Row:
 
 def columns(own: Iterable[CustomRole] = ()) -> list[Column]:
     """First the roles that every organisation has."""
-    given = [Column(label, ROLES[role]) for role, label in GIVEN_ROLES]
+    given = [Column(str(label), ROLES[role]) for role, label in GIVEN_ROLES]
     return given + [Column(role.name, frozenset(role.permissions), role) for role in own]
 
 

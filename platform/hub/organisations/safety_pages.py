@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from hub.accounts.factors import has_second_factor, recently_authenticated
@@ -46,5 +47,5 @@ def _demand(request: HttpRequest, user: User, found: Organisation) -> HttpRespon
     required = request.POST.get("required") == "yes"
     with told(request):
         require_second_factor(organisation_id=found.pk, required=required, user=user)
-        messages.success(request, "Saved. It acts on everybody's next request.")
+        messages.success(request, _("Saved. It acts on everybody's next request."))
     return redirect("organisations:safety", found.slug)

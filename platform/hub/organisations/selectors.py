@@ -14,8 +14,10 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db.models import Count, F, FilteredRelation, Q, QuerySet
 from django.utils import timezone
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 
-from federation.protocol import DECLINED_BY_POLICY
 from federation.signatures import key_id, public_key_of, sign_bytes
 from hub.accounts.models import User
 from hub.common.asked import Asked, instance_of
@@ -40,7 +42,6 @@ from hub.organisations.seals import digest_of
 
 SILENT_AFTER = timedelta(minutes=2)  # an agent that waits for work asks twice a minute
 EVENTS_SHOWN = 20
-DECLINES_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,10 @@ def require_permission(user: User, organisation_id: UUID, permission: Permission
     if membership is None:
         raise NotFound("no such organisation")
     if not membership.may(permission):
-        raise Forbidden(f"The role {membership.role_name} may not {permission.label}.")
+        raise Forbidden(
+            _("The role %(role_name)s may not %(label)s.")
+            % {"role_name": membership.role_name, "label": permission.label}
+        )
     return membership
 
 
@@ -279,7 +283,7 @@ class Work:
 
     @property
     def words(self) -> str:
-        return DOING.get(self.type, self.type).capitalize()
+        return capfirst(_(DOING.get(self.type, self.type)))
 
     @property
     def step(self) -> int:
@@ -312,8 +316,12 @@ class Sighting:
 
     @property
     def word(self) -> str:
-        words = {"enrolled": "never seen", "offline": "silent", "busy": "working"}
-        return words.get(self.state, self.state)
+        words = {
+            "enrolled": _noop("never seen"),
+            "offline": _noop("silent"),
+            "busy": _noop("working"),
+        }
+        return _(words.get(self.state, self.state))
 
 
 # Tasks belong to a higher app: named by string, and only the database follows this arrow.
@@ -326,61 +334,6 @@ WORK = {
     "work_run": "leased__round__run__name",
     "work_federation": "leased__round__run__federation__name",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Decline:
-    """A task that an agent declined by its site's policy."""
-
-    agent_id: UUID
-    agent: str
-    type: str  # of the task: train or evaluate
-    federation: str
-    run_id: UUID
-    run: str
-    round_id: UUID
-    round: int
-    detail: str  # «rule: words»
-    at: datetime
-
-    @property
-    def words(self) -> str:
-        return DOING.get(self.type, self.type).capitalize()
-
-    @property
-    def rule(self) -> str:
-        return self.detail.partition(": ")[0]
-
-    @property
-    def limit(self) -> str:
-        return self.detail.partition(": ")[2]
-
-
-DECLINE = {
-    "agent_id": "pk",
-    "agent": "name",
-    "type": "declined__type",
-    "federation": "declined__round__run__federation__name",
-    "run_id": "declined__round__run_id",
-    "run": "declined__round__run__name",
-    "round_id": "declined__round_id",
-    "round": "declined__round__number",
-    "detail": "declined__failure_detail",
-    "at": "declined__ended_at",
-}
-
-
-def declines(agents: QuerySet[Agent]) -> list[Decline]:
-    """The last tasks that these agents declined, the newest first, in one query."""
-    by_policy = FilteredRelation("tasks", condition=Q(tasks__failure_code=DECLINED_BY_POLICY))
-    rows = (
-        agents.select_related(None)
-        .annotate(declined=by_policy)
-        .filter(declined__isnull=False)
-        .order_by("-declined__ended_at", "-declined__pk")
-        .values_list(*DECLINE.values())[:DECLINES_SHOWN]
-    )
-    return [Decline(**dict(zip(DECLINE, row, strict=True))) for row in rows]
 
 
 def sightings(agents: QuerySet[Agent]) -> list[Sighting]:

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from hub.accounts.selectors import person_of
@@ -24,7 +25,9 @@ def alone(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(selectors.runs_visible_to(user), pk=pk)
     with told(request):
         made = train_alone(user=user, run_id=found.pk)
-        messages.success(request, f"{len(made)} organisations train alone, for comparison.")
+        messages.success(
+            request, _("%(made)s organisations train alone, for comparison.") % {"made": len(made)}
+        )
     last = found.rounds.exclude(version=None).order_by("-number").first()
     if last is None:
         return redirect("runs:detail", found.pk)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Q, Subquery
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.models import ModelVersion, VersionState
@@ -79,11 +80,12 @@ class Draft:
 
     @property
     def adapters(self) -> Mapping[str, str]:
-        return ADAPTERS
+        """What can be trained, in the reader's words."""
+        return {name: _(words) for name, words in ADAPTERS.items()}
 
     @property
     def tasks(self) -> Mapping[str, str]:
-        return TASKS
+        return {name: _(words) for name, words in TASKS.items()}
 
     @cached_property
     def versions(self) -> list[ModelVersion]:

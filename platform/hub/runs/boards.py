@@ -14,6 +14,7 @@ from functools import cached_property
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from federation.plan import Plan
 from hub.accounts.models import User
@@ -24,6 +25,7 @@ from hub.common.feed import Told
 from hub.common.models import Event
 from hub.federations.places import Place, places_in
 from hub.runs import charts
+from hub.runs.boardwords import after_words, sentence_of, step_of, undecided_of
 from hub.runs.doings import Doing, counted, doings, in_words
 from hub.runs.feed import told
 from hub.runs.models import Round, RoundState, Run, RunState, Task
@@ -39,25 +41,6 @@ SHARES: Mapping[str, float] = {  # how far a round is when it enters a state
     RoundState.COLLECTING: 0.0,
     RoundState.AGGREGATING: 0.7,
     RoundState.EVALUATING: 0.8,
-}
-
-SENTENCES: Mapping[str, str] = {
-    RunState.DRAFT: "A draft: nobody has been asked for anything yet.",
-    RunState.QUEUED: "The hub prepares the adapter that round 1 starts from.",
-    RunState.RUNNING: "{step}",
-    RunState.PAUSED: (
-        "Paused after {done} of {rounds}. No work is handed out; what agents have begun may still "
-        "come in."
-    ),
-    RunState.COMPLETED: "{all} done.",
-    RunState.FAILED: "Ended after {done} of {rounds}.",
-    RunState.CANCELLED: "Stopped after {done} of {rounds}.",
-}
-STEPS: Mapping[str, str] = {
-    RoundState.OPEN: "Round {number} of {count} opens.",
-    RoundState.COLLECTING: "Round {number} of {count} is collecting: {have} are in.",
-    RoundState.AGGREGATING: "Round {number} of {count} is being aggregated into the next version.",
-    RoundState.EVALUATING: "Round {number} of {count} is being measured: {have} are in.",
 }
 
 
@@ -172,14 +155,14 @@ class Board:
 
     @property
     def undecided(self) -> str:
-        """Whose updates wait for a person: «The update of Ada Institute»."""
+        """Whose updates wait for a person, in two sentences."""
         names = [row.name for row in self.now if row.state == "quarantined"]
-        return f"The update of {' and of '.join(names)}" if names and self.is_going_on else ""
+        return undecided_of(names) if self.is_going_on else ""
 
     @property
     def now_words(self) -> str:
         """«3 of 4 updates»."""
-        return counted(self.now, "evaluations" if self.is_evaluating else "updates")
+        return counted(self.now, is_measuring=self.is_evaluating)
 
     # ------------------------------------------------------------------ figures
 
@@ -250,7 +233,7 @@ class Board:
             rounds=[*charts.thinned(last), last - 1],
         )
         return {
-            number: OnProbe(f"After round {number}" if number else start_words(score), score)
+            number: OnProbe(after_words(number) if number else start_words(score), score)
             for number, score in scores.items()
         }
 
@@ -363,31 +346,22 @@ class Board:
     @property
     def sentence(self) -> str:
         """What is going on, in one sentence."""
-        count = self.plan.rounds.count
-        return SENTENCES[self.run.state].format(
-            all="Its only round is" if count == 1 else f"All {count} rounds are",
-            rounds="1 round" if count == 1 else f"{count} rounds",
-            done=self.rounds_done,
-            step=self._step(),
-        )
+        count, done = self.plan.rounds.count, self.rounds_done
+        return sentence_of(self.run.state, count=count, done=done) or self._step()
 
     def _step(self) -> str:
-        current = self.current
-        if waits := waiting_sentence(self.run):
-            return waits
-        if current is None:
-            return "The first round opens in a moment."
-        words = STEPS.get(current.state, "The next round opens in a moment.")
-        told = words.format(
-            number=current.number, count=self.plan.rounds.count, have=self.now_words
-        )
+        waits, current = waiting_sentence(self.run), self.current
+        if waits or current is None:
+            return waits or _("The first round opens in a moment.")
+        told = step_of(current, count=self.plan.rounds.count, have=self.now_words)
         return " ".join([told, *self._declined()])
 
     def _declined(self) -> Iterator[str]:
         """Who does not take part in the round, by the organisation's own rules."""
         for row in self.now:
             if row.rule:
-                yield f"{row.name} declined by its policy: {row.rule}."
+                said = _("%(organisation)s declined by its policy: %(rule)s.")
+                yield said % {"organisation": row.name, "rule": row.rule}
 
 
 def _done_share(row: Doing) -> float:

@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+
 from federation.protocol import TaskType
 from hub.catalogue.evaluation.measures import Measure
 from hub.catalogue.models import BASE_ROUND, Evaluation
@@ -22,9 +25,9 @@ Spot: TypeAlias = tuple[int, int]  # a round, and a stretch of it
 MOST_LABELS = 60
 MOST_POINTS = 5000
 MOST_STRETCHES = 10  # of a round
-START = "start"
-BASE = "without us"  # what the base model does by itself
-PROBE = "Public probe set"
+START = _noop("start")
+BASE = _noop("without us")  # what the base model does by itself
+PROBE = _noop("Public probe set")
 EMPTY: Mapping[int, float | None] = {}
 LEAST_SHARE = 0.01  # the top of an axis of shares that are all but nothing
 
@@ -58,7 +61,7 @@ def measured_by_round(
         return None
     found = [pooled(by_round[number]) if number in by_round else None for number in rounds]
     whole = {
-        "name": "All test data",
+        "name": _("All test data"),
         "values": [
             measure.of(one) if one and len(one.by_participation) >= expected else None
             for one in found
@@ -77,21 +80,26 @@ def measured_by_round(
         if any(one and place.id in one.by_participation for one in found)
     ]
     on_probe = {
-        "name": PROBE,
+        "name": _(PROBE),
         "values": [probe.get(number) for number in rounds],
         "strong": True,
         "dashed": True,
     }
     return {
-        "labels": [{BASE_ROUND: BASE, 0: start}.get(number, str(number)) for number in rounds],
+        "labels": [_label(number, start) for number in rounds],
         "series": [*([whole] if by_round else []), *each, *([on_probe] if probe else [])],
     }
+
+
+def _label(number: int, start: str) -> str:
+    starts = {BASE_ROUND: BASE, 0: start}
+    return _(starts[number]) if number in starts else str(number)
 
 
 def nothing_yet(places: Iterable[Place], label: str) -> Chart:
     """A chart that waits for its first point, as high as it will be then."""
     series = [{"name": place.name, "values": [None], "hue": place.hue} for place in places]
-    return {"labels": [label], "series": series}
+    return {"labels": [_(label)], "series": series}
 
 
 def training_loss(run_id: UUID, places: Places) -> Chart | None:
@@ -99,8 +107,8 @@ def training_loss(run_id: UUID, places: Places) -> Chart | None:
     points = _points(run_id)
     if not points:
         return None
-    last = max(number for number, *_ in points)
-    first = max(min(number for number, *_ in points), last + 1 - MOST_LABELS)
+    last = max(number for number, *_rest in points)
+    first = max(min(number for number, *_rest in points), last + 1 - MOST_LABELS)
     stretches = max(1, min(MOST_STRETCHES, MOST_LABELS // (last + 1 - first)))
     cells = _cells(points, stretches, since=first)
     spots = _all_between({spot for by_spot in cells.values() for spot in by_spot}, stretches)
@@ -144,10 +152,11 @@ def _points(run_id: UUID) -> list[tuple[int, UUID, int, int, float]]:
     )
     rows = list(told)[::-1]
     longest: dict[UUID, int] = defaultdict(int)
-    for _, _, task, step, planned, done, _ in rows:
+    for _number, _place, task, step, planned, done, _loss in rows:
         longest[task] = max(longest[task], step, planned or 0, done or 0)
     return [
-        (number, place, step, longest[task], loss) for number, place, task, step, _, _, loss in rows
+        (number, place, step, longest[task], loss)
+        for number, place, task, step, _planned, _done, loss in rows
     ]
 
 
@@ -174,7 +183,7 @@ def aggregation_error(rounds: Sequence[Round]) -> Chart | None:
     """
     if not rounds:
         return None
-    names = {"relative_error": "Relative error", "discarded_energy": "Energy cut away"}
+    names = {"relative_error": _("Relative error"), "discarded_energy": _("Energy cut away")}
     return {
         "labels": [str(one.number) for one in rounds],
         "series": [

@@ -10,6 +10,8 @@ from functools import cached_property
 from itertools import combinations
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from federation.figures import by_label
 from federation.plan import Plan
 from federation.plan_tasks import Labelled
@@ -125,13 +127,13 @@ class Compared:
     @property
     def whole(self) -> Figures:
         """Over all test data together."""
-        return Figures("All together", [row.score for row in self.rows])
+        return Figures(_("All together"), [row.score for row in self.rows])
 
     @property
     def coverages(self) -> list[str]:
         """Whose data each figure is about: «1 of 7 organisations»."""
         return [
-            "nobody yet" if score.value is None else score.coverage or "all who were asked"
+            _("nobody yet") if score.value is None else score.coverage or _("all who were asked")
             for score in (row.score for row in self.rows)
         ]
 
@@ -194,7 +196,7 @@ class Compared:
         labels = told[0].labels
         rows = [
             Shares(
-                f"{labels[true]} taken for {labels[said]}",
+                _("%(label)s taken for %(other)s") % {"label": labels[true], "other": labels[said]},
                 [
                     _share(found.get((true, said), 0), one.sizes.get(true, 0))
                     for found, one in zip(counts, told, strict=True)

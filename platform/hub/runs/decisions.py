@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.common.actors import Actor
@@ -22,7 +24,7 @@ from hub.runs.services.locks import lock_run
 class DraftForm(PlainForm):
     """One of the federation's drafted runs."""
 
-    run = forms.ModelChoiceField(Run.objects.none(), label="Run", empty_label=None)
+    run = forms.ModelChoiceField(Run.objects.none(), label=_lazy("Run"), empty_label=None)
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -34,15 +36,15 @@ class DraftForm(PlainForm):
         return {"run": str(self.cleaned_data["run"].pk)}
 
 
-def _checked(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[str, Any]:
+def _checked(federation: Federation, terms: Mapping[str, Any], _by: User) -> dict[str, Any]:
     """A draft, with what it would spend: its plan cannot change any more."""
     try:
         wanted = UUID(str(terms.get("run", "")))
     except ValueError as wrong:
-        raise Invalid("Name the run by its identifier.") from wrong
+        raise Invalid(_("Name the run by its identifier.")) from wrong
     found: Run | None = federation.runs.filter(pk=wanted).first()
     if found is None:
-        raise Invalid("There is no such run in this federation.")
+        raise Invalid(_("There is no such run in this federation."))
     _require_draft(found)
     return {
         "run": str(found.pk),
@@ -60,16 +62,18 @@ def _start(proposal: Proposal, actor: Actor) -> None:
 
 def _require_draft(run: Run) -> None:
     if run.state != RunState.DRAFT:
-        raise IllegalTransition(f"{run.name} is {run.get_state_display()}.")
+        raise IllegalTransition(
+            _("%(name)s is %(state)s.") % {"name": run.name, "state": run.get_state_display()}
+        )
 
 
 register(
     Kind(
         name="run",
-        label="Start a run",
-        hint="A draft that splits more credits than a run may without a vote.",
+        label=_lazy("Start a run"),
+        hint=_lazy("A draft that splits more credits than a run may without a vote."),
         checked=_checked,
-        words=lambda proposal: f"start the run '{proposal.terms['name']}'",
+        words=lambda proposal: _("start the run '%(name)s'") % {"name": proposal.terms["name"]},
         apply=_start,
         template="runs/parts/proposed_run.html",
         form=DraftForm,

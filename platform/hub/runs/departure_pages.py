@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.accounts.selectors import person_of
@@ -44,5 +45,5 @@ def without(request: HttpRequest, pk: UUID, place: UUID) -> HttpResponse:
     get_object_or_404(participations_visible_to(user), pk=place)
     with told(request):
         recompute_without(user=user, round_id=pk, participation_id=place)
-        messages.success(request, "It is being computed. The result appears here.")
+        messages.success(request, _("It is being computed. The result appears here."))
     return redirect("runs:departure", place)

@@ -8,42 +8,52 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 
 from federation.protocol import DECLINED_BY_POLICY, TaskType
+from hub.common.templatetags.foedus import words as state_words
 from hub.federations.places import Place
 from hub.runs.models import Task, TaskState, Update
 from hub.runs.quarantine import sentence_of
 
 DONE = frozenset({"accepted", "completed", "received"})
 WORDS: Mapping[str, str] = {
-    "queued": "waiting",
-    "received": "delivered",
-    "quarantined": "held for review",
+    "queued": _noop("waiting"),
+    "received": _noop("delivered"),
+    "quarantined": _noop("held for review"),
+}
+PHASES: Mapping[str, str] = {
+    "starting": _noop("starting"),
+    "fetching": _noop("fetching"),
+    "training": _noop("training"),
+    "evaluating": _noop("evaluating"),
+    "uploading": _noop("uploading"),
 }
 CODES: Mapping[str, str] = {
-    "norm_outlier": "it moves the model far more than the others",
-    "suspect_zero": "it changes nothing",
-    "against_others": "it points against the others",
-    "copied_update": "it is nearly the same as another's",
-    "probe_timeout": "it took too long",
-    "worse_on_probe": "it makes the model worse on the public probe set",
-    "non_finite": "it holds values that are no numbers",
-    "examples_above_declaration": "it says more examples than were declared",
-    "judged": "a person of the lead rejected it",
-    "lease_expired": "its agent fell silent",
-    "out_of_memory": "its device ran out of memory",
-    "disk_full": "its disk is full",
-    DECLINED_BY_POLICY: "its policy forbids it",
-    "not_taking_part": "its organisation takes no part any more",
-    "ledger_fork": "the ledger it was shown is not the one it knew",
-    "ledger_regression": "the ledger it was shown lacks entries that it had seen",
-    "ledger_stale": "no signed checkpoint of the ledger came in time",
+    "norm_outlier": _noop("it moves the model far more than the others"),
+    "suspect_zero": _noop("it changes nothing"),
+    "against_others": _noop("it points against the others"),
+    "copied_update": _noop("it is nearly the same as another's"),
+    "probe_timeout": _noop("it took too long"),
+    "worse_on_probe": _noop("it makes the model worse on the public probe set"),
+    "non_finite": _noop("it holds values that are no numbers"),
+    "examples_above_declaration": _noop("it says more examples than were declared"),
+    "judged": _noop("a person of the lead rejected it"),
+    "lease_expired": _noop("its agent fell silent"),
+    "out_of_memory": _noop("its device ran out of memory"),
+    "disk_full": _noop("its disk is full"),
+    DECLINED_BY_POLICY: _noop("its policy forbids it"),
+    "not_taking_part": _noop("its organisation takes no part any more"),
+    "ledger_fork": _noop("the ledger it was shown is not the one it knew"),
+    "ledger_regression": _noop("the ledger it was shown lacks entries that it had seen"),
+    "ledger_stale": _noop("no signed checkpoint of the ledger came in time"),
 }
 
 
 def in_words(code: str) -> str:
     """A stable code as a reader expects it; codes without words of their own keep theirs."""
-    return CODES.get(code, code.replace("_", " "))
+    return _(CODES[code]) if code in CODES else code.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +82,11 @@ class Doing:
     def words(self) -> str:
         """The state as its badge says it: the phase while an agent works."""
         if self.state == "leased":
-            return str(self._progress.get("phase") or "starting")
+            phase = str(self._progress.get("phase") or "starting")
+            return _(PHASES[phase]) if phase in PHASES else phase
         if self.state == "completed":
-            return "evaluated"
-        return WORDS.get(self.state, self.state)
+            return _("evaluated")
+        return _(WORDS[self.state]) if self.state in WORDS else state_words(self.state)
 
     @property
     def agent(self) -> str:
@@ -213,7 +224,7 @@ def _doing(place: Place, task: Task, *, run_goes_on: bool) -> Doing:
     if task.state == TaskState.FAILED:
         return Doing(place, _failure(task), task, detail=why(task))
     if task.state == TaskState.CANCELLED:
-        missed = Doing(place, "missed", task, detail="the deadline passed first")
+        missed = Doing(place, "missed", task, detail=_("the deadline passed first"))
         return missed if run_goes_on else Doing(place, "cancelled", task)
     return Doing(place, task.state, task, detail=_waiting(place, task))
 
@@ -242,10 +253,13 @@ def _waiting(place: Place, task: Task) -> str:
     if task.state != TaskState.QUEUED:
         return ""
     if place.seen_at is None:
-        return "none of its agents has ever connected"
-    return f"attempt {task.attempts + 1}" if task.attempts else ""
+        return _("none of its agents has ever connected")
+    return _("attempt %(number)s") % {"number": task.attempts + 1} if task.attempts else ""
 
 
-def counted(rows: Sequence[Doing], what: str) -> str:
-    """«3 of 4 updates»."""
-    return f"{sum(row.is_done for row in rows)} of {len(rows)} {what}"
+def counted(rows: Sequence[Doing], *, is_measuring: bool = False) -> str:
+    """«3 of 4 updates», or evaluations."""
+    told = {"done": sum(row.is_done for row in rows), "count": len(rows)}
+    if is_measuring:
+        return _("%(done)s of %(count)s evaluations") % told
+    return _("%(done)s of %(count)s updates") % told

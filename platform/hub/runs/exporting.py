@@ -67,7 +67,7 @@ def _evaluations(run: Run) -> Iterator[Figure]:
         for whose, measured in each:
             yield Figure(f"loss/{whose}", step, measured.loss, at)
             if (value := measure.of(measured)) is not None:
-                yield Figure(f"{measure.name.lower()}/{whose}", step, value, at)
+                yield Figure(f"{measure.title.lower()}/{whose}", step, value, at)
 
 
 def _reports(run: Run) -> Iterator[Figure]:

@@ -8,10 +8,13 @@ from uuid import UUID
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from federation.plan import Plan
 from hub.catalogue.models import ModelVersion
 from hub.common.forms import LineField, OnceForm
+from hub.common.templatetags.foedus import words
 from hub.federations.models import Federation
 from hub.federations.places import Place
 from hub.runs.models import RunState
@@ -27,21 +30,29 @@ SHAPE = {
 class RunForm(PlanForm, OnceForm):
     """A new run of a federation."""
 
-    name = LineField(max_length=120, help_text="How people will tell this run from the others.")
+    name = LineField(
+        label=_lazy("Name"),
+        max_length=120,
+        help_text=_lazy("How people will tell this run from the others."),
+    )
     trainers = forms.TypedMultipleChoiceField(
-        label="Who trains",
+        label=_lazy("Who trains"),
         coerce=UUID,
         widget=forms.CheckboxSelectMultiple,
-        help_text="Whoever trains, every organisation of the federation measures the result.",
-        error_messages={"required": "Somebody has to train."},
+        help_text=_lazy(
+            "Whoever trains, every organisation of the federation measures the result."
+        ),
+        error_messages={"required": _lazy("Somebody has to train.")},
     )
     parent = forms.TypedChoiceField(
-        label="Starts from",
+        label=_lazy("Starts from"),
         required=False,
         coerce=UUID,
         empty_value=None,
-        help_text="A fresh adapter, or a version of this federation that is trained further: the "
-        "released one, unless you say otherwise.",
+        help_text=_lazy(
+            "A fresh adapter, or a version of this federation that is trained further: the "
+            "released one, unless you say otherwise."
+        ),
     )
 
     def __init__(
@@ -60,7 +71,8 @@ class RunForm(PlanForm, OnceForm):
         trainers.choices = [(place.id, _place_words(place)) for place in places]
         trainers.initial = [place.id for place in places]
         parent: Any = self.fields["parent"]
-        parent.choices = [("", "A fresh adapter"), *((v.pk, _version_words(v)) for v in versions)]
+        fresh = ("", _("A fresh adapter"))
+        parent.choices = [fresh, *((v.pk, _version_words(v)) for v in versions)]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -87,7 +99,8 @@ class RunForm(PlanForm, OnceForm):
 
     def _check_parent(self, parent: ModelVersion, plan: Plan) -> None:
         for name in misfits(parent, plan):
-            self.add_error("parent", f"{parent} was trained with other {name}.")
+            said = _("%(version)s was trained with other %(setting)s.")
+            self.add_error("parent", said % {"version": parent, "setting": name})
 
 
 def misfits(parent: ModelVersion, plan: Plan) -> list[str]:
@@ -102,13 +115,16 @@ def misfits(parent: ModelVersion, plan: Plan) -> list[str]:
 
 
 def _place_words(place: Place) -> str:
-    rank = f"rank {place.rank} at most" if place.rank else "any rank"
-    return f"{place.name} ({rank}{', your organisation' if place.is_own else ''})"
+    rank = _("rank %(rank)s at most") % {"rank": place.rank} if place.rank else _("any rank")
+    if place.is_own:
+        return _("%(name)s (%(rank)s, your organisation)") % {"name": place.name, "rank": rank}
+    return f"{place.name} ({rank})"
 
 
 def _version_words(version: ModelVersion) -> str:
-    state = "" if version.state == "candidate" else f", {version.state}"
-    return f"Version {version.number}{state}"
+    state = "" if version.state == "candidate" else f", {words(version.state)}"
+    number = _("Version %(number)s") % {"number": version.number}
+    return f"{number}{state}"
 
 
 class RunFilter(forms.Form):
@@ -116,13 +132,15 @@ class RunFilter(forms.Form):
 
     state = forms.ChoiceField(
         required=False,
-        choices=[("", "In any state"), (LIVE, "Going on"), *RunState.choices],
+        choices=[("", _lazy("In any state")), (LIVE, _lazy("Going on")), *RunState.choices],
+        label=_lazy("State"),
     )
     federation = forms.ModelChoiceField(
         Federation.objects.none(),
         required=False,
         to_field_name="slug",
-        empty_label="All of mine",
+        label=_lazy("Federation"),
+        empty_label=_lazy("All of mine"),
     )
 
     def __init__(self, *args: Any, federations: QuerySet[Federation], **kwargs: Any) -> None:
@@ -134,5 +152,7 @@ class RunFilter(forms.Form):
 class VerdictForm(forms.Form):
     """What becomes of an update that was set aside, and why."""
 
-    verdict = forms.ChoiceField(choices=[("accept", "Count it"), ("reject", "Leave it out")])
+    verdict = forms.ChoiceField(
+        choices=[("accept", _lazy("Count it")), ("reject", _lazy("Leave it out"))]
+    )
     reason = LineField(max_length=500)

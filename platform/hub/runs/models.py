@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from federation.plan import Plan
 from federation.protocol import TaskType
@@ -23,19 +24,19 @@ from hub.runs.stacked_models import Stacking  # noqa: F401  (and here)
 
 
 class RunState(models.TextChoices):
-    DRAFT = "draft", "draft"
-    QUEUED = "queued", "queued"
-    RUNNING = "running", "running"
-    PAUSED = "paused", "paused"
-    COMPLETED = "completed", "completed"
-    FAILED = "failed", "failed"
-    CANCELLED = "cancelled", "cancelled"
+    DRAFT = "draft", _lazy("draft")
+    QUEUED = "queued", _lazy("queued")
+    RUNNING = "running", _lazy("running")
+    PAUSED = "paused", _lazy("paused")
+    COMPLETED = "completed", _lazy("completed")
+    FAILED = "failed", _lazy("failed")
+    CANCELLED = "cancelled", _lazy("cancelled")
 
 
 class Purpose(models.TextChoices):
-    FEDERATED = "federated", "Together"
-    SOLO = "solo", "One organisation alone"
-    REFERENCE = "reference", "All data in one place"
+    FEDERATED = "federated", _lazy("Together")
+    SOLO = "solo", _lazy("One organisation alone")
+    REFERENCE = "reference", _lazy("All data in one place")
 
 
 class Run(Stateful):
@@ -109,12 +110,12 @@ class Run(Stateful):
 
 
 class RoundState(models.TextChoices):
-    OPEN = "open", "open"
-    COLLECTING = "collecting", "collecting"
-    AGGREGATING = "aggregating", "aggregating"
-    EVALUATING = "evaluating", "evaluating"
-    CLOSED = "closed", "closed"
-    FAILED = "failed", "failed"
+    OPEN = "open", _lazy("open")
+    COLLECTING = "collecting", _lazy("collecting")
+    AGGREGATING = "aggregating", _lazy("aggregating")
+    EVALUATING = "evaluating", _lazy("evaluating")
+    CLOSED = "closed", _lazy("closed")
+    FAILED = "failed", _lazy("failed")
 
 
 class Round(Stateful):
@@ -173,11 +174,11 @@ class Round(Stateful):
 
 
 class TaskState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    LEASED = "leased", "leased"
-    COMPLETED = "completed", "completed"
-    FAILED = "failed", "failed"
-    CANCELLED = "cancelled", "cancelled"
+    QUEUED = "queued", _lazy("queued")
+    LEASED = "leased", _lazy("leased")
+    COMPLETED = "completed", _lazy("completed")
+    FAILED = "failed", _lazy("failed")
+    CANCELLED = "cancelled", _lazy("cancelled")
 
 
 class Task(Stateful):
@@ -246,10 +247,10 @@ class Task(Stateful):
 
 
 class UpdateState(models.TextChoices):
-    RECEIVED = "received", "received"
-    ACCEPTED = "accepted", "accepted"
-    QUARANTINED = "quarantined", "quarantined"
-    REJECTED = "rejected", "rejected"
+    RECEIVED = "received", _lazy("received")
+    ACCEPTED = "accepted", _lazy("accepted")
+    QUARANTINED = "quarantined", _lazy("quarantined")
+    REJECTED = "rejected", _lazy("rejected")
 
 
 class Update(Stateful):
@@ -342,9 +343,9 @@ class Comparison(models.Model):
 
 
 class RecomputationState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    COMPUTED = "computed", "computed"
-    FAILED = "failed", "failed"
+    QUEUED = "queued", _lazy("queued")
+    COMPUTED = "computed", _lazy("computed")
+    FAILED = "failed", _lazy("failed")
 
 
 class Recomputation(Stateful):

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts.models import User
@@ -76,7 +77,7 @@ def _begun(request: HttpRequest, draft: Draft, form: RunForm) -> str:
     if "start" in request.POST:
         _started(request, run)
     else:
-        messages.success(request, f"{run.name} is kept as a draft.")
+        messages.success(request, _("%(name)s is kept as a draft.") % {"name": run.name})
     return reverse("runs:detail", args=[run.pk])
 
 
@@ -85,9 +86,13 @@ def _started(request: HttpRequest, run: Run) -> None:
     try:
         services.start_run(user=person_of(request), run_id=run.pk)
     except (CharterUnsigned, VoteNeeded) as refusal:
-        messages.warning(request, f"{run.name} is kept as a draft. {sentence_of(refusal)}")
+        messages.warning(
+            request,
+            _("%(name)s is kept as a draft. %(refusal)s")
+            % {"name": run.name, "refusal": sentence_of(refusal)},
+        )
     else:
-        messages.success(request, f"{run.name} is on its way.")
+        messages.success(request, _("%(name)s is on its way.") % {"name": run.name})
 
 
 @require_safe
@@ -121,19 +126,19 @@ def _board(request: HttpRequest, pk: UUID) -> Board:
 @require_POST
 @login_required
 def start(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _steer(request, pk, services.start_run, "{run} is on its way.")
+    return _steer(request, pk, services.start_run, _("{run} is on its way."))
 
 
 @require_POST
 @login_required
 def pause(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _steer(request, pk, services.pause_run, "{run} is paused.")
+    return _steer(request, pk, services.pause_run, _("{run} is paused."))
 
 
 @require_POST
 @login_required
 def resume(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _steer(request, pk, services.resume_run, "{run} goes on.")
+    return _steer(request, pk, services.resume_run, _("{run} goes on."))
 
 
 @require_POST
@@ -142,7 +147,8 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     def stop(*, user: User, run_id: UUID) -> Run:
         return services.cancel_run(user=user, run_id=run_id, reason=reason_in(request.POST))
 
-    return _steer(request, pk, stop, "{run} is cancelled. Agents stop with their next heartbeat.")
+    said = _("{run} is cancelled. Agents stop with their next heartbeat.")
+    return _steer(request, pk, stop, said)
 
 
 def _steer(
@@ -174,7 +180,9 @@ def replay(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(selectors.rounds_visible_to(user), pk=pk)
     with told(request):
         services.replay_round(user=user, round_id=found.pk)
-        messages.success(request, f"Round {found.number} is being computed again.")
+        messages.success(
+            request, _("Round %(number)s is being computed again.") % {"number": found.number}
+        )
     return redirect("runs:round", found.pk)
 
 
@@ -186,7 +194,10 @@ def stack(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(selectors.rounds_visible_to(user), pk=pk)
     with told(request):
         services.stack_round(user=user, round_id=found.pk)
-        messages.success(request, f"The stacked adapter of round {found.number} is being made.")
+        messages.success(
+            request,
+            _("The stacked adapter of round %(number)s is being made.") % {"number": found.number},
+        )
     return redirect("runs:round", found.pk)
 
 
@@ -214,7 +225,7 @@ def methods(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST":
         keys = request.POST.getlist("method")
         if not keys:
-            messages.error(request, "Choose a method first.")
+            messages.error(request, _("Choose a method first."))
         with told(request):
             services.recompute_round(user=user, round_id=found.pk, keys=keys)
         return redirect("runs:methods", found.pk)
@@ -245,15 +256,16 @@ def judge(request: HttpRequest, pk: UUID) -> HttpResponse:
     update = get_object_or_404(selectors.updates_visible_to(user), pk=pk)
     form = VerdictForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Say why, in at most 500 characters.")
+        messages.error(request, _("Say why, in at most 500 characters."))
         return redirect("runs:round", update.round_id)
     accept = form.cleaned_data["verdict"] == "accept"
     with told(request):
         services.judge_update(
             user=user, update_id=pk, accept=accept, reason=form.cleaned_data["reason"]
         )
-        done = "counts" if accept else "is left out"
-        messages.success(request, f"The update of {update.participation.organisation} {done}.")
+        counts = _("The update of %(organisation)s counts.")
+        done = counts if accept else _("The update of %(organisation)s is left out.")
+        messages.success(request, done % {"organisation": update.participation.organisation})
     return redirect("runs:round", update.round_id)
 
 

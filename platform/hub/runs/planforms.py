@@ -14,39 +14,42 @@ from typing import Any, TypeAlias
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 from pydantic import ValidationError
 
 from federation.plan import Plan
+from hub.runs.planerrors import told
 
 Schema: TypeAlias = Mapping[str, Any]
 Path: TypeAlias = tuple[str, ...]
 
 TASKS: Mapping[str, str] = {
-    "sequence_classification": "Classify texts",
-    "causal_lm": "Continue texts",
-    "chat": "Answer in chats",
-    "masked_lm": "Fill in hidden words",
-    "image_classification": "Classify images",
+    "sequence_classification": _noop("Classify texts"),
+    "causal_lm": _noop("Continue texts"),
+    "chat": _noop("Answer in chats"),
+    "masked_lm": _noop("Fill in hidden words"),
+    "image_classification": _noop("Classify images"),
 }
 ADAPTERS: Mapping[str, str] = {
-    "lora": "LoRA",
-    "ia3": "IA³",
-    "prompt_tuning": "A learnt prompt",
-    "full": "All weights",
+    "lora": _noop("LoRA"),
+    "ia3": _noop("IA³"),
+    "prompt_tuning": _noop("A learnt prompt"),
+    "full": _noop("All weights"),
 }
 SECTIONS: Mapping[str, str] = {
-    "task": "What is learnt",
-    "adapter": "The adapter",
-    "training": "Training at each site",
-    "rounds": "Rounds",
-    "aggregation": "Aggregation",
-    "server": "The step of the server",
-    "evaluation": "Evaluation",
-    "gates": "Gates before a release",
-    "valuation": "Value of contributions",
-    "rewards": "Rewards",
-    "transfer": "On the way to the hub",
-    "seed": "Repeatability",
+    "task": _noop("What is learnt"),
+    "adapter": _noop("The adapter"),
+    "training": _noop("Training at each site"),
+    "rounds": _noop("Rounds"),
+    "aggregation": _noop("Aggregation"),
+    "server": _noop("The step of the server"),
+    "evaluation": _noop("Evaluation"),
+    "gates": _noop("Gates before a release"),
+    "valuation": _noop("Value of contributions"),
+    "rewards": _noop("Rewards"),
+    "transfer": _noop("On the way to the hub"),
+    "seed": _noop("Repeatability"),
 }
 MAIN: frozenset[Path] = frozenset(
     {
@@ -68,74 +71,81 @@ MAIN: frozenset[Path] = frozenset(
     }
 )
 UNITS: Mapping[str, str] = {
-    "deadline_seconds": "seconds",
-    "commit_seconds": "seconds",
-    "max_tokens": "tokens",
-    "virtual_tokens": "tokens",
-    "count": "rounds",
-    "quorum": "updates",
-    "buffer": "updates",
-    "batch_size": "examples",
-    "max_steps": "steps",
-    "budget": "credits",
-    "hold_days": "days",
+    "deadline_seconds": _noop("seconds"),
+    "commit_seconds": _noop("seconds"),
+    "max_tokens": _noop("tokens"),
+    "virtual_tokens": _noop("tokens"),
+    "count": _noop("rounds"),
+    "quorum": _noop("updates"),
+    "buffer": _noop("updates"),
+    "batch_size": _noop("examples"),
+    "max_steps": _noop("steps"),
+    "budget": _noop("credits"),
+    "hold_days": _noop("days"),
 }
 CHOICES: Mapping[str, str] = {
-    "mean": "mean over the tokens",
-    "model": "the model's own head",
-    "round": "after every round",
-    "last": "after the last round",
-    "wait": "wait for a person",
-    "leave_out": "close without them",
+    "mean": _noop("mean over the tokens"),
+    "model": _noop("the model's own head"),
+    "round": _noop("after every round"),
+    "last": _noop("after the last round"),
+    "never": _noop("never"),
+    "constant": _noop("constant"),
+    "linear": _noop("linear"),
+    "cosine": _noop("cosine"),
+    "wait": _noop("wait for a person"),
+    "leave_out": _noop("close without them"),
 }
 # Where the same value means something else in another field.
 CHOICES_OF: Mapping[str, Mapping[str, str]] = {
     "rule": {
-        "shares": "none: all count by their shares",
-        "krum": "Krum",
-        "multi_krum": "Multi-Krum",
-        "bulyan": "Bulyan",
-        "geometric_median": "geometric median",
-        "flame": "FLAME",
-        "fltrust": "FLTrust",
+        "shares": _noop("none: all count by their shares"),
+        "krum": _noop("Krum"),
+        "multi_krum": _noop("Multi-Krum"),
+        "bulyan": _noop("Bulyan"),
+        "geometric_median": _noop("geometric median"),
+        "flame": _noop("FLAME"),
+        "fltrust": _noop("FLTrust"),
     },
     "optimiser": {
-        "none": "none: by the combined change",
-        "fedavgm": "FedAvgM",
-        "diloco": "DiLoCo",
-        "fedadagrad": "FedAdagrad",
-        "fedadam": "FedAdam",
-        "fedyogi": "FedYogi",
-        "scaffold": "SCAFFOLD",
-        "adamw": "AdamW",
-        "sgd": "plain SGD",
+        "none": _noop("none: by the combined change"),
+        "fedavgm": _noop("FedAvgM"),
+        "diloco": _noop("DiLoCo"),
+        "fedadagrad": _noop("FedAdagrad"),
+        "fedadam": _noop("FedAdam"),
+        "fedyogi": _noop("FedYogi"),
+        "scaffold": _noop("SCAFFOLD"),
+        "adamw": _noop("AdamW"),
+        "sgd": _noop("plain SGD"),
     },
     "late": {
-        "refuse": "refuse",
-        "record": "record without counting",
-        "count": "count in a later round",
+        "refuse": _noop("refuse"),
+        "record": _noop("record without counting"),
+        "count": _noop("count in a later round"),
     },
-    "game": {"fixed_weight": "fixed weights"},
+    "game": {"fixed_weight": _noop("fixed weights")},
     "method": {
-        "none": "not measured",
-        "shapley": "Shapley value",
-        "exact": "Shapley value, exact",
-        "guided_permutations": "Shapley value, sampled",
-        "leave_one_out": "leave one out",
-        "gradient_alignment": "gradient alignment",
-        "cgsv": "CGSV",
+        "none": _noop("not measured"),
+        "shapley": _noop("Shapley value"),
+        "exact": _noop("Shapley value, exact"),
+        "guided_permutations": _noop("Shapley value, sampled"),
+        "leave_one_out": _noop("leave one out"),
+        "gradient_alignment": _noop("gradient alignment"),
+        "cgsv": _noop("CGSV"),
     },
-    "probe": {"public": "the public probe set", "members": "data of the other members"},
+    "probe": {
+        "public": _noop("the public probe set"),
+        "members": _noop("data of the other members"),
+    },
     "doubt": {
-        "measured": "what was measured decides",
-        "block": "block the release",
-        "allow": "allow the release",
+        "measured": _noop("what was measured decides"),
+        "block": _noop("block the release"),
+        "allow": _noop("allow the release"),
     },
     "combination": {
-        "mean": "mean",
-        "median": "median",
-        "trimmed_mean": "trimmed mean",
-        "near_median": "mean near the median",
+        "mean": _noop("mean"),
+        "median": _noop("median"),
+        "trimmed_mean": _noop("trimmed mean"),
+        "near_median": _noop("mean near the median"),
     },
 }
 TEXT_ROWS = 3
@@ -171,7 +181,7 @@ class Section:
 class ListField(forms.CharField):
     """Several words: one a line, or on one line with commas between."""
 
-    how = "One a line, or with commas between."
+    how = _noop("One a line, or with commas between.")
     widget = forms.Textarea(attrs={"rows": TEXT_ROWS, "spellcheck": "false"})
 
     def prepare_value(self, value: Any) -> Any:
@@ -225,15 +235,21 @@ def _resolved(schema: Schema, part: Schema, kind: str) -> Schema:
 
 def choice(field: str, value: str) -> str:
     """One of a few values of a field, in words."""
-    return CHOICES_OF.get(field, CHOICES).get(value, value)
+    words = CHOICES_OF.get(field, CHOICES).get(value)
+    return said(words) if words else value
+
+
+def said(text: str) -> str:
+    """What the schema or a table here says, in the reader's language."""
+    return _(text) if text else ""
 
 
 def field_of(schema: Schema, name: str = "") -> forms.Field:
     """The Django field for one field of the plan. Bounds are told to browsers, kept by pydantic."""
     wanted, is_required = _without_null(schema)
     about: dict[str, Any] = {
-        "label": schema.get("title", ""),
-        "help_text": schema.get("description", ""),
+        "label": said(schema.get("title", "")),
+        "help_text": said(schema.get("description", "")),
         "required": is_required,
         "initial": schema.get("default"),
     }
@@ -246,7 +262,7 @@ def field_of(schema: Schema, name: str = "") -> forms.Field:
         return forms.CharField(max_length=wanted.get("maxLength"), empty_value=None, **about)
     if wanted["type"] == "array":
         about["required"] = wanted.get("minItems", 0) > 0
-        about["help_text"] = f"{about['help_text']} {ListField.how}".strip()
+        about["help_text"] = f"{about['help_text']} {_(ListField.how)}".strip()
         return ListField(**about)
     return _number(wanted, about)
 
@@ -290,7 +306,7 @@ class PlanForm(forms.Form):
         self.adapter = adapter
         self._kinds = {"task": task, "adapter": adapter}
         self._parts = list(parts_of(plan_schema(), self._kinds))
-        for _, _, fields in self._parts:
+        for _name, _text, fields in self._parts:
             for path, schema in fields.items():
                 self.fields[name_of(path)] = field_of(schema, path[-1])
                 self._begin_with(path, given or {})
@@ -311,14 +327,14 @@ class PlanForm(forms.Form):
         main = [path for path in paths if path in MAIN]
         return Section(
             name=name,
-            title=SECTIONS[name],
-            text=text,
+            title=_(SECTIONS[name]),
+            text=said(text),
             main=[self._setting(path) for path in main],
             more=[self._setting(path) for path in paths if path not in main],
         )
 
     def _setting(self, path: Path) -> Setting:
-        return Setting(self[name_of(path)], UNITS.get(path[-1], ""))
+        return Setting(self[name_of(path)], said(UNITS.get(path[-1], "")))
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -326,7 +342,7 @@ class PlanForm(forms.Form):
             self.plan = Plan.model_validate_json(json.dumps(self.document()))
         except ValidationError as refused:
             for error in refused.errors():
-                self._blame(error["loc"], str(error["msg"]))
+                self._blame(error["loc"], told(error))
         if self.errors:
             self.plan = None
         return cleaned
@@ -334,7 +350,7 @@ class PlanForm(forms.Form):
     def document(self) -> dict[str, Any]:
         """The plan as JSON: what could be read of what was sent, or what the form begins with."""
         document: dict[str, Any] = {name: {"type": kind} for name, kind in self._kinds.items()}
-        for _, _, fields in self._parts:
+        for _name, _text, fields in self._parts:
             for path in fields:
                 if (value := self._value(name_of(path))) is not None:
                     _put(document, path, value)
@@ -352,7 +368,7 @@ class PlanForm(forms.Form):
         if field is None and names:  # about a part as a whole: at the first field of it
             field = next((n for n in self.fields if n.startswith(f"{names[0]}-")), None)
         if field is None or field not in self.errors:
-            self.add_error(field, readable(message))
+            self.add_error(field, message)
 
 
 def plan_from(form: PlanForm) -> Plan | None:
@@ -363,13 +379,6 @@ def plan_from(form: PlanForm) -> Plan | None:
         return Plan.model_validate_json(json.dumps(form.document()))
     except ValidationError:
         return None
-
-
-def readable(message: str) -> str:
-    """Pydantic's words as a person would say them."""
-    text = message.removeprefix("Value error, ").replace("Input should be", "Must be")
-    text = text.replace("Tuple should have", "Needs").replace(" after validation", "")
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _put(document: dict[str, Any], path: Path, value: Any) -> None:

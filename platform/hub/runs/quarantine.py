@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from hub.common.templatetags.foedus import cosine, signed
 from hub.runs.models import Update, UpdateState
 
@@ -24,46 +26,46 @@ def sentence_of(update: Update) -> str:
 
 def _outlier(found: Evidence) -> str:
     norm, usual = found.get("norm"), found.get("usual_norm")
-    times = (
-        f"{norm / usual:,.0f} times as far as usual" if norm and usual else "far more than usual"
-    )
-    return f"It moves the model {times}."
+    if not norm or not usual:
+        return _("It moves the model far more than usual.")
+    times = f"{norm / usual:,.0f}"
+    return _("It moves the model %(times)s times as far as usual.") % {"times": times}
 
 
 def _against(found: Evidence) -> str:
     towards = found.get("cosine_to_others")
-    return (
-        f"It points against the others (cosine {cosine(towards)}), "
-        f"who agree with each other (cosine {cosine(found.get('agreement'))})."
-    )
+    return _(
+        "It points against the others (cosine %(towards)s), who agree with each other "
+        "(cosine %(agreement)s)."
+    ) % {"towards": cosine(towards), "agreement": cosine(found.get("agreement"))}
 
 
 def _copied(found: Evidence) -> str:
     nearest = found.get("nearest", {})
-    whose = nearest.get("organisation", "another organisation")
-    return (
-        f"It is nearly the same as the update of {whose}, which came first "
-        f"(cosine {cosine(nearest.get('cosine'))})."
-    )
+    whose = nearest.get("organisation", _("another organisation"))
+    return _(
+        "It is nearly the same as the update of %(organisation)s, which came first "
+        "(cosine %(cosine)s)."
+    ) % {"organisation": whose, "cosine": cosine(nearest.get("cosine"))}
 
 
 def _worse(found: Evidence) -> str:
     change = found.get("probe", {}).get("change")
     usual = found.get("usual_loss_change")
     if change is None or usual is None:
-        return "It makes the model worse on the public probe set."
-    return (
-        f"It makes the model worse on the public probe set (loss {signed(change)}), "
-        f"where the others make it better ({signed(usual)} in the middle)."
-    )
+        return _("It makes the model worse on the public probe set.")
+    return _(
+        "It makes the model worse on the public probe set (loss %(change)s), where the others "
+        "make it better (%(usual)s in the middle)."
+    ) % {"change": signed(change), "usual": signed(usual)}
 
 
-def _zero(_: Evidence) -> str:
-    return "It changes nothing: what came back is what the round started from."
+def _zero(_found: Evidence) -> str:
+    return _("It changes nothing: what came back is what the round started from.")
 
 
-def _unknown(_: Evidence) -> str:
-    return "It was set aside."
+def _unknown(_found: Evidence) -> str:
+    return _("It was set aside.")
 
 
 SENTENCES: Mapping[str, Callable[[Evidence], str]] = {

@@ -8,6 +8,8 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from hub.catalogue.evaluation.measures import Measure
 from hub.catalogue.evaluation.probed import Achieved, achieved
 from hub.runs.methods import Variation, in_words
@@ -52,7 +54,11 @@ class Line:
         if not found:
             return ""
         lowest, highest = found[0], found[-1]
-        return f"{highest}" if lowest == highest else f"{lowest} to {highest}"
+        return (
+            f"{highest}"
+            if lowest == highest
+            else _("%(low)s to %(high)s") % {"low": lowest, "high": highest}
+        )
 
 
 class MethodsBoard:

@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.template.defaultfilters import pluralize
 from django.utils import timezone
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+from django.utils.translation import ngettext
 
 from federation.plan import Plan
 from federation.protocol import DECLINED_BY_POLICY, TaskType
@@ -40,6 +42,7 @@ class Moment:
     state: str
     at: datetime | None
     text: str = ""
+    is_on_record: bool = False  # the text was written then, in English
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class RoundBoard:
 
     @property
     def words(self) -> str:
-        return counted(self.training, "updates")
+        return counted(self.training)
 
     @property
     def missing(self) -> list[Doing]:
@@ -145,8 +148,8 @@ class RoundBoard:
     def without_decision(self) -> str:
         """What happens if nobody decides, up to the moment when it does."""
         if self.plan.rounds.quarantine == "leave_out":
-            return "The round waits only as long as it lacks its quorum, at the latest"
-        return "Without a decision the round closes without this update"
+            return _("The round waits only as long as it lacks its quorum, at the latest")
+        return _("Without a decision the round closes without this update")
 
     @property
     def _counting(self) -> list[Update]:
@@ -202,7 +205,7 @@ class RoundBoard:
         norms = [row.update.norm for row in known if row.update]
         return {
             "labels": [row.name for row in known],
-            "series": [{"name": "Norm of the change", "values": norms, "hue": 0}],
+            "series": [{"name": _("Norm of the change"), "values": norms, "hue": 0}],
         }
 
     @cached_property
@@ -238,10 +241,10 @@ class RoundBoard:
         tasks = [task for task in self.tasks if task.type == TaskType.TRAIN]
         have = Commitment.objects.filter(round=self.round).count()
         until = localtime(unveiling.deadline_at)
-        return (
-            f"{have} of {len(tasks)} have committed. They are taken once all have, at "
-            f"{until:%H:%M} at the latest."
-        )
+        return _(
+            "%(have)s of %(count)s have committed. They are taken once all have, at %(time)s at "
+            "the latest."
+        ) % {"have": have, "count": len(tasks), "time": f"{until:%H:%M}"}
 
     @cached_property
     def story(self) -> list[Moment]:
@@ -258,24 +261,28 @@ class RoundBoard:
         title = TITLES.get(_key(event)) or TITLES.get(event.kind)
         if title is None:
             return None
-        facts = {"organisation": "An organisation", **event.data}
+        facts = {"organisation": _("An organisation"), **event.data}
         state = STATES.get(_key(event), event.to_state)
-        return Moment(title.format_map(Lenient(facts)), state, event.at, self._text(event))
+        told = _(title).format_map(Lenient(facts))
+        is_on_record = event.kind == "round.closed"
+        return Moment(told, state, event.at, self._text(event), is_on_record)
 
     def _text(self, event: Event) -> str:
         data = event.data
         match event.kind:
             case "round.collecting":
                 asked = data.get("expected", 0)
-                return (
-                    f"{asked} organisation{pluralize(asked)} asked, "
-                    f"{self.plan.rounds.quorum} needed."
-                )
+                return ngettext(
+                    "%(count)s organisation asked, %(quorum)s needed.",
+                    "%(count)s organisations asked, %(quorum)s needed.",
+                    asked,
+                ) % {"count": asked, "quorum": self.plan.rounds.quorum}
             case "update.received" | "update.late":
                 size = human_bytes(data.get("size_bytes"))
-                return f"{data.get('examples', 0):,} examples, {size}."
+                examples = f"{data.get('examples', 0):,}"
+                return _("%(examples)s examples, %(size)s.") % {"examples": examples, "size": size}
             case "task.committed" | "round.revealing" | "round.aggregating":
-                return SAID[event.kind].format_map(Lenient(data))
+                return _(SAID[event.kind]).format_map(Lenient(data))
             case "round.evaluating":
                 return self._aggregated()
             case "round.closed":
@@ -285,19 +292,22 @@ class RoundBoard:
 
     def _aggregated(self) -> str:
         report = self.report
-        took = f" in {duration(report['seconds'])}" if report and "seconds" in report else ""
-        return f"Aggregated{took}; now every organisation measures it on its own test data."
+        if not report or "seconds" not in report:
+            return _("Aggregated; now every organisation measures it on its own test data.")
+        return _(
+            "Aggregated in %(took)s; now every organisation measures it on its own test data."
+        ) % {"took": duration(report["seconds"])}
 
     def _to_come(self) -> Iterator[Moment]:
         if self.unveiling is not None and self.unveiling.opened_at is None:
-            yield Moment("Updates", "queued", None, self._committed(self.unveiling))
+            yield Moment(_("Updates"), "queued", None, self._committed(self.unveiling))
         if self.round.state == RoundState.COLLECTING:
-            yield Moment(
-                "Aggregation", "queued", None, "Starts with the last update, or at the deadline."
-            )
+            waits = _("Starts with the last update, or at the deadline.")
+            yield Moment(_("Aggregation"), "queued", None, waits)
         elif self.round.state == RoundState.EVALUATING:
-            have = counted(self.measuring, "evaluations")
-            yield Moment("Measuring", "evaluating", None, f"{have} are in.")
+            have = counted(self.measuring, is_measuring=True)
+            said = _("%(have)s are in.") % {"have": have}
+            yield Moment(_("Measuring"), "evaluating", None, said)
 
 
 def _is_declined(event: Event) -> bool:
@@ -336,26 +346,26 @@ STATES: Mapping[str, str] = {
     "task.failed by policy": "declined",
 }
 SAID: Mapping[str, str] = {
-    "task.committed": "Which update it will send is settled; nobody has seen it.",
-    "round.revealing": "{committed} of {expected} have committed to one.",
-    "round.aggregating": "From here on nothing more is let in.",
+    "task.committed": _noop("Which update it will send is settled; nobody has seen it."),
+    "round.revealing": _noop("{committed} of {expected} have committed to one."),
+    "round.aggregating": _noop("From here on nothing more is let in."),
 }
 TITLES: Mapping[str, str] = {
-    "round.collecting": "Opened",
-    "task.committed": "{organisation} committed",
-    "round.revealing": "Open for updates",
-    "update.received": "{organisation} delivered",
-    "update.late": "{organisation} came too late",
-    "update.quarantined": "The update of {organisation} was set aside",
-    "update.accepted from quarantined": "The update of {organisation} counts after all",
-    "update.rejected": "The update of {organisation} was rejected",
-    "task.failed": "{organisation} could not train",
-    "task.failed by policy": "{organisation} declined",
-    "task.cancelled": "{organisation} was called off",
-    "task.cancelled late": "{organisation} missed it",
-    "task.queued from leased": "The work of {organisation} is offered again",
-    "round.aggregating": "Frozen with {have} updates",
-    "round.evaluating": "Version {version}",
-    "round.closed": "Closed",
-    "round.failed": "Ended without a result",
+    "round.collecting": _noop("Opened"),
+    "task.committed": _noop("{organisation} committed"),
+    "round.revealing": _noop("Open for updates"),
+    "update.received": _noop("{organisation} delivered"),
+    "update.late": _noop("{organisation} came too late"),
+    "update.quarantined": _noop("The update of {organisation} was set aside"),
+    "update.accepted from quarantined": _noop("The update of {organisation} counts after all"),
+    "update.rejected": _noop("The update of {organisation} was rejected"),
+    "task.failed": _noop("{organisation} could not train"),
+    "task.failed by policy": _noop("{organisation} declined"),
+    "task.cancelled": _noop("{organisation} was called off"),
+    "task.cancelled late": _noop("{organisation} missed it"),
+    "task.queued from leased": _noop("The work of {organisation} is offered again"),
+    "round.aggregating": _noop("Frozen with {have} updates"),
+    "round.evaluating": _noop("Version {version}"),
+    "round.closed": _noop("Closed"),
+    "round.failed": _noop("Ended without a result"),
 }

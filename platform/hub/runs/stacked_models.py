@@ -6,15 +6,16 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.catalogue.models import Artifact
 from hub.common.models import Stateful, Transitions
 
 
 class StackingState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    COMPUTED = "computed", "computed"
-    FAILED = "failed", "failed"
+    QUEUED = "queued", _lazy("queued")
+    COMPUTED = "computed", _lazy("computed")
+    FAILED = "failed", _lazy("failed")
 
 
 class Stacking(Stateful):

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.translation import override
 
 from hub.audit import exporting
 from hub.audit.exporting import Export, Format
@@ -228,3 +229,9 @@ def test_a_wrong_export_is_refused_and_leaves_nothing(ada, query):
 def test_an_event_never_changes(told, act):
     with pytest.raises(IntegrityError, match="never changes"), transaction.atomic():
         connection.cursor().execute(act)
+
+
+def test_an_export_speaks_english_whoever_takes_it(told):
+    with override("de"):
+        assert exporting.told(told["ours"])["sentence"] == "Ada looked after the run"
+        assert sentence(told["ours"]) == "Ada sah nach dem Lauf"

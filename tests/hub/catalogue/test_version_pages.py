@@ -41,8 +41,12 @@ def version(federation) -> ModelVersion:
 
 
 def marked(response) -> list[str]:
-    """What says that the reader is there; the navigation is on the page twice, for phones."""
-    return list(dict.fromkeys(MARKED.findall(response.content.decode())))
+    """What says that the reader is there; the navigation is on the page twice, for phones.
+
+    The language that pages speak is marked, too, in the footer.
+    """
+    page = response.content.decode().partition("<footer")[0]
+    return list(dict.fromkeys(one.strip() for one in MARKED.findall(page)))
 
 
 def page_of(version: ModelVersion, name: str = "version") -> str:

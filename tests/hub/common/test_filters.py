@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.template import Context
+from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,14 @@ def test_sizes_are_binary_with_three_digits(size, words):
 )
 def test_titles_of_a_library_are_written_as_ours(title, words):
     assert foedus.sentence_case(title) == words
+
+
+def test_other_languages_keep_the_capitals_of_their_nouns():
+    assert foedus.midsentence("Owner") == "owner"
+    with override("de"):
+        assert foedus.midsentence("Inhaber") == "Inhaber"
+        assert foedus.sentence_case(" Konto ohne Zugang ") == "Konto ohne Zugang"
+        assert foedus.moment(NOW) == "4. Mär 2026, 14:03:22 UTC"
 
 
 @pytest.mark.parametrize(("parts", "count"), [("2", 2), (20, 20), (21, 10), (0, 10)])

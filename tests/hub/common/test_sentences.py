@@ -4,6 +4,7 @@ import re
 from uuid import uuid4
 
 import pytest
+from django.utils.translation import override
 
 from hub.catalogue.models import (
     Alias,
@@ -118,3 +119,15 @@ def test_what_people_typed_is_not_read_as_a_pattern():
 def test_odd_data_is_passed_over():
     told = sentence(event("run.paused", run=["a"], reason="", round={"x": 1}, version=None))
     assert told == "Ada paused the run"
+
+
+def test_what_the_hub_wrote_itself_is_said_in_the_reader_s_words():
+    vote = event("proposal.voted", organisation="Bergen Bank", choice="yes")
+    with override("de"):
+        assert sentence(vote) == "Bergen Bank stimmte ja"
+        assert sentence(event("proposal.voted", organisation="yes", choice="perhaps")) == (
+            "Yes stimmte perhaps"
+        )
+        acted = event("run.nudged")
+        acted.actor_kind, acted.actor_label = "hub", "the hub"
+        assert sentence(acted) == "Der Hub sah nach dem Lauf"

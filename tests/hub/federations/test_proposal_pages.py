@@ -143,7 +143,7 @@ def test_a_proposal_is_withdrawn_on_its_page(federation, members) -> None:
 def test_every_kind_has_its_form_or_says_where_it_is_proposed(federation, members, name) -> None:
     url = reverse("federations:propose", args=[federation.slug])
     page = browser(members[0].user).get(f"{url}?kind={name}")
-    assert kinds[name].label in words(page)
+    assert str(kinds[name].label) in words(page)
     assert kinds[name].form or "proposed where its matter is" in words(page)
     assert browser(members[0].user).get(f"{url}?kind=coup").status_code == 404
 

@@ -23,6 +23,7 @@ POLICY = {
     "quorum_percent": 50,
     "majority": "two_thirds",
     "days": 7,
+    "period_days": 90,
     "led": ["admit"],
 }
 

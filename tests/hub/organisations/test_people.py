@@ -126,7 +126,7 @@ def test_a_role_made_twice_is_made_once(ada: Person, custodian: CustomRole):
     assert Event.objects.filter(kind="organisation.role_made").count() == 1
 
 
-@pytest.mark.parametrize("name", ["Custodian", "owner"])
+@pytest.mark.parametrize("name", ["Custodian", "owner", "Inhaber"])
 def test_names_of_roles_differ(ada: Person, custodian: CustomRole, name: str):
     with pytest.raises(RoleNameTaken):
         services.create_role(

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from federation.protocol import DECLINED_BY_POLICY, ClosedFederation, PolicySummary
 from hub.organisations import services
+from hub.organisations.declined import DECLINES_SHOWN, declines
 from hub.organisations.models import Agent
-from hub.organisations.selectors import DECLINES_SHOWN, declines
 from tests.conftest import Person
 from tests.factories.organisations import AgentFactory
 from tests.factories.runs import TaskFactory

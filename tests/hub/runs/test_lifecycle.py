@@ -11,7 +11,7 @@ from hub.dispatch import Job
 from hub.runs import services
 from hub.runs.errors import PlanRefused, RoundFrozen
 from hub.runs.models import Round, Run, Task, Update
-from hub.runs.services.lifecycle import check_fit
+from hub.runs.services.fitting import check_fit
 from tests.factories.accounts import UserFactory
 from tests.hub.runs.world import World, plan_of
 

@@ -7,6 +7,8 @@ from django.urls import reverse
 
 from federation.suspicion import SIGNS
 from hub.common.models import Event
+from hub.notices.settling import settle_needs
+from hub.notices.telling import tell_news
 from hub.runs import services
 from hub.runs.models import Run, Update
 from hub.runs.quarantine import SENTENCES, sentence_of
@@ -81,11 +83,13 @@ def test_the_page_of_the_round_says_what_was_found(
 
 def test_the_lead_finds_it_on_their_desk_until_the_round_is_frozen(world: World) -> None:
     run, odd = held(world)
-    assert "1 update is held for review" in words(browser(world.lead).get("/"))
+    tell_news()
+    assert "An update is held for review" in words(browser(world.lead).get("/"))
     other = MembershipFactory(organisation=world.sites[1].agent.organisation).user
     assert "held for review" not in words(browser(other).get("/"))
     run.rounds.update(deadline_at="2020-01-01T00:00Z")
     services.advance_run(run_id=run.pk)
+    settle_needs()
     assert "held for review" not in words(browser(world.lead).get("/"))
     odd.refresh_from_db()
     assert odd.state == "quarantined"

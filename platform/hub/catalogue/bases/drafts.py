@@ -15,6 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.bases.facts import Facts
@@ -71,7 +72,11 @@ def begin_draft(*, user: User, organisation_id: UUID | None = None, **facts: Any
     told = Facts.of(**facts)
     begun = BaseModelDraft.objects.filter(begun_by=user, state=DraftState.OPEN)
     if begun.count() >= DRAFTS_AT_A_TIME:
-        raise TooManyUploads(f"{DRAFTS_AT_A_TIME} base models are on their way", retry_after=60)
+        raise TooManyUploads(
+            _("%(DRAFTS_AT_A_TIME)s base models are on their way")
+            % {"DRAFTS_AT_A_TIME": DRAFTS_AT_A_TIME},
+            retry_after=60,
+        )
     return BaseModelDraft.objects.create(
         facts={"slug": told.slug, **told.columns}, begun_by=user, organisation=organisation
     )
@@ -80,11 +85,14 @@ def begin_draft(*, user: User, organisation_id: UUID | None = None, **facts: Any
 def _bringing(user: User, organisation_id: UUID | None) -> Organisation | None:
     if organisation_id is None:
         if not user.is_staff:
-            raise Forbidden("Owners bring base models for an organisation of theirs.")
+            raise Forbidden(_("Owners bring base models for an organisation of theirs."))
         return None
     organisation = require_permission(user, organisation_id, Permission.BRING_BASES).organisation
     if organisation.state != OrganisationState.APPROVED:
-        raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
+        raise NotApproved(
+            _("%(name)s is %(state)s.")
+            % {"name": organisation.name, "state": organisation.get_state_display()}
+        )
     return organisation
 
 
@@ -122,10 +130,13 @@ def announce_file(
 def _check_size(draft: BaseModelDraft, path: str, size_bytes: int) -> None:
     others = [file for file in draft.files.all() if file.path != path]
     if len(others) >= MOST_FILES:
-        raise BaseModelRefused(f"more than {MOST_FILES} files")
+        raise BaseModelRefused(_("more than %(MOST_FILES)s files") % {"MOST_FILES": MOST_FILES})
     total = size_bytes + sum(file.size_bytes for file in others)
     if total > settings.BASE_MODEL_LIMIT_BYTES:
-        raise UploadTooLarge(f"a base model has at most {settings.BASE_MODEL_LIMIT_BYTES} bytes")
+        raise UploadTooLarge(
+            _("a base model has at most %(BASE_MODEL_LIMIT_BYTES)s bytes")
+            % {"BASE_MODEL_LIMIT_BYTES": settings.BASE_MODEL_LIMIT_BYTES}
+        )
     require_room(size_bytes=size_bytes, organisation_id=draft.organisation_id)
     check_disk(size_bytes)
 
@@ -140,7 +151,10 @@ def append(*, user: User, file_id: UUID, offset: int, length: int, body: Readabl
             file begins anew.
     """
     if length > settings.UPLOAD_CHUNK_BYTES:
-        raise PartTooLarge(f"send at most {settings.UPLOAD_CHUNK_BYTES} bytes at a time")
+        raise PartTooLarge(
+            _("send at most %(UPLOAD_CHUNK_BYTES)s bytes at a time")
+            % {"UPLOAD_CHUNK_BYTES": settings.UPLOAD_CHUNK_BYTES}
+        )
     with locked_part(require_draft_file(user, file_id).pk) as part:
         file = require_draft_file(user, file_id)
         if file.artifact_id and not length:
@@ -157,15 +171,20 @@ def append(*, user: User, file_id: UUID, offset: int, length: int, body: Readabl
 
 def _check_position(file: DraftFile, part: Part, offset: int, length: int) -> None:
     if file.artifact_id:
-        raise UploadFinished("all bytes are in")
+        raise UploadFinished(_("all bytes are in"))
     if file.draft.state != DraftState.OPEN:
-        raise DraftClosed(f"{file.draft} is {file.draft.get_state_display()}")
+        raise DraftClosed(
+            _("%(draft)s is %(state)s")
+            % {"draft": file.draft, "state": file.draft.get_state_display()}
+        )
     if part.size_bytes < file.offset:  # a power cut took the rest
         _advance(file, part.size_bytes)
     if offset != file.offset:
-        raise OffsetMismatch(f"go on at {file.offset}", offset=file.offset)
+        raise OffsetMismatch(_("go on at %(offset)s") % {"offset": file.offset}, offset=file.offset)
     if offset + length > file.size_bytes:
-        raise UploadTooLarge(f"{file.size_bytes} bytes were announced")
+        raise UploadTooLarge(
+            _("%(size_bytes)s bytes were announced") % {"size_bytes": file.size_bytes}
+        )
 
 
 def _advance(file: DraftFile, offset: int) -> None:
@@ -192,7 +211,7 @@ def _settle(file: DraftFile, part: Part) -> None:
 
 def _check_digest(file: DraftFile, part: Part) -> None:
     if part.sha256(file.size_bytes) != file.sha256:
-        raise DigestMismatch(f"the whole is not {file.sha256}")
+        raise DigestMismatch(_("the whole is not %(sha256)s") % {"sha256": file.sha256})
 
 
 def _keep(file: DraftFile, artifact: Artifact, parameters: int) -> None:
@@ -227,7 +246,10 @@ def register_draft(*, user: User, draft_id: UUID) -> BaseModel:
 def _artifacts(files: Mapping[str, DraftFile]) -> dict[str, Artifact]:
     missing = [path for path, file in files.items() if file.artifact is None]
     if missing:
-        raise BaseModelIncomplete(f"{len(missing)} files have not arrived, such as {missing[0]}")
+        raise BaseModelIncomplete(
+            _("%(missing)s files have not arrived, such as %(value)s")
+            % {"missing": len(missing), "value": missing[0]}
+        )
     return {path: file.artifact for path, file in files.items() if file.artifact is not None}
 
 
@@ -296,4 +318,6 @@ def _open_draft(user: User, draft_id: UUID) -> BaseModelDraft:
 
 def _require_open(draft: BaseModelDraft) -> None:
     if draft.state != DraftState.OPEN:
-        raise DraftClosed(f"{draft} is {draft.get_state_display()}")
+        raise DraftClosed(
+            _("%(draft)s is %(state)s") % {"draft": draft, "state": draft.get_state_display()}
+        )

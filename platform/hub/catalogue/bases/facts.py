@@ -6,6 +6,8 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from django.utils.translation import gettext as _
+
 from hub.catalogue.errors import BaseModelRefused
 from hub.common import text
 from hub.common.services import RESERVED
@@ -36,7 +38,8 @@ class Facts:
         is_named = SLUG.fullmatch(said.slug) and said.slug not in RESERVED
         if not is_named or len(said.slug) > LONGEST_SLUG:
             raise BaseModelRefused(
-                f"{said.slug[:80]!r} is no name in lower-case letters, digits and hyphens"
+                _("%(slug)s is no name in lower-case letters, digits and hyphens")
+                % {"slug": repr(said.slug[:80])}
             )
         return replace(
             said,
@@ -59,7 +62,7 @@ class Facts:
         """
         found = self.licence_text or _readable(content)
         if self.must_accept and not found:
-            raise BaseModelRefused("a licence that must be accepted has a text to be read")
+            raise BaseModelRefused(_("a licence that must be accepted has a text to be read"))
         return replace(self, licence_text=found)
 
 

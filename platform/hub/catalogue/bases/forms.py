@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.catalogue.bases.facts import LONGEST_LICENCE, LONGEST_SLUG
@@ -19,41 +21,52 @@ MOST_FILES_AT_ONCE = 50
 
 
 class FactsForm(OnceForm):
-    name = LineField(max_length=120, help_text="What people read.")
+    name = LineField(label=_lazy("Name"), max_length=120, help_text=_lazy("What people read."))
     slug = LineField(
-        label="Short name",
+        label=_lazy("Short name"),
         max_length=LONGEST_SLUG,
-        help_text="In lower-case letters, digits and hyphens; it is loaded as base/<short name>.",
+        help_text=_lazy(
+            "In lower-case letters, digits and hyphens; it is loaded as base/<short name>."
+        ),
     )
-    description = LineField(max_length=1000, required=False)
-    licence = LineField(max_length=60, help_text="Its SPDX identifier, such as Apache-2.0.")
+    description = LineField(label=_lazy("Description"), max_length=1000, required=False)
+    licence = LineField(
+        label=_lazy("Licence"),
+        max_length=60,
+        help_text=_lazy("Its SPDX identifier, such as Apache-2.0."),
+    )
     licence_text = ParagraphsField(
-        label="Text of the licence",
+        label=_lazy("Text of the licence"),
         max_length=LONGEST_LICENCE,
         required=False,
         widget=forms.Textarea(attrs={"rows": 8}),
-        help_text="Empty: what a LICENSE file of the model says.",
+        help_text=_lazy("Empty: what a LICENSE file of the model says."),
     )
     must_accept = forms.BooleanField(
-        label="Each organisation accepts the licence before it gets a file",
+        label=_lazy("Each organisation accepts the licence before it gets a file"),
         required=False,
     )
 
 
 class DraftForm(FactsForm):
     source = LineField(
-        label="Where it comes from", max_length=300, required=False, help_text="An address."
+        label=_lazy("Where it comes from"),
+        max_length=300,
+        required=False,
+        help_text=_lazy("An address."),
     )
-    organisation = forms.ModelChoiceField(Organisation.objects.none(), empty_label=None)
+    organisation = forms.ModelChoiceField(
+        Organisation.objects.none(), label=_lazy("Organisation"), empty_label=None
+    )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         whose = self.fields["organisation"]
         whose.queryset = organisations_where(user, Permission.BRING_BASES)  # type: ignore[attr-defined]
-        whose.help_text = "It brings the model, and what it takes counts in its quota."
+        whose.help_text = _("It brings the model, and what it takes counts in its quota.")
         if user.is_staff:
             whose.required = False
-            whose.empty_label = "The operators of this hub"  # type: ignore[attr-defined]
+            whose.empty_label = _("The operators of this hub")  # type: ignore[attr-defined]
 
     def service_fields(self) -> dict[str, Any]:
         """What `begin_draft` takes beside the person."""
@@ -63,12 +76,14 @@ class DraftForm(FactsForm):
 
 
 class MirrorForm(FactsForm):
-    endpoint = forms.ChoiceField(label="Hub", help_text="Those that this hub's settings name.")
-    repo = LineField(label="Repository", max_length=200, help_text="As owner/name.")
+    endpoint = forms.ChoiceField(
+        label=_lazy("Hub"), help_text=_lazy("Those that this hub's settings name.")
+    )
+    repo = LineField(label=_lazy("Repository"), max_length=200, help_text=_lazy("As owner/name."))
     revision = LineField(
-        label="Commit",
+        label=_lazy("Commit"),
         max_length=40,
-        help_text="Its 40 digits, since a name may mean something else tomorrow.",
+        help_text=_lazy("Its 40 digits, since a name may mean something else tomorrow."),
     )
     field_order = ("endpoint", "repo", "revision")
 
@@ -88,18 +103,21 @@ class FilesField(forms.FileField):
     def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[bytes]]:
         given = data if isinstance(data, list) else [data]
         if len(given) > MOST_FILES_AT_ONCE:
-            raise forms.ValidationError(f"At most {MOST_FILES_AT_ONCE} files at a time.")
+            raise forms.ValidationError(
+                _("At most %(most)s files at a time.") % {"most": MOST_FILES_AT_ONCE}
+            )
         return [super(FilesField, self).clean(one, initial) for one in given]
 
 
 class FilesForm(forms.Form):
     """Small files; larger ones travel in parts, over the API."""
 
-    chosen = FilesField(label="Files", allow_empty_file=True)
+    chosen = FilesField(label=_lazy("Files"), allow_empty_file=True)
     folder = LineField(
+        label=_lazy("Folder"),
         max_length=150,
         required=False,
-        help_text="Where they lie in the model, such as 1_Pooling; empty: at its top.",
+        help_text=_lazy("Where they lie in the model, such as 1_Pooling; empty: at its top."),
     )
 
     @property

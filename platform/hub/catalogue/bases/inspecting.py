@@ -14,6 +14,8 @@ from math import prod
 from pathlib import PurePosixPath
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from federation.layout import BASE_ITEM_BYTES, LayoutRefused, header_end, parse_header
 from hub.catalogue.blobs.storage import BLOCK_BYTES, Readable
 from hub.catalogue.errors import BaseModelRefused
@@ -41,7 +43,8 @@ def check_path(path: str) -> None:
     name = PurePosixPath(path)
     is_known = name.suffix in SUFFIXES or name.name in BARE_NAMES
     if not is_known or len(path) > LONGEST_PATH or not PATH.fullmatch(path):
-        raise BaseModelRefused(f"only weights as safetensors, JSON and text; not {path[:200]}")
+        said = _("only weights as safetensors, JSON and text; not %(path)s")
+        raise BaseModelRefused(said % {"path": path[:200]})
 
 
 def check_names(paths: Collection[str]) -> None:
@@ -49,9 +52,10 @@ def check_names(paths: Collection[str]) -> None:
     for path in paths:
         check_path(path)
     if len(paths) > MOST_FILES:
-        raise BaseModelRefused(f"{len(paths)} files, where {MOST_FILES} are allowed")
+        said = _("%(count)s files, where %(most)s are allowed")
+        raise BaseModelRefused(said % {"count": len(paths), "most": MOST_FILES})
     if CONFIG not in paths or not any(path.endswith(WEIGHTS) for path in paths):
-        raise BaseModelRefused("a base model has a config.json and weights as safetensors")
+        raise BaseModelRefused(_("a base model has a config.json and weights as safetensors"))
 
 
 def parameters_in(path: str, size_bytes: int, opened: Callable[[], Readable]) -> int:
@@ -71,7 +75,7 @@ def configuration(path: str, content: bytes) -> dict[str, Any]:
     """Raises BaseModelRefused for what is no object of JSON, or names code."""
     config = _json(path, content)
     if not isinstance(config, dict):
-        raise BaseModelRefused(f"{path} is not an object")
+        raise BaseModelRefused(_("%(path)s is not an object") % {"path": path})
     return config
 
 
@@ -80,7 +84,7 @@ def architecture_of(content: bytes) -> str:
     config = configuration(CONFIG, content)
     named = config.get("architectures") or [config.get("model_type")]
     if not isinstance(named, list) or not isinstance(named[0], str):
-        raise BaseModelRefused("config.json names no architecture")
+        raise BaseModelRefused(_("config.json names no architecture"))
     return named[0][:80]
 
 
@@ -105,10 +109,11 @@ def _exactly(source: Readable, size: int) -> bytes:
 
 def _check_words(path: str, size_bytes: int, source: Readable) -> None:
     if size_bytes > WORDS_BYTES:
-        raise BaseModelRefused(f"{path} has {size_bytes} bytes, more than any vocabulary")
+        said = _("%(path)s has %(size)s bytes, more than any vocabulary")
+        raise BaseModelRefused(said % {"path": path, "size": size_bytes})
     head = _exactly(source, CONFIG_BYTES)
     if head.startswith(DISGUISED):
-        raise BaseModelRefused(f"{path} is not what its name says")
+        raise BaseModelRefused(_("%(path)s is not what its name says") % {"path": path})
     if path.endswith(".json"):
         _check_json(path, size_bytes, head)
     elif not path.endswith(".model"):
@@ -118,11 +123,12 @@ def _check_words(path: str, size_bytes: int, source: Readable) -> None:
 def _check_json(path: str, size_bytes: int, head: bytes) -> None:
     if size_bytes > CONFIG_BYTES:
         if path.endswith(CONFIG) or head.lstrip()[:1] not in {b"{", b"["}:
-            raise BaseModelRefused(f"{path} is no configuration, and no vocabulary in JSON")
+            said = _("%(path)s is no configuration, and no vocabulary in JSON")
+            raise BaseModelRefused(said % {"path": path})
         return
     found = _json(path, head)
     if PurePosixPath(path).name in OBJECTS and not isinstance(found, dict):
-        raise BaseModelRefused(f"{path} is not an object")
+        raise BaseModelRefused(_("%(path)s is not an object") % {"path": path})
     if PurePosixPath(path).name == MODULES:
         _check_modules(path, found)
 
@@ -131,15 +137,16 @@ def _json(path: str, content: bytes) -> Any:
     def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise BaseModelRefused(f"{path} says something twice")
+            raise BaseModelRefused(_("%(path)s says something twice") % {"path": path})
         if fields := CODE_FIELDS & found.keys():
-            raise BaseModelRefused(f"{path} wants to run code of its own ({min(fields)})")
+            said = _("%(path)s wants to run code of its own (%(field)s)")
+            raise BaseModelRefused(said % {"path": path, "field": min(fields)})
         return found
 
     try:
         return json.loads(content, object_pairs_hook=checked)
     except (ValueError, RecursionError) as error:
-        raise BaseModelRefused(f"{path} is not JSON") from error
+        raise BaseModelRefused(_("%(path)s is not JSON") % {"path": path}) from error
 
 
 def _check_modules(path: str, modules: Any) -> None:
@@ -148,12 +155,12 @@ def _check_modules(path: str, modules: Any) -> None:
     for module in listed:
         name = module.get("type") if isinstance(module, dict) else None
         if not isinstance(name, str) or not name.startswith(KNOWN_MODULES):
-            raise BaseModelRefused(f"{path} wants to run code of its own")
+            raise BaseModelRefused(_("%(path)s wants to run code of its own") % {"path": path})
 
 
 def _check_text(path: str, head: bytes, source: Readable) -> None:
     block = head
     while block:
         if b"\0" in block:
-            raise BaseModelRefused(f"{path} is not text")
+            raise BaseModelRefused(_("%(path)s is not text") % {"path": path})
         block = source.read(BLOCK_BYTES)

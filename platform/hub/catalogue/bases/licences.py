@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.models import BaseModel, LicenceAcceptance
@@ -33,7 +34,7 @@ def accept_licence(
     if base is None:
         raise NotFound("there is no such base model")
     if licence_digest != base.licence_digest:
-        raise Invalid("this is not the digest of the licence's text; read it again")
+        raise Invalid(_("this is not the digest of the licence's text; read it again"))
     return record_acceptance(user=user, organisation=organisation, base=base)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.bases.facts import Facts
@@ -37,10 +38,10 @@ def begin_mirror(
         BaseModelRefused, UnfitText: it cannot be.
     """
     if not user.is_staff:
-        raise Forbidden("Base models are mirrored by the operators of this hub.")
+        raise Forbidden(_("Base models are mirrored by the operators of this hub."))
     mirror = {"endpoint": _allowed(endpoint), "repo": repo, "revision": revision}
     if not REPO.fullmatch(repo) or not COMMIT.fullmatch(revision):
-        raise BaseModelRefused("name the repository as owner/name and its commit by 40 digits")
+        raise BaseModelRefused(_("name the repository as owner/name and its commit by 40 digits"))
     fetched = BaseModelDraft.objects.filter(mirror=mirror, state=DraftState.FETCHING)
     if earlier := fetched.first():
         return earlier
@@ -60,7 +61,7 @@ def _allowed(endpoint: str) -> str:
     """Only what the settings name is ever asked: no address comes from a request."""
     named = [source.rstrip("/") for source in settings.BASE_MODEL_SOURCES]
     if endpoint.rstrip("/") not in named:
-        raise SourceNotAllowed(f"allowed are {', '.join(named) or 'none'}")
+        raise SourceNotAllowed(_("allowed are %(value)s") % {"value": ", ".join(named) or "none"})
     return endpoint.rstrip("/")
 
 

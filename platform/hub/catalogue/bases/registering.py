@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.catalogue.bases.facts import Facts
 from hub.catalogue.bases.inspecting import (
@@ -117,9 +118,9 @@ def known_base(slug: str, revision: str) -> BaseModel | None:
     same_files = BaseModel.objects.filter(revision=revision).first()
     if same_name != same_files:
         raise BaseModelChanged(
-            f"{slug} has other files: a changed model needs a name of its own"
+            _("%(slug)s has other files: a changed model needs a name of its own") % {"slug": slug}
             if same_name
-            else f"these files are {same_files} already"
+            else _("these files are %(base)s already") % {"base": same_files}
         )
     return same_name
 
@@ -139,7 +140,7 @@ def create_base(
         slug=facts.slug, defaults={"revision": revision, **facts.columns, **columns}
     )
     if base.revision != revision:
-        raise BaseModelChanged(f"{facts.slug} has other files")
+        raise BaseModelChanged(_("%(slug)s has other files") % {"slug": facts.slug})
     if made:
         BaseModelFile.objects.bulk_create(
             BaseModelFile(base_model=base, path=path, artifact=artifact)

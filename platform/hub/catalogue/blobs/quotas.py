@@ -7,6 +7,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet, Sum
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 
 from hub.catalogue.errors import QuotaReached
 from hub.catalogue.models import (
@@ -93,15 +95,19 @@ def require_room(
         QuotaReached: before a byte is taken.
     """
     if organisation_id:
-        _check("The organisation", usage_of_organisation(organisation_id), size_bytes)
+        _check(_ORGANISATION, usage_of_organisation(organisation_id), size_bytes)
     if federation_id:
-        _check("The federation", usage_of_federation(federation_id), size_bytes)
+        _check(_FEDERATION, usage_of_federation(federation_id), size_bytes)
+
+
+_ORGANISATION = _noop("The organisation may store %(limit)s bytes; an operator can allow more.")
+_FEDERATION = _noop("The federation may store %(limit)s bytes; an operator can allow more.")
 
 
 def _check(whose: str, usage: Usage, size_bytes: int) -> None:
     if not usage.has_room_for(size_bytes):
         raise QuotaReached(
-            f"{whose} may store {usage.limit_bytes} bytes; an operator can allow more.",
+            _(whose) % {"limit": usage.limit_bytes},
             retry_after=RETRY_SECONDS,
         )
 

@@ -17,6 +17,7 @@ from hub.catalogue.cards.privacy import privacy_statement
 from hub.catalogue.cards.records import Contributors, Record, Result
 from hub.catalogue.cards.usage import asking, head_options, preparer
 from hub.catalogue.models import Artifact, BaseModel
+from hub.common.languages import on_record
 from hub.common.templatetags.foedus import formatted
 from hub.federations.models import Federation
 
@@ -78,6 +79,7 @@ def version_files(
     return files
 
 
+@on_record()
 def model_card(record: Record) -> str:
     """Markdown with YAML metadata, as the Hugging Face Hub defines model cards."""
     sections = (f"## {title}\n\n{text}" for title, text in _sections(record) if text)
@@ -140,7 +142,7 @@ def _indexed(result: Result, record: Record) -> Any:
         dataset_type=f"private/{record.federation.slug}",
         dataset_name=f"Test data of {whose}",
         dataset_config=whose,
-        metric_type=result.score.measure.name.lower(),
+        metric_type=result.score.measure.title.lower(),
         metric_value=result.score.value,
     )
 
@@ -167,7 +169,7 @@ def _results(record: Record) -> str:
     if not record.results:
         return "Nobody has measured it."
     measure = record.results[0].score.measure
-    head = ("test data of", measure.name.lower(), "at the start of the run", "examples")
+    head = ("test data of", measure.title.lower(), "at the start of the run", "examples")
     said = "Measured by each organisation on test data that only it has, and added up exactly."
     return f"{said}\n\n{table(head, map(_result, record.results), numbers=3)}"
 

@@ -5,22 +5,25 @@ These words are checked by tests: a card must not promise what the plan did not 
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+
 from federation.plan import Plan
 
 PLAIN_CODEC = "fp32"
-KEPT = (
+KEPT = _noop(
     "Training data stayed with each organisation: its agent trained on the organisation's own "
     "machines and sent an update of the weights, its number of examples and its figures."
 )
-SEEN = (
+SEEN = _noop(
     "The hub received every organisation's update in clear and could read it. Secure aggregation "
     "was not used, so single updates were not hidden from the hub or from whoever runs it."
 )
-UNBOUNDED = (
+UNBOUNDED = _noop(
     "Differential privacy was not used. Nothing bounds what the weights may reveal about single "
     "training examples to somebody who holds the model."
 )
-SCOPE = "This covers training only, not what is typed into the model or what it answers."
+SCOPE = _noop("This covers training only, not what is typed into the model or what it answers.")
 
 
 def privacy_statement(plan: Plan) -> tuple[str, ...]:
@@ -29,11 +32,12 @@ def privacy_statement(plan: Plan) -> tuple[str, ...]:
     No plan can ask for secure aggregation or differential privacy yet; one that can changes this
     function with it.
     """
-    return (KEPT, *_coded(plan), SEEN, UNBOUNDED, SCOPE)
+    return (_(KEPT), *_coded(plan), _(SEEN), _(UNBOUNDED), _(SCOPE))
 
 
 def _coded(plan: Plan) -> tuple[str, ...]:
     """A lossy code is no protection, and is not to be taken for one."""
     if plan.transfer.codec == PLAIN_CODEC:
         return ()
-    return (f"Updates travelled in the code `{plan.transfer.codec}`, which hides nothing.",)
+    said = _("Updates travelled in the code `%(codec)s`, which hides nothing.")
+    return (said % {"codec": plan.transfer.codec},)

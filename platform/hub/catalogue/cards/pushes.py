@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.errors import EndpointNotAllowed, PushRefused
@@ -47,10 +48,10 @@ def push_version(*, user: User, version_id: UUID, endpoint: str, repo: str, toke
     _require_owner(user, version)
     allowed = allowed_endpoint(endpoint)
     if not REPO.fullmatch(repo) or not TOKEN.fullmatch(token):
-        raise PushRefused("Name the repository as owner/name, and give a token of that hub.")
+        raise PushRefused(_("Name the repository as owner/name, and give a token of that hub."))
     commit = newest_commit(version)
     if commit is None:
-        raise PushRefused("This version has no files.")
+        raise PushRefused(_("This version has no files."))
     facts = {"version": version, "commit": commit, "endpoint": allowed, "repo": repo}
     if under_way := Push.objects.filter(**facts, state=PushState.QUEUED).first():
         return under_way
@@ -67,7 +68,7 @@ def push_version(*, user: User, version_id: UUID, endpoint: str, repo: str, toke
 def _require_owner(user: User, version: ModelVersion) -> None:
     """What leaves the federation leaves by the word of somebody who may bind an organisation."""
     if not may_push(user, version):
-        raise Forbidden("Your role may not send versions to another hub.")
+        raise Forbidden(_("Your role may not send versions to another hub."))
 
 
 def may_push(user: User, version: ModelVersion) -> bool:
@@ -80,7 +81,7 @@ def allowed_endpoint(endpoint: str) -> str:
     """Only what the settings name is ever asked: no address comes from a request."""
     named = [allowed.rstrip("/") for allowed in settings.PUSH_ENDPOINTS]
     if endpoint.rstrip("/") not in named:
-        raise EndpointNotAllowed(f"allowed are {', '.join(named) or 'none'}")
+        raise EndpointNotAllowed(_("allowed are %(value)s") % {"value": ", ".join(named) or "none"})
     return endpoint.rstrip("/")
 
 

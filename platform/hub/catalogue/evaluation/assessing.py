@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from federation.figures import (
     Dispersion,
     accuracy,
@@ -137,7 +139,7 @@ class Assessment:
     @property
     def unit(self) -> str:
         """Of changes and distances: points between shares, else none."""
-        return "points" if self.accuracy is not None else ""
+        return _("points") if self.accuracy is not None else ""
 
     @cached_property
     def asked(self) -> Sequence[UUID]:
@@ -198,7 +200,7 @@ class Assessment:
         """What changes are against."""
         tallies = [one.tally for one in self.evaluations if hasattr(one, "tally")]
         known = [one for one in tallies if one.against_id]
-        return str(known[0].against) if known else "the start of the run"
+        return str(known[0].against) if known else _("the start of the run")
 
     # ------------------------------------------------------------------ by label
 
@@ -207,11 +209,14 @@ class Assessment:
         """All together where enough have counted, then the reader's own organisations."""
         found = []
         if self.whole and self.whole.confusion and self.is_shown_together:
-            found.append(seen("All organisations together", self.whole, self._labels, is_own=False))
+            found.append(
+                seen(_("All organisations together"), self.whole, self._labels, is_own=False)
+            )
         for place in self.places.values():
             result = self.results.get(place.id)
             if place.is_own and result and result.confusion:
-                found.append(seen(f"{place.name} by itself", result, self._labels, is_own=True))
+                whose = _("%(organisation)s by itself") % {"organisation": place.name}
+                found.append(seen(whose, result, self._labels, is_own=True))
         return found
 
     @property
@@ -265,7 +270,8 @@ class Assessment:
 
 
 def change_in_words(change: float, *, is_share: bool) -> str:
-    return _change_figure(change, is_share=is_share) + (" points" if is_share else "")
+    told = _change_figure(change, is_share=is_share)
+    return _("%(change)s points") % {"change": told} if is_share else told
 
 
 def _change_figure(change: float, *, is_share: bool) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from federation.figures import tail, top_confusions
 from federation.protocol import EvaluationResult
 
@@ -27,7 +29,7 @@ class Count:
         return self.value if self.is_told else None
 
     def __str__(self) -> str:
-        return f"{self.value:,}" if self.is_told else f"fewer than {FEW}"
+        return f"{self.value:,}" if self.is_told else _("fewer than %(few)s") % {"few": FEW}
 
 
 @dataclass(frozen=True, slots=True)

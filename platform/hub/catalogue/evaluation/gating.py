@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from federation.gates import Case, Judgement, Measured, Probed, Verdict, judgements
 from federation.plan import Plan
@@ -25,6 +26,7 @@ from hub.catalogue.models import (
     VersionState,
 )
 from hub.catalogue.selectors import released_version
+from hub.common.languages import on_record
 from hub.common.wakeups import wake
 from hub.federations.models import Participation
 
@@ -45,7 +47,10 @@ def require_gates(version: ModelVersion) -> None:
     blocking = [one for one in judge_version(version=version) if one.blocks]
     if blocking:
         told = [in_words(one) for one in blocking]
-        raise GatesFailed(f"{version} is held up. {' '.join(told)}", gates=told)
+        raise GatesFailed(
+            _("%(version)s is held up. %(told)s") % {"version": version, "told": " ".join(told)},
+            gates=told,
+        )
 
 
 @transaction.atomic
@@ -63,10 +68,14 @@ def judge_version(*, version: ModelVersion) -> list[GateResult]:
     ]
     for one in found:
         if one.verdict == Verdict.FAIL and one.gate not in failed:
-            told = {"number": version.number, "gate": title_of(one.gate), "words": in_words(one)}
-            version.record("gate_failed", data=told)
+            version.record("gate_failed", data=_failure(version, one))
     wake(f"federation:{version.federation_id}")
     return found
+
+
+@on_record()
+def _failure(version: ModelVersion, one: GateResult) -> dict[str, object]:
+    return {"number": version.number, "gate": title_of(one.gate), "words": in_words(one)}
 
 
 def judge_again(*, adapter_id: str) -> None:
@@ -95,7 +104,7 @@ def _keep(
 ) -> GateResult:
     said = asdict(judgement)
     verdict, blocks, found = said.pop("verdict"), said.pop("blocks"), said.pop("found") or {}
-    kept, _ = GateResult.objects.update_or_create(
+    kept, _made = GateResult.objects.update_or_create(
         version=version,
         gate=name,
         defaults={

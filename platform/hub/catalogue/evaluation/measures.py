@@ -8,6 +8,9 @@ from math import exp
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+
 from hub.catalogue.models import Evaluation
 from hub.catalogue.selectors import Measured, Pooled, pooled
 
@@ -18,9 +21,14 @@ HIGHEST_LOSS = 700.0  # e to this is the last that fits a float
 class Measure:
     """How the figure is called, written and judged."""
 
-    name: str
+    title: str  # in English, as exports have it
     format: str  # as c-chart has it: percent or number
     is_better_higher: bool
+
+    @property
+    def name(self) -> str:
+        """In the reader's language."""
+        return _(self.title)
 
     def of(self, measured: Measured | None) -> float | None:
         if measured is None:
@@ -30,8 +38,8 @@ class Measure:
         return exp(min(measured.loss, HIGHEST_LOSS))
 
 
-ACCURACY = Measure("Accuracy", "percent", is_better_higher=True)
-PERPLEXITY = Measure("Perplexity", "number", is_better_higher=False)
+ACCURACY = Measure(_noop("Accuracy"), "percent", is_better_higher=True)
+PERPLEXITY = Measure(_noop("Perplexity"), "number", is_better_higher=False)
 
 
 def measure_of(plan: Mapping[str, Any]) -> Measure:
@@ -63,7 +71,10 @@ class Score:
     @property
     def coverage(self) -> str:
         """«1 of 7 organisations»; empty where all have measured."""
-        return f"{self.places} of {self.expected} organisations" if self.is_partial else ""
+        if not self.is_partial:
+            return ""
+        told = {"places": self.places, "expected": self.expected}
+        return _("%(places)s of %(expected)s organisations") % told
 
     @property
     def change(self) -> float | None:
@@ -86,7 +97,7 @@ class Score:
             return ""
         sign = "−" if self.change < 0 else "+"
         if self.measure.format == "percent":
-            return f"{sign}{abs(self.change) * 100:.1f} points"
+            return _("%(change)s points") % {"change": f"{sign}{abs(self.change) * 100:.1f}"}
         return f"{sign}{abs(self.change):,.3f}"
 
 

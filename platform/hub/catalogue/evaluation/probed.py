@@ -9,6 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 
 from federation.plan import Plan
 from hub.catalogue.evaluation.measures import ACCURACY, PERPLEXITY, Measure
@@ -16,8 +18,8 @@ from hub.catalogue.evaluation.probes import measured_as
 from hub.catalogue.models import ModelVersion, ProbeScore, ProbeScoreState
 from hub.catalogue.selectors import Measured
 
-BASE, START = "Base model, untrained adapter", "Start of the run"
-FRESH = f"{START}: an untrained adapter"
+BASE, START = _noop("Base model, untrained adapter"), _noop("Start of the run")
+FRESH = _noop("Start of the run: an untrained adapter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,11 @@ class OnProbe:
     def waiting(self) -> str:
         """Why there is no figure."""
         if self.score.state == ProbeScoreState.FAILED:
-            return f"not measured: {self.score.failure_detail}"
-        return "" if self.achieved else "being measured"
+            return _("not measured: %(why)s") % {"why": self.score.failure_detail}
+        return "" if self.achieved else _("being measured")
 
 
-def version_on_probe(version: ModelVersion, *, name: str = "This version") -> Sequence[OnProbe]:
+def version_on_probe(version: ModelVersion, *, name: str = "") -> Sequence[OnProbe]:
     """Base model, start of the run and version on the run's probe set; nothing without one.
 
     One query. Runs belong to a higher app; only the database follows these arrows.
@@ -92,16 +94,20 @@ def _lines(rows: Sequence[ProbeScore], version: ModelVersion, name: str) -> Sequ
     start = next((row.run_start for row in rows), None)  # type: ignore[attr-defined]  # annotated
     base = next((row for row in rows if row.is_base), None)
     lines = [
-        *([OnProbe(BASE, base)] if base and base.adapter_id != start else []),
+        *([OnProbe(_(BASE), base)] if base and base.adapter_id != start else []),
         *([OnProbe(start_words(own[start]), own[start])] if start in own else []),
-        *([OnProbe(name, own[version.adapter_id])] if version.adapter_id in own else []),
+        *(
+            [OnProbe(name or _("This version"), own[version.adapter_id])]
+            if version.adapter_id in own
+            else []
+        ),
     ]
     return lines if version.adapter_id in own else []
 
 
 def start_words(score: ProbeScore) -> str:
     """What the start of a run is called, by what it is."""
-    return FRESH if score.is_base else START
+    return _(FRESH) if score.is_base else _(START)
 
 
 def scores_of_run(

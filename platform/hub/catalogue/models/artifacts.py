@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation
@@ -47,9 +48,9 @@ class Grant(models.Model):
 
 
 class UploadState(models.TextChoices):
-    OPEN = "open", "open"
-    COMPLETE = "complete", "complete"
-    CLOSED = "closed", "closed"
+    OPEN = "open", _lazy("open")
+    COMPLETE = "complete", _lazy("complete")
+    CLOSED = "closed", _lazy("closed")
 
 
 class Upload(Stateful):

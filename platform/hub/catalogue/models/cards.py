@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Stateful, Transitions
 
@@ -29,9 +30,9 @@ class ModelKey(models.Model):
 
 
 class PushState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    COMPLETED = "completed", "completed"
-    FAILED = "failed", "failed"
+    QUEUED = "queued", _lazy("queued")
+    COMPLETED = "completed", _lazy("completed")
+    FAILED = "failed", _lazy("failed")
 
 
 class Push(Stateful):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Identified, Stateful, Transitions
 from hub.organisations.models import Organisation
@@ -42,11 +43,11 @@ class LicenceAcceptance(Identified):
 
 
 class DraftState(models.TextChoices):
-    OPEN = "open", "takes files"
-    FETCHING = "fetching", "being fetched"
-    REGISTERED = "registered", "registered"
-    FAILED = "failed", "failed"
-    CLOSED = "closed", "given up"
+    OPEN = "open", _lazy("takes files")
+    FETCHING = "fetching", _lazy("being fetched")
+    REGISTERED = "registered", _lazy("registered")
+    FAILED = "failed", _lazy("failed")
+    CLOSED = "closed", _lazy("given up")
 
 
 class BaseModelDraft(Stateful):

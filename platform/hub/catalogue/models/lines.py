@@ -9,14 +9,15 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation
 
 
 class AliasState(models.TextChoices):
-    GIVEN = "given", "given"
-    REMOVED = "removed", "removed"
+    GIVEN = "given", _lazy("given")
+    REMOVED = "removed", _lazy("removed")
 
 
 class Alias(Stateful):
@@ -56,9 +57,9 @@ class Alias(Stateful):
 
 
 class DistanceState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    COMPUTED = "computed", "computed"
-    FAILED = "failed", "failed"
+    QUEUED = "queued", _lazy("queued")
+    COMPUTED = "computed", _lazy("computed")
+    FAILED = "failed", _lazy("failed")
 
 
 class Distance(Stateful):

@@ -9,15 +9,16 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Stateful, Transitions
 
 
 class MergedState(models.TextChoices):
-    ABSENT = "absent", "not made"
-    QUEUED = "queued", "being made"
-    READY = "ready", "ready"
-    FAILED = "failed", "failed"
+    ABSENT = "absent", _lazy("not made")
+    QUEUED = "queued", _lazy("being made")
+    READY = "ready", _lazy("ready")
+    FAILED = "failed", _lazy("failed")
 
 
 class MergedModel(Stateful):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.catalogue.models.artifacts import Artifact
 from hub.common.models import Identified, Stateful, Transitions
@@ -50,9 +51,9 @@ class Probe(Identified):
 
 
 class ProbeScoreState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    COMPUTED = "computed", "computed"
-    FAILED = "failed", "failed"
+    QUEUED = "queued", _lazy("queued")
+    COMPUTED = "computed", _lazy("computed")
+    FAILED = "failed", _lazy("failed")
 
 
 class ProbeScore(Stateful):

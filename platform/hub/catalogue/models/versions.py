@@ -6,6 +6,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.catalogue.models.artifacts import Artifact
 from hub.catalogue.models.bases import BaseModel
@@ -14,9 +15,9 @@ from hub.federations.models import Federation
 
 
 class VersionState(models.TextChoices):
-    CANDIDATE = "candidate", "candidate"
-    RELEASED = "released", "released"
-    RETIRED = "retired", "retired"
+    CANDIDATE = "candidate", _lazy("candidate")
+    RELEASED = "released", _lazy("released")
+    RETIRED = "retired", _lazy("retired")
 
 
 class ModelVersion(Stateful):
@@ -89,9 +90,9 @@ class ModelVersion(Stateful):
 
 
 class CommitReason(models.TextChoices):
-    PUBLISHED = "published", "published"
-    EVALUATED = "evaluated", "evaluated"
-    DESCRIBED = "described", "described anew"
+    PUBLISHED = "published", _lazy("published")
+    EVALUATED = "evaluated", _lazy("evaluated")
+    DESCRIBED = "described", _lazy("described anew")
 
 
 class VersionCommit(models.Model):

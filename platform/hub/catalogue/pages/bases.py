@@ -15,6 +15,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts.models import User
@@ -68,7 +69,10 @@ def accept(request: HttpRequest, slug: str, organisation: str) -> HttpResponse:
             base_model_id=found.pk,
             licence_digest=request.POST.get("licence_digest", ""),
         )
-        messages.success(request, f"{place} has accepted the licence; its files are open to you.")
+        messages.success(
+            request,
+            _("%(place)s has accepted the licence; its files are open to you.") % {"place": place},
+        )
     return redirect("catalogue:base", found.slug)
 
 
@@ -184,7 +188,9 @@ def register(request: HttpRequest, pk: UUID) -> HttpResponse:
     address = _address(found)
     with told(request):
         made = drafts.register_draft(user=person_of(request), draft_id=found.pk)
-        messages.success(request, f"{made} is registered; federations can start from it.")
+        messages.success(
+            request, _("%(made)s is registered; federations can start from it.") % {"made": made}
+        )
         address = reverse("catalogue:base", args=[made.slug])
     return redirect(address)
 
@@ -195,7 +201,7 @@ def close(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = _visible(person_of(request), pk)
     with told(request):
         drafts.close_draft(user=person_of(request), draft_id=found.pk)
-        messages.success(request, "Given up; its files are forgotten.")
+        messages.success(request, _("Given up; its files are forgotten."))
     return redirect("catalogue:models")
 
 

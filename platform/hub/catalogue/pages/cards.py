@@ -15,6 +15,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 from markdown_it import MarkdownIt
@@ -41,13 +43,17 @@ PUSHES_SHOWN = 10
 class PushForm(forms.Form):
     """Where a version is to go, with a token that is used for this and then forgotten."""
 
-    endpoint = forms.ChoiceField(label="Hub", choices=())
-    repo = LineField(label="Repository", max_length=193, help_text="As owner/name over there.")
+    endpoint = forms.ChoiceField(label=_lazy("Hub"), choices=())
+    repo = LineField(
+        label=_lazy("Repository"), max_length=193, help_text=_lazy("As owner/name over there.")
+    )
     token = forms.CharField(
-        label="Token",
+        label=_lazy("Token"),
         max_length=400,
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text="Of that hub, with the right to write. It is kept sealed until the copy is done.",
+        help_text=_lazy(
+            "Of that hub, with the right to write. It is kept sealed until the copy is done."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -73,7 +79,11 @@ def push(request: HttpRequest, pk: UUID) -> HttpResponse:
     if form.is_valid():
         with refusals_on(form):
             asked = push_version(user=user, version_id=pk, **form.cleaned_data)
-            messages.success(request, f"{asked.repo} gets version {version.number} in a moment.")
+            messages.success(
+                request,
+                _("%(repo)s gets version %(number)s in a moment.")
+                % {"repo": asked.repo, "number": version.number},
+            )
             return redirect("catalogue:card", pk)
     return _page(request, version, form)
 

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.accounts.selectors import person_of
@@ -83,7 +84,7 @@ def propose(request: HttpRequest, pk: UUID) -> HttpResponse:
         made = releases.propose_release(
             user=person_of(request), version_id=pk, reason=reason_in(request.POST)
         )
-        messages.success(request, "It is proposed. Everybody in the federation sees it here.")
+        messages.success(request, _("It is proposed. Everybody in the federation sees it here."))
         shown = reverse("federations:proposal", args=[made.pk])
     return redirect(shown)
 
@@ -94,7 +95,7 @@ def give_name(request: HttpRequest, pk: UUID) -> HttpResponse:
     name = request.POST.get("name", "").strip()[:200]
     with told(request):
         aliases.give_alias(user=person_of(request), version_id=pk, name=name)
-        messages.success(request, f"It is called {name} now.")
+        messages.success(request, _("It is called %(name)s now.") % {"name": name})
     return redirect("catalogue:version_decisions", pk)
 
 
@@ -105,7 +106,7 @@ def remove_name(request: HttpRequest, slug: str) -> HttpResponse:
     name = request.POST.get("name", "")
     with told(request):
         aliases.remove_alias(user=person_of(request), federation_id=federation.pk, name=name)
-        messages.success(request, f"{name} means no version any more.")
+        messages.success(request, _("%(name)s means no version any more.") % {"name": name})
     return redirect("catalogue:decisions", slug)
 
 

@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from federation.plan import Plan
@@ -29,7 +30,10 @@ def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
     version = get_object_or_404(selectors.versions_visible_to(user), pk=pk)
     with told(request):
         want_merged(version=version, again=True, actor=user.actor)
-        messages.success(request, f"Version {version.number} is being merged with its base.")
+        messages.success(
+            request,
+            _("Version %(number)s is being merged with its base.") % {"number": version.number},
+        )
     return redirect(reverse("catalogue:card", args=[pk]) + "#merged")
 
 

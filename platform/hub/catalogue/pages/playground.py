@@ -11,6 +11,7 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
@@ -56,10 +57,11 @@ class Bench:
     def panes(self) -> list[tuple[str, Any]]:
         """Heading and reply: the base on the left, the version on the right."""
         assert self.answer
-        own = (f"Version {self.version.number}", self.answer.version)
+        own = (_("Version %(number)s") % {"number": self.version.number}, self.answer.version)
         if self.is_beside:
             return [own]
-        return [(f"{self.version.base_model.name}, the base", self.answer.base), own]
+        base = _("%(name)s, the base") % {"name": self.version.base_model.name}
+        return [(base, self.answer.base), own]
 
 
 def private(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -11,6 +11,9 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.text import format_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from federation.probes import MOST_BYTES, MOST_ROWS
@@ -37,21 +40,25 @@ class ProbeForm(forms.Form):
     """A probe set as a person sends it; the service reads it."""
 
     file = forms.FileField(
-        label="File of examples",
+        label=_lazy("File of examples"),
         max_length=200,
-        help_text=f"JSON Lines, at most {MOST_ROWS:,} examples and {MOST_BYTES >> 20} MiB.",
+        help_text=format_lazy(
+            _lazy("JSON Lines, at most {examples} examples and {size} MiB."),
+            examples=f"{MOST_ROWS:,}",
+            size=MOST_BYTES >> 20,
+        ),
         widget=forms.ClearableFileInput(attrs={"accept": ".jsonl,.ndjson,.json,.txt"}),
     )
     statement = ParagraphsField(
-        label="Where the examples come from",
+        label=_lazy("Where the examples come from"),
         max_length=MOST_STATEMENT,
         widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="Who wrote or collected them, and that nobody's private data is in them.",
+        help_text=_lazy("Who wrote or collected them, and that nobody's private data is in them."),
     )
     licence = LineField(
-        label="Licence",
+        label=_lazy("Licence"),
         max_length=MOST_LICENCE,
-        help_text="Under which all members may use them, such as CC-BY-4.0.",
+        help_text=_lazy("Under which all members may use them, such as CC-BY-4.0."),
     )
 
     def clean_file(self) -> bytes:
@@ -70,7 +77,10 @@ def probes(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with refusals_on(form):
             made = _added(user, federation, form)
-            messages.success(request, f"Probe set {made.number} is used from the next run on.")
+            messages.success(
+                request,
+                _("Probe set %(number)s is used from the next run on.") % {"number": made.number},
+            )
             return redirect("catalogue:probes", federation.slug)
     found = probes_visible_to(user).filter(federation=federation)
     page = Paginator(found, PROBES_SHOWN).get_page(request.GET.get("page"))

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.accounts.selectors import person_of
@@ -112,13 +113,13 @@ def download(request: HttpRequest, pk: UUID, path: str) -> HttpResponseBase:
 @require_POST
 @login_required
 def release(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _decide(request, pk, registry.release_version, "{version} is released.")
+    return _decide(request, pk, registry.release_version, _("{version} is released."))
 
 
 @require_POST
 @login_required
 def retire(request: HttpRequest, pk: UUID) -> HttpResponse:
-    return _decide(request, pk, registry.retire_version, "{version} is retired.")
+    return _decide(request, pk, registry.retire_version, _("{version} is retired."))
 
 
 def _decide(
@@ -126,5 +127,6 @@ def _decide(
 ) -> HttpResponse:
     with told(request):
         done = service(user=person_of(request), version_id=pk, reason=reason_in(request.POST))
-        messages.success(request, sentence.format(version=f"Version {done.number}"))
+        name = _("Version %(number)s") % {"number": done.number}
+        messages.success(request, sentence.format(version=name))
     return redirect("catalogue:version", pk)

@@ -11,6 +11,7 @@ from functools import cached_property
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from federation.modelling.questions import (
     GENERATING,
@@ -54,7 +55,7 @@ class Playground:
     def refusal(self) -> str:
         """Why it cannot be tried; empty where it can."""
         if self.kind is None:
-            return "There is no playground for models of this task."
+            return _("There is no playground for models of this task.")
         return "" if fits(self.version.base_model) else _too_large(self.version.base_model)
 
     @property
@@ -77,10 +78,10 @@ def fits(base: BaseModel) -> bool:
 
 def _too_large(base: BaseModel) -> str:
     needed, most = BYTES_PER_PARAMETER * base.parameters / 2**30, settings.PLAYGROUND_BASE_BYTES
-    return (
-        f"Its base needs {needed:.1f} GiB, and this hub keeps {most / 2**30:.1f} GiB for models "
-        "that are tried. Load it on a machine of yours instead."
-    )
+    return _(
+        "Its base needs %(needed)s GiB, and this hub keeps %(most)s GiB for models that are tried. "
+        "Load it on a machine of yours instead."
+    ) % {"needed": f"{needed:.1f}", "most": f"{most / 2**30:.1f}"}
 
 
 def ask(*, user: User, version_id: UUID, question: Question) -> UUID:
@@ -119,5 +120,7 @@ def answer_to(*, user: User, version_id: UUID, question_id: UUID) -> Answer | No
     if found is None or found.answer is not None:
         return found.answer if found else None
     if found.code == questions.BROKEN:
-        raise DependencyDown("Something broke on our side; the log has its kind, not your words.")
+        raise DependencyDown(
+            _("Something broke on our side; the log has its kind, not your words.")
+        )
     raise NotAnswered(found.detail, code=found.code)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from federation.modelling.questions import (
     GENERATING,
@@ -16,15 +18,18 @@ from federation.modelling.questions import (
     Question,
 )
 
-WORDS: dict[Asked, str] = {
-    "labels": "Text",
-    "gaps": "Text with gaps",
-    "continuation": "Beginning of a text",
-    "chat": "What you say",
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+WORDS: dict[Asked, StrOrPromise] = {
+    "labels": _lazy("Text"),
+    "gaps": _lazy("Text with gaps"),
+    "continuation": _lazy("Beginning of a text"),
+    "chat": _lazy("What you say"),
 }
-HELP: dict[Asked, str] = {
-    "gaps": "Write ___ (three underscores) where a word is to be found; up to five times.",
-    "continuation": "The models go on from here.",
+HELP: dict[Asked, StrOrPromise] = {
+    "gaps": _lazy("Write ___ (three underscores) where a word is to be found; up to five times."),
+    "continuation": _lazy("The models go on from here."),
 }
 
 
@@ -34,12 +39,12 @@ class QuestionForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
     )
     image = forms.FileField(
-        label="Picture",
-        help_text="PNG, JPEG or WebP, up to 680 KiB.",
+        label=_lazy("Picture"),
+        help_text=_lazy("PNG, JPEG or WebP, up to 680 KiB."),
         widget=forms.FileInput(attrs={"accept": "image/png,image/jpeg,image/webp"}),
     )
     new_tokens = forms.IntegerField(
-        label="Longest answer",
+        label=_lazy("Longest answer"),
         min_value=1,
         max_value=MOST_NEW_TOKENS,
         initial=USUAL_NEW_TOKENS,
@@ -59,7 +64,7 @@ class QuestionForm(forms.Form):
     def clean_image(self) -> bytes:
         content: bytes = self.cleaned_data["image"].read()
         if len(content) > MOST_IMAGE_BYTES:
-            raise forms.ValidationError("The picture is larger than that.", code="too_large")
+            raise forms.ValidationError(_("The picture is larger than that."), code="too_large")
         return content
 
     def question(self) -> Question:

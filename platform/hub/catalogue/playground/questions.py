@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import redis
 from django.conf import settings
+from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict
 
 from federation.modelling.questions import Answer, Question
@@ -84,10 +85,12 @@ def put(asked: Asked) -> UUID:
         *(sealed(content, name=f"question:{pk}"), QUESTION_SECONDS, held),
     )
     if refusal == PERSON_FULL:
-        detail = f"At most {settings.PLAYGROUND_PER_PERSON} at a time; wait for their answers."
+        said = _("At most %(most)s at a time; wait for their answers.")
+        detail = said % {"most": settings.PLAYGROUND_PER_PERSON}
         raise TooManyQuestions(detail, retry_after=RETRY_SECONDS)
     if refusal == FULL:
-        detail = f"{settings.PLAYGROUND_WAITING} questions wait already; ask again in a moment."
+        said = _("%(waiting)s questions wait already; ask again in a moment.")
+        detail = said % {"waiting": settings.PLAYGROUND_WAITING}
         raise PlaygroundBusy(detail, retry_after=RETRY_SECONDS)
     return pk
 
@@ -133,7 +136,7 @@ def find(pk: UUID, *, person: UUID, version: UUID) -> Answered | None:
     if answered is not None and (answered.person, answered.version) == (person, version):
         return answered
     if until is None or float(until) < time.time():
-        raise AnswerGone("Ask again. Nothing of it was kept.")
+        raise AnswerGone(_("Ask again. Nothing of it was kept."))
     return None
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.errors import AliasRefused
@@ -140,17 +141,22 @@ def remove_alias(*, user: User, federation_id: UUID, name: str) -> Alias:
 def check_name(name: str) -> None:
     """Raises AliasRefused."""
     if name in RESERVED or TAKEN.fullmatch(name):
-        raise AliasRefused(f"{name} means something else already.")
+        raise AliasRefused(_("%(name)s means something else already.") % {"name": name})
     if len(name) > LONGEST or not PLAIN.fullmatch(name):
         raise AliasRefused(
-            f"A name has at most {LONGEST} small letters and digits, "
-            "with single hyphens, dots or underscores between them."
+            _(
+                "A name has at most %(LONGEST)s small letters and digits, with single "
+                "hyphens, dots or underscores between them."
+            )
+            % {"LONGEST": LONGEST}
         )
 
 
 def _check_room(federation: Federation) -> None:
     if aliases_of(federation).count() >= MOST:
-        raise AliasRefused(f"A federation has at most {MOST} names; remove one first.")
+        raise AliasRefused(
+            _("A federation has at most %(MOST)s names; remove one first.") % {"MOST": MOST}
+        )
 
 
 def _said(alias: Alias) -> dict[str, object]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from federation.plan import Plan
 from hub.accounts.models import User
@@ -58,13 +59,15 @@ def ask_distances(*, user: User, version_ids: Collection[UUID]) -> list[Distance
 def check_comparable(versions: Sequence[ModelVersion]) -> None:
     """Raises VersionsNotComparable."""
     if not 1 < len(versions) <= MOST_COMPARED:
-        raise VersionsNotComparable(f"Choose between 2 and {MOST_COMPARED} versions.")
+        raise VersionsNotComparable(
+            _("Choose between 2 and %(MOST_COMPARED)s versions.") % {"MOST_COMPARED": MOST_COMPARED}
+        )
     if len({version.base_model_id for version in versions}) > 1:
-        raise VersionsNotComparable("They stand on different base models.")
+        raise VersionsNotComparable(_("They stand on different base models."))
 
 
 def _ask(left: Key, right: Key) -> Distance:
-    found, _ = Distance.objects.select_for_update().get_or_create(
+    found, _made = Distance.objects.select_for_update().get_or_create(
         left_id=left[0], left_scale=left[1], right_id=right[0], right_scale=right[1]
     )
     if found.state == DistanceState.COMPUTED:

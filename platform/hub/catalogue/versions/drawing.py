@@ -12,6 +12,8 @@ from math import ceil
 from unicodedata import east_asian_width
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from hub.catalogue.versions.lineage import Lineage, Node, Rollback, Strand
 
 ROW, LANE, MARGIN = 40, 24, 20
@@ -63,8 +65,10 @@ class Edge:
     def words(self) -> str:
         first, last = self.strand.nodes[0], self.strand.nodes[-1]
         if first is last:
-            return f"{self.strand.name}: version {first.number}"
-        return f"{self.strand.name}: versions {first.number} to {last.number}"
+            told = {"run": self.strand.name, "number": first.number}
+            return _("%(run)s: version %(number)s") % told
+        told = {"run": self.strand.name, "first": first.number, "last": last.number}
+        return _("%(run)s: versions %(first)s to %(last)s") % told
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def _lanes(strands: Sequence[Strand], rows: Mapping[UUID, int]) -> Mapping[UUID,
 
 
 def _path(strand: Strand, places: Mapping[UUID, tuple[int, int]]) -> str:
-    (x, top), (_, bottom) = places[strand.nodes[-1].id], places[strand.nodes[0].id]
+    (x, top), (_x, bottom) = places[strand.nodes[-1].id], places[strand.nodes[0].id]
     return " ".join([f"M{x} {top}", f"V{bottom}", *_beginning(strand, x, places)])
 
 

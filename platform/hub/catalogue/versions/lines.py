@@ -191,7 +191,7 @@ def chart_of_line(federation: Federation) -> tuple[Measure, dict[str, Any]] | No
     found = {one["version"]: one for one in _sums([pk for pk, *_ in shown])}
     points = [
         (f"v{number}", measure.of(_measured(found[pk])))
-        for pk, number, _, asked in shown
+        for pk, number, _round, asked in shown
         if pk in found and found[pk]["places"] >= len(asked or ())
     ]
     if not points:

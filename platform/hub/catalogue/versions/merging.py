@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.catalogue.errors import BeingMerged, NotMergeable
 from hub.catalogue.models import Artifact, MergedFile, MergedModel, MergedState, ModelVersion
@@ -46,7 +47,9 @@ def require_merged(version: ModelVersion) -> MergedModel:
     if found.state == MergedState.FAILED:
         raise NotMergeable(found.failure_detail)
     if found.state != MergedState.READY:
-        raise BeingMerged(f"{version} is being merged", retry_after=_patience(version))
+        raise BeingMerged(
+            _("%(version)s is being merged") % {"version": version}, retry_after=_patience(version)
+        )
     _note_use(found)
     return found
 
@@ -64,10 +67,13 @@ def name_merged(*, version: ModelVersion) -> MergedModel:
     """
     if not changes_weights(version):
         raise NotMergeable(
-            f"The prompt that {version} has learnt stands before the text and changes no weight: "
-            "load the base and the adapter instead."
+            _(
+                "The prompt that %(version)s has learnt stands before the text and "
+                "changes no weight: load the base and the adapter instead."
+            )
+            % {"version": version}
         )
-    found, _ = MergedModel.objects.get_or_create(
+    found, _is_new = MergedModel.objects.get_or_create(
         version=version,
         defaults={"revision": revision_of_merged(version), "used_at": timezone.now()},
     )

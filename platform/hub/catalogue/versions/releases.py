@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.entries import tell_released, tell_retired
@@ -74,13 +75,15 @@ def release_version(*, user: User, version_id: UUID, reason: str = "") -> ModelV
         return version
     require_releasable(version)
     if version.state == VersionState.RETIRED and not reason:
-        raise Invalid(f"Say why {version} is to be released again.")
+        raise Invalid(_("Say why %(version)s is to be released again.") % {"version": version})
     terms = {"version": str(version.pk)}
     proposal = make(place=place, user=user, kind=kind_of(version), terms=terms, reason=reason)
     if proposal.is_open:
         proposal = vote(user=user, proposal_id=proposal.pk, choice=Choice.YES, reason=reason)
     if proposal.state != ProposalState.ACCEPTED:
-        raise MembersDecide(f"Propose the release of {version}, and vote on it.")
+        raise MembersDecide(
+            _("Propose the release of %(version)s, and vote on it.") % {"version": version}
+        )
     return locked(version.pk)
 
 
@@ -111,7 +114,7 @@ def put_in_place(version: ModelVersion, proposal: Proposal, actor: Actor) -> Non
     """
     require_releasable(version)
     if version.state == VersionState.RELEASED:
-        raise NotReleasable(f"{version} is released already.")
+        raise NotReleasable(_("%(version)s is released already.") % {"version": version})
     before = version.federation.versions.filter(state=VersionState.RELEASED).first()
     if before is not None:
         before.move_to(
@@ -134,7 +137,7 @@ def put_in_place(version: ModelVersion, proposal: Proposal, actor: Actor) -> Non
 def require_releasable(version: ModelVersion) -> None:
     """Raises NotReleasable, GatesFailed."""
     if version.is_baseline:
-        raise NotReleasable(f"{version} was made for comparison only")
+        raise NotReleasable(_("%(version)s was made for comparison only") % {"version": version})
     require_gates(version)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from federation.plan import Plan
 from hub.accounts.models import User
+from hub.catalogue.adapterwords import adapter_in_words
 from hub.catalogue.cards.recipes import loading_code
 from hub.catalogue.evaluation.assessing import GateLine, gates_of, lines_of
 from hub.catalogue.evaluation.measures import Score
@@ -46,6 +47,10 @@ class Volume:
     @cached_property
     def plan(self) -> Plan:
         return Plan.model_validate_json(json.dumps(self.version.plan))
+
+    @property
+    def adapter_words(self) -> str:
+        return adapter_in_words(self.plan.adapter)
 
     @cached_property
     def places(self) -> Mapping[UUID, Place]:

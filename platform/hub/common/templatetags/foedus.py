@@ -15,7 +15,10 @@ from typing import Any
 from django import template
 from django.template.context import Context
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
@@ -27,6 +30,23 @@ MOST_TICKS, TENTHS = 20, 10
 TITLE_WORD = re.compile(r"(?<=[\s-])[A-Z](?=[a-z])")
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+# One and many of each unit, behind us and ahead.
+SPANS = {
+    DAY: ("%(count)s day ago", "%(count)s days ago", "in %(count)s day", "in %(count)s days"),
+    HOUR: ("%(count)s hour ago", "%(count)s hours ago", "in %(count)s hour", "in %(count)s hours"),
+    MINUTE: (
+        "%(count)s minute ago",
+        "%(count)s minutes ago",
+        "in %(count)s minute",
+        "in %(count)s minutes",
+    ),
+    1: (
+        "%(count)s second ago",
+        "%(count)s seconds ago",
+        "in %(count)s second",
+        "in %(count)s seconds",
+    ),
+}
 A_MOMENT = 10  # seconds that count as «just now»
 RELATIVE_FOR = 30 * DAY  # what is older is told by its date
 
@@ -116,17 +136,15 @@ def relative(moment: datetime, now: datetime) -> str:
     """
     seconds = int(abs((now - moment).total_seconds()))
     if seconds < A_MOMENT:
-        return "just now"
+        return _("just now")
     if seconds >= RELATIVE_FOR:
-        return f"{moment.day} {moment:%b %Y}"
-    size, unit = next(
-        (size, unit)
-        for size, unit in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
-        if seconds >= size
-    )
-    count = seconds // size if moment <= now else (2 * seconds + size) // (2 * size)
-    span = f"{count}{SPACE}{unit}{'' if count == 1 else 's'}"
-    return f"{span} ago" if moment <= now else f"in {span}"
+        return day(moment)
+    size = next(size for size in SPANS if seconds >= size)
+    is_past = moment <= now
+    count = seconds // size if is_past else (2 * seconds + size) // (2 * size)
+    one, many = SPANS[size][:2] if is_past else SPANS[size][2:]
+    said = ngettext(one, many, count) % {"count": count}
+    return said.replace(f"{count} ", f"{count}{SPACE}")
 
 
 @register.filter
@@ -141,7 +159,12 @@ def moment(value: datetime | str | None) -> str:
     if not value:
         return MISSING
     at = as_moment(value)
-    return f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
+    return f"{day(at)}, {at:%H:%M:%S} UTC"
+
+
+def day(moment: datetime) -> str:
+    # Translators: the day of a moment, in the letters of Django's date filter
+    return date_format(moment, _("j M Y"))
 
 
 @register.filter
@@ -233,13 +256,29 @@ def _two_units(seconds: int) -> str:
 @register.filter
 def words(value: object) -> str:
     """A name as the database has it, as a reader expects it: «late_policy» → «late policy»."""
-    return str(value).replace("_", " ")
+    name = str(value).replace("_", " ")
+    return _(name) if name else name
 
 
 @register.filter
 def sentence_case(text: str) -> str:
-    """Titles of a library that Writes Them So, as ours are: «Sign in», «Two-factor…»."""
+    """Titles of a library that Writes Them So, as ours are: «Sign in», «Two-factor…».
+
+    Other languages write their nouns as they must.
+    """
+    if not is_english():
+        return text.strip()
     return TITLE_WORD.sub(lambda found: found[0].lower(), text.strip().replace("Signup", "Sign up"))
+
+
+@register.filter
+def midsentence(name: object) -> str:
+    """The name of a role or a choice as it stands within a sentence: «You are owner here»."""
+    return str(name).lower() if is_english() else str(name)
+
+
+def is_english() -> bool:
+    return (get_language() or "en").startswith("en")
 
 
 @register.filter

@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common.errors import Forbidden, Invalid, NotFound
+from hub.common.languages import on_record
 from hub.common.wakeups import wake
 from hub.contributions.cases.selectors import cases_visible_to, may_decide, own_participations
 from hub.contributions.errors import CaseDecided
@@ -73,6 +75,7 @@ def _facts(case: Case) -> dict[str, Any]:
     }
 
 
+@on_record()
 def _words(case: Case) -> dict[str, str]:
     """What an event says: who, and about what."""
     places = Participation.objects.filter(pk__in=case.participations).select_related("organisation")
@@ -95,12 +98,12 @@ def decide_case(*, user: User, case_id: UUID, uphold: bool, reason: str) -> Case
     """
     case = _locked(user, case_id)
     if not may_decide(user, case):
-        raise Forbidden("Owners of the lead decide; nobody does about their own organisation.")
+        raise Forbidden(_("Owners of the lead decide; nobody does about their own organisation."))
     state = CaseState.UPHELD if uphold else CaseState.DISMISSED
     if case.state == state:
         return case
     if case.state != CaseState.OPEN:
-        raise CaseDecided(f"it was {case.state}")
+        raise CaseDecided(_("it was %(state)s") % {"state": case.get_state_display()})
     said = _text(reason)
     case.move_to(
         state,
@@ -130,11 +133,11 @@ def answer_case(*, user: User, case_id: UUID, text: str) -> Case:
     case = _locked(user, case_id)
     own = own_participations(user, case).first()
     if own is None:
-        raise Forbidden("The organisations that a case is about answer it.")
+        raise Forbidden(_("The organisations that a case is about answer it."))
     if case.state != CaseState.OPEN:
-        raise CaseDecided(f"it was {case.state}")
+        raise CaseDecided(_("it was %(state)s") % {"state": case.get_state_display()})
     said = _text(text)
-    _, is_new = Answer.objects.update_or_create(
+    _answer, is_new = Answer.objects.update_or_create(
         case=case, participation=own, defaults={"by": user, "text": said}
     )
     if is_new:
@@ -155,7 +158,9 @@ def _locked(user: User, case_id: UUID) -> Case:
 def _text(text: str) -> str:
     said = text.strip()
     if not said or len(said) > MOST_LETTERS:
-        raise Invalid(f"say it in words, at most {MOST_LETTERS:,} letters")
+        raise Invalid(
+            _("say it in words, at most %(most)s letters") % {"most": f"{MOST_LETTERS:,}"}
+        )
     return said
 
 

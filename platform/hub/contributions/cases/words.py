@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_noop as _noop
 
 from hub.common.templatetags.foedus import cosine, number, signed
 from hub.contributions.models import SUSPECT, TOGETHER, Case, CaseKind, CaseState
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 Figures = Mapping[str, Any]
 
@@ -16,64 +23,90 @@ Figures = Mapping[str, Any]
 class Telling:
     """Of one kind of case: its title, what it looks like, and what it may honestly mean."""
 
-    title: str
-    looks: str
-    honestly: str
+    title: StrOrPromise
+    looks: StrOrPromise
+    honestly: StrOrPromise
 
 
 TELLINGS: Mapping[str, Telling] = {
     CaseKind.ZERO_UPDATE: Telling(
-        "An update that changes nothing",
-        "What came back is the state that the round started from, or next to it.",
-        "The site may have had no examples that fit, a learning rate of next to nothing, or a "
-        "fault between training and sending.",
+        _lazy("An update that changes nothing"),
+        _lazy("What came back is the state that the round started from, or next to it."),
+        _lazy(
+            "The site may have had no examples that fit, a learning rate of next to nothing, or a "
+            "fault between training and sending."
+        ),
     ),
     CaseKind.NOISE: Telling(
-        "Updates that look like chance",
-        "The updates have nothing to do with those of the others, with the result of the round "
-        "before, or with what the same organisation sent then.",
-        "Data unlike anybody else's can look so for some rounds; so can labels that were mixed up "
-        "when they were read, or a learning rate that is far too high.",
+        _lazy("Updates that look like chance"),
+        _lazy(
+            "The updates have nothing to do with those of the others, with the result of the round "
+            "before, or with what the same organisation sent then."
+        ),
+        _lazy(
+            "Data unlike anybody else's can look so for some rounds; so can labels that were mixed "
+            "up when they were read, or a learning rate that is far too high."
+        ),
     ),
     CaseKind.STALE: Telling(
-        "An update that looks like an earlier one",
-        "The update is the same as one of an earlier round, or as what an earlier round made of "
-        "all, or nearly.",
-        "An agent that was set back to an older backup sends what it had sent before. Where "
-        "training is slow and even, steps may resemble each other by themselves.",
+        _lazy("An update that looks like an earlier one"),
+        _lazy(
+            "The update is the same as one of an earlier round, or as what an earlier round made "
+            "of all, or nearly."
+        ),
+        _lazy(
+            "An agent that was set back to an older backup sends what it had sent before. Where "
+            "training is slow and even, steps may resemble each other by themselves."
+        ),
     ),
     CaseKind.EXACT_COPY: Telling(
-        "The same bytes from two organisations",
-        "Two organisations sent exactly the same bytes; the second of them was refused.",
-        "Two agents may stand at one site with the same data by mistake, or one agent's folder "
-        "may have been copied to the other.",
+        _lazy("The same bytes from two organisations"),
+        _lazy("Two organisations sent exactly the same bytes; the second of them was refused."),
+        _lazy(
+            "Two agents may stand at one site with the same data by mistake, or one agent's folder "
+            "may have been copied to the other."
+        ),
     ),
     CaseKind.NEAR_COPY: Telling(
-        "Updates that are nearly the same",
-        "In several rounds the updates of both change the model almost alike, far more than "
-        "those of the others.",
-        "Two organisations with examples of the same narrow kind, or with the same examples, can "
-        "look so without anybody having copied.",
+        _lazy("Updates that are nearly the same"),
+        _lazy(
+            "In several rounds the updates of both change the model almost alike, far more than "
+            "those of the others."
+        ),
+        _lazy(
+            "Two organisations with examples of the same narrow kind, or with the same examples, "
+            "can look so without anybody having copied."
+        ),
     ),
     CaseKind.SAME_DATA: Telling(
-        "Two that look like one set of data",
-        "In several rounds what is left of both updates, once all that the others explain is "
-        "taken away, is nearly the same.",
-        "Two hospitals with the same speciality can look so, and so can two that took their "
-        "examples from the same public collection.",
+        _lazy("Two that look like one set of data"),
+        _lazy(
+            "In several rounds what is left of both updates, once all that the others explain is "
+            "taken away, is nearly the same."
+        ),
+        _lazy(
+            "Two hospitals with the same speciality can look so, and so can two that took their "
+            "examples from the same public collection."
+        ),
     ),
     CaseKind.INFLATED_COUNT: Telling(
-        "More examples than were declared",
-        "An update said that it was trained on more examples than the organisation has signed "
-        "for. It was refused.",
-        "The data may have grown since they were declared. A new declaration puts it right.",
+        _lazy("More examples than were declared"),
+        _lazy(
+            "An update said that it was trained on more examples than the organisation has signed "
+            "for. It was refused."
+        ),
+        _lazy("The data may have grown since they were declared. A new declaration puts it right."),
     ),
     CaseKind.CRAFTED: Telling(
-        "Updates that go the others' way and help nobody",
-        "The updates point where those of the others point, and by themselves make the model no "
-        "better on the public probe set, where the others do.",
-        "Far too many steps, or a learning rate that is too high, overshoot in the right "
-        "direction.",
+        _lazy("Updates that go the others' way and help nobody"),
+        _lazy(
+            "The updates point where those of the others point, and by themselves make the model "
+            "no better on the public probe set, where the others do."
+        ),
+        _lazy(
+            "Far too many steps, or a learning rate that is too high, overshoot in the right "
+            "direction."
+        ),
     ),
 }
 
@@ -85,32 +118,40 @@ def telling_of(case: Case) -> Telling:
 def follows(case: Case) -> str:
     """What the case does to values and credits as it stands."""
     if case.state == CaseState.DISMISSED:
-        return "The case was dismissed: it changes no value and no credit."
-    while_ = "while the case is open" if case.state == CaseState.OPEN else "from here on"
-    if case.kind in TOGETHER:
-        return (
-            f"Both count as one {while_}: what one of them is worth is shared between them, once."
+        return _("The case was dismissed: it changes no value and no credit.")
+    is_open = case.state == CaseState.OPEN
+    if case.kind in TOGETHER and is_open:
+        return _(
+            "Both count as one while the case is open: what one of them is worth is shared "
+            "between them, once."
         )
+    if case.kind in TOGETHER:
+        return _(
+            "Both count as one from here on: what one of them is worth is shared between them, "
+            "once."
+        )
+    if case.kind in SUSPECT and is_open:
+        return _("The organisation's updates of this run count for nothing while the case is open.")
     if case.kind in SUSPECT:
-        return f"The organisation's updates of this run count for nothing {while_}."
-    return "The update that said so was refused; nothing else follows."
+        return _("The organisation's updates of this run count for nothing from here on.")
+    return _("The update that said so was refused; nothing else follows.")
 
 
 # Of each figure: what it is called, and how it is written.
 FIGURES: Mapping[str, tuple[str, Any]] = {
-    "cosine": ("Cosine", cosine),
-    "usual_cosine": ("Others in the middle", cosine),
-    "unexplained": ("Unexplained by others", cosine),
-    "relation": ("Largest cosine to anything known", cosine),
-    "usual_relation": ("Others in the middle", cosine),
-    "norm": ("Norm of the change", number),
-    "usual_norm": ("Usual norm", number),
-    "earlier_round": ("Like round", str),
-    "loss_change": ("Loss by itself", signed),
-    "usual_loss_change": ("Others in the middle", signed),
-    "examples": ("Examples said", number),
-    "declared": ("Examples declared", number),
-    "sha256": ("Bytes", lambda value: str(value)[:12]),
+    "cosine": (_noop("Cosine"), cosine),
+    "usual_cosine": (_noop("Others in the middle"), cosine),
+    "unexplained": (_noop("Unexplained by others"), cosine),
+    "relation": (_noop("Largest cosine to anything known"), cosine),
+    "usual_relation": (_noop("Others in the middle"), cosine),
+    "norm": (_noop("Norm of the change"), number),
+    "usual_norm": (_noop("Usual norm"), number),
+    "earlier_round": (_noop("Like round"), str),
+    "loss_change": (_noop("Loss by itself"), signed),
+    "usual_loss_change": (_noop("Others in the middle"), signed),
+    "examples": (_noop("Examples said"), number),
+    "declared": (_noop("Examples declared"), number),
+    "sha256": (_noop("Bytes"), lambda value: str(value)[:12]),
 }
 DRAWN = ("cosine", "unexplained", "relation", "norm", "loss_change")  # what a chart shows of them
 
@@ -131,7 +172,7 @@ def rows_of(case: Case) -> list[tuple[int, list[str]]]:
 
 
 def titles_of(case: Case) -> list[str]:
-    return [FIGURES[name][0] for name in columns_of(case)]
+    return [_(FIGURES[name][0]) for name in columns_of(case)]
 
 
 def chart_of(case: Case) -> dict[str, Any] | None:
@@ -145,5 +186,5 @@ def chart_of(case: Case) -> dict[str, Any] | None:
 
 
 def _series(evidence: Sequence[Figures], name: str, hue: int) -> dict[str, Any]:
-    found = {"name": FIGURES[name][0], "values": [one.get(name) for one in evidence], "hue": hue}
+    found = {"name": _(FIGURES[name][0]), "values": [one.get(name) for one in evidence], "hue": hue}
     return {**found, "dashed": True} if name.startswith("usual") else found

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Stateful, Transitions
 from hub.federations.models import Federation, Participation
@@ -17,14 +18,14 @@ from hub.runs.models import Round, Run, Update
 
 
 class CaseKind(models.TextChoices):
-    ZERO_UPDATE = "zero_update", "no change"
-    NOISE = "noise", "like chance"
-    STALE = "stale", "sent before"
-    EXACT_COPY = "exact_copy", "the same bytes"
-    NEAR_COPY = "near_copy", "nearly the same"
-    SAME_DATA = "same_data", "as from the same data"
-    INFLATED_COUNT = "inflated_count", "more examples than declared"
-    CRAFTED = "crafted", "made to look good"
+    ZERO_UPDATE = "zero_update", _lazy("no change")
+    NOISE = "noise", _lazy("like chance")
+    STALE = "stale", _lazy("sent before")
+    EXACT_COPY = "exact_copy", _lazy("the same bytes")
+    NEAR_COPY = "near_copy", _lazy("nearly the same")
+    SAME_DATA = "same_data", _lazy("as from the same data")
+    INFLATED_COUNT = "inflated_count", _lazy("more examples than declared")
+    CRAFTED = "crafted", _lazy("made to look good")
 
 
 # Who brought the same counts as one: the cluster's value is shared among its members.
@@ -34,9 +35,9 @@ SUSPECT = frozenset({CaseKind.ZERO_UPDATE, CaseKind.NOISE, CaseKind.STALE, CaseK
 
 
 class CaseState(models.TextChoices):
-    OPEN = "open", "open"
-    UPHELD = "upheld", "upheld"
-    DISMISSED = "dismissed", "dismissed"
+    OPEN = "open", _lazy("open")
+    UPHELD = "upheld", _lazy("upheld")
+    DISMISSED = "dismissed", _lazy("dismissed")
 
 
 IN_FORCE = (CaseState.OPEN, CaseState.UPHELD)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.federations.models import Participation
 from hub.runs.models import Round, Update
 
 
 class Outcome(models.TextChoices):
-    ACCEPTED = "accepted", "accepted"
-    REJECTED = "rejected", "rejected"
-    QUARANTINED = "quarantined", "held for review"
-    LATE = "late", "late"
-    MISSED = "missed", "missed"
-    EVALUATED = "evaluated", "evaluated"
+    ACCEPTED = "accepted", _lazy("accepted")
+    REJECTED = "rejected", _lazy("rejected")
+    QUARANTINED = "quarantined", _lazy("held for review")
+    LATE = "late", _lazy("late")
+    MISSED = "missed", _lazy("missed")
+    EVALUATED = "evaluated", _lazy("evaluated")
 
 
 class ContributionFact(models.Model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Identified
 from hub.federations.models import Participation
@@ -30,10 +31,10 @@ class Reward(Identified):
 
 
 class CreditKind(models.TextChoices):
-    GRANTED = "granted", "granted"
-    RELEASED = "released", "paid after the time"
-    FORFEITED = "forfeited", "not paid after a case"
-    CORRECTED = "corrected", "corrected"
+    GRANTED = "granted", _lazy("granted")
+    RELEASED = "released", _lazy("paid after the time")
+    FORFEITED = "forfeited", _lazy("not paid after a case")
+    CORRECTED = "corrected", _lazy("corrected")
 
 
 class Credit(models.Model):

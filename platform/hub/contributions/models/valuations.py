@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.catalogue.models import Artifact, Probe
 from hub.common.models import Stateful, Transitions
@@ -16,10 +17,10 @@ from hub.runs.models import Round
 
 
 class ValuationState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    MEASURING = "measuring", "measuring"
-    RECORDED = "recorded", "recorded"
-    FAILED = "failed", "failed"
+    QUEUED = "queued", _lazy("queued")
+    MEASURING = "measuring", _lazy("measuring")
+    RECORDED = "recorded", _lazy("recorded")
+    FAILED = "failed", _lazy("failed")
 
 
 class Valuation(Stateful):

@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from hub.accounts.selectors import person_of
@@ -81,14 +82,17 @@ def decide(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     form = DecisionForm(request.POST)
     found = _visible(request, slug, pk)
     if not form.is_valid():
-        messages.error(request, f"Say why, in at most {MOST_LETTERS:,} letters.")
+        said = _("Say why, in at most %(most)s letters.") % {"most": f"{MOST_LETTERS:,}"}
+        messages.error(request, said)
         return redirect("contributions:case", slug, found.pk)
     uphold = form.cleaned_data["decision"] == "uphold"
     with told(request):
         decide_case(
             user=person_of(request), case_id=pk, uphold=uphold, reason=form.cleaned_data["reason"]
         )
-        messages.success(request, "The case is upheld." if uphold else "The case is dismissed.")
+        messages.success(
+            request, _("The case is upheld.") if uphold else _("The case is dismissed.")
+        )
     return redirect("contributions:case", slug, found.pk)
 
 
@@ -98,11 +102,12 @@ def answer(request: HttpRequest, slug: str, pk: UUID) -> HttpResponse:
     form = AnswerForm(request.POST)
     found = _visible(request, slug, pk)
     if not form.is_valid():
-        messages.error(request, f"Write something, in at most {MOST_LETTERS:,} letters.")
+        said = _("Write something, in at most %(most)s letters.") % {"most": f"{MOST_LETTERS:,}"}
+        messages.error(request, said)
         return redirect("contributions:case", slug, found.pk)
     with told(request):
         answer_case(user=person_of(request), case_id=pk, text=form.cleaned_data["text"])
-        messages.success(request, "Your answer stands beside the case.")
+        messages.success(request, _("Your answer stands beside the case."))
     return redirect("contributions:case", slug, found.pk)
 
 

@@ -63,7 +63,7 @@ def entries(request: HttpRequest, slug: str) -> HttpResponse:
 
 def label_of(entry: Entry) -> str:
     """What it tells, in words; a type of a later hub as it is written."""
-    return EntryType(entry.type).label if entry.type in EntryType.values else entry.type
+    return str(EntryType(entry.type).label) if entry.type in EntryType.values else entry.type
 
 
 def _kind(name: str) -> str:

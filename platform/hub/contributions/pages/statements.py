@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from hub.accounts.selectors import person_of
+from hub.common.languages import on_record
 from hub.contributions.sheets import plain
 from hub.contributions.statements import COLUMNS, Statement, rows_of
 from hub.federations.models import Federation, Participation
@@ -41,8 +42,9 @@ def download(request: HttpRequest, slug: str, participation_id: UUID) -> HttpRes
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     writer = csv.writer(response)
     writer.writerow(COLUMNS)
-    for row in rows_of(Statement(participation).lines()):
-        writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in row])
+    with on_record():
+        for row in rows_of(Statement(participation).lines()):
+            writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in row])
     return response
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 
 from federation.plan import Plan
 from federation.valuation import rewards
@@ -30,17 +32,17 @@ class Standing:
 
     @property
     def words(self) -> str:
-        return WAITS[self.reason]
+        return _(WAITS[self.reason])
 
 
 GOING_ON = (ValuationState.QUEUED, ValuationState.MEASURING)
 WAITS: Mapping[str, str] = {
-    "": "The credits can be split.",
-    "none_promised": "The plan of this run promises no credits.",
-    "going_on": "The run has not ended.",
-    "valuing": "Contributions are still being measured.",
-    "no_values": "No contribution to this run was measured.",
-    "cases_open": "A case about updates of this run is open.",
+    "": _noop("The credits can be split."),
+    "none_promised": _noop("The plan of this run promises no credits."),
+    "going_on": _noop("The run has not ended."),
+    "valuing": _noop("Contributions are still being measured."),
+    "no_values": _noop("No contribution to this run was measured."),
+    "cases_open": _noop("A case about updates of this run is open."),
 }
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Sum
+from django.utils.translation import gettext as _
 
 from federation.valuation.rewards import Split
 from hub.accounts.models import User
@@ -43,7 +44,7 @@ def correct(*, user: User, run_id: UUID) -> list[Credit]:
     key = f"reward:{reward.pk}:corrected:{_corrections(reward) + 1}"
     changes = _changes(reward, key, basis, split)
     if not changes:
-        raise NothingToCorrect("Everybody has the credits that follow from what is known.")
+        raise NothingToCorrect(_("Everybody has the credits that follow from what is known."))
     Credit.objects.bulk_create(changes)
     payload = {
         "corrects": f"reward:{reward.pk}",

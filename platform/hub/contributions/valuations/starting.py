@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils.translation import gettext as _
 
 from federation import valuation as pure
 from federation.plan import Plan, canonical
@@ -63,7 +64,7 @@ def ask_valuation(*, user: User, round_id: UUID, spec: ValuationSpec) -> Valuati
     current = lock_round(round_id)
     require_place(user, current.run.federation_id, Permission.CURATE_VERSIONS)
     if current.version_id is None:
-        raise NotValuable(f"round {current.number} has no result")
+        raise NotValuable(_("round %(number)s has no result") % {"number": current.number})
     _check(current, spec)
     return _queue(current, spec, user)
 
@@ -71,7 +72,7 @@ def ask_valuation(*, user: User, round_id: UUID, spec: ValuationSpec) -> Valuati
 def _check(current: Round, spec: ValuationSpec) -> None:
     """Raises NotValuable."""
     if not spec.is_asked_for:
-        raise NotValuable("name a method")
+        raise NotValuable(_("name a method"))
     plan = current.run.typed_plan
     conflicts = spec.conflicts(
         quorum=len(players_of(current)), is_attributable=plan.transfer.attributable

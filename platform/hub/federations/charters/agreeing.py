@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from hub.common.errors import Invalid
@@ -25,7 +26,10 @@ def agreed_columns(*, policy: Policy, is_listed: bool, largest_update_bytes: int
     """
     least, most = LARGEST_UPDATES
     if not least <= largest_update_bytes <= most:
-        raise Invalid(f"The largest update has between {least} and {most} bytes.")
+        raise Invalid(
+            _("The largest update has between %(least)s and %(most)s bytes.")
+            % {"least": least, "most": most}
+        )
     _require_known("strategies", policy.strategies, STRATEGIES)
     _require_known("valuation", policy.valuation, VALUATIONS)
     _require_known("led", policy.led, kinds)
@@ -58,6 +62,9 @@ def policy_of(document: object) -> Policy:
 def _require_known(field: str, named: Sequence[str], known: Collection[str]) -> None:
     strange = [name for name in named if name not in known]
     if strange:
-        raise Invalid(f"{field}: there is no {', '.join(strange)}; there are {', '.join(known)}.")
+        raise Invalid(
+            _("%(field)s: there is no %(strange)s; there are %(known)s.")
+            % {"field": field, "strange": ", ".join(strange), "known": ", ".join(known)}
+        )
     if len(set(named)) != len(named):
-        raise Invalid(f"{field}: each is named once.")
+        raise Invalid(_("%(field)s: each is named once.") % {"field": field})

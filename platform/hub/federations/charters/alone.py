@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.federations.charters.services import locked
@@ -31,8 +32,11 @@ def put_in_force(
     require_place(user, federation_id, Permission.STEER_FEDERATIONS)
     federation = locked(federation_id)
     if kind not in federation.typed_policy.led:
-        raise MembersDecide(f"Propose it with kind {kind} at /api/v1/proposals, and vote on it.")
+        raise MembersDecide(
+            _("Propose it with kind %(kind)s at /api/v1/proposals, and vote on it.")
+            % {"kind": kind}
+        )
     made = propose(user=user, federation_id=federation_id, kind=kind, terms=terms, reason=reason)
     if made.state != ProposalState.ACCEPTED:
-        raise MembersDecide(made.answer or "It has to be voted on.")
+        raise MembersDecide(made.answer or _("It has to be voted on."))
     return locked(federation_id)

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from hub.federations.charters.diffing import Line, difference
 from hub.federations.charters.selectors import signatures_under
@@ -116,9 +118,11 @@ def awaited_words(missing: Sequence[Participation]) -> str:
     """What waits for whom, in two sentences; empty: for nobody."""
     if not missing:
         return ""
-    names = get_text_list([place.organisation.name for place in missing], "and")
-    has = "has" if len(missing) == 1 else "have"
-    return (
-        f"No run starts and no round opens until {names} {has} signed it. "
-        "What waits then goes on by itself."
-    )
+    names = get_text_list([place.organisation.name for place in missing], _("and"))
+    return ngettext(
+        "No run starts and no round opens until %(names)s has signed it. What waits then goes on "
+        "by itself.",
+        "No run starts and no round opens until %(names)s have signed it. What waits then goes on "
+        "by itself.",
+        len(missing),
+    ) % {"names": names}

@@ -10,11 +10,13 @@ from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_safe
 
 from hub.accounts.selectors import person_of
 from hub.common.forms import LineField
-from hub.federations.charters.policywords import JOINING
+from hub.federations.charters.policywords import JOINING, small
 from hub.federations.models import Federation, Participation
 from hub.federations.selectors import federations_to_join, places_of
 from hub.organisations.permissions import Permission
@@ -22,25 +24,32 @@ from hub.organisations.selectors import organisations_where
 
 OWN_SHOWN, SHOWN = 12, 24
 LONGEST_SEARCH = 100
-RULES = {name: words.partition(":")[0] for name, words in JOINING.items()}
+
+
+def rule_of(name: str) -> str:
+    """How one joins, in a word or two."""
+    return _(JOINING[name]).partition(":")[0]
 
 
 class DirectoryForm(forms.Form):
     """What somebody looks for."""
 
-    q = LineField(max_length=LONGEST_SEARCH, required=False, label="Search")
+    q = LineField(max_length=LONGEST_SEARCH, required=False, label=_lazy("Search"))
     join = forms.ChoiceField(
-        required=False, label="How one joins", choices=[("", "In any way"), *RULES.items()]
+        required=False,
+        label=_lazy("How one joins"),
     )
-    base = forms.ChoiceField(required=False, label="Base model")
+    base = forms.ChoiceField(required=False, label=_lazy("Base model"))
 
     def __init__(self, *args: Any, listed: QuerySet[Federation], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        rule: Any = self.fields["join"]
+        rule.choices = [("", _("In any way")), *((name, rule_of(name)) for name in JOINING)]
         bases = listed.order_by("base_model__name").values_list(
             "base_model__slug", "base_model__name"
         )
         field: Any = self.fields["base"]
-        field.choices = [("", "Any base model"), *bases.distinct()]
+        field.choices = [("", _("Any base model")), *bases.distinct()]
 
     def found(self, listed: QuerySet[Federation]) -> QuerySet[Federation]:
         if not self.is_valid():
@@ -71,7 +80,7 @@ def federations(request: HttpRequest) -> HttpResponse:
         "ours": _own(places_of(user), request.GET.get("own")),
         "form": form,
         "page": page,
-        "rows": [(one, RULES[one.typed_policy.join].lower()) for one in page],
+        "rows": [(one, small(rule_of(one.typed_policy.join))) for one in page],
         "is_searching": any(request.GET.get(name) for name in ("q", "join", "base")),
         "may_found": organisations_where(user, Permission.FOUND_FEDERATIONS).exists(),
     }

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.common.forms import ParagraphsField
@@ -17,8 +19,14 @@ from hub.organisations.models import Invitation, Organisation
 from hub.organisations.selectors import invitations_for
 
 AS = [
-    (Standing.CONTRIBUTOR.value, "Contributor: its agents train, and it has a voice in votes"),
-    (Standing.OBSERVER.value, "Observer: it sees all that members see, gets no tasks and no voice"),
+    (
+        Standing.CONTRIBUTOR.value,
+        _lazy("Contributor: its agents train, and it has a voice in votes"),
+    ),
+    (
+        Standing.OBSERVER.value,
+        _lazy("Observer: it sees all that members see, gets no tasks and no voice"),
+    ),
 ]
 
 
@@ -29,8 +37,10 @@ class SignForm(forms.Form):
     licence_digest = forms.CharField(max_length=64, widget=forms.HiddenInput, required=False)
     accept = forms.BooleanField()
     agree = forms.BooleanField(
-        label="We have read the charter and sign it for this organisation.",
-        help_text="Your name, the time and the digest of the text are kept as the signature.",
+        label=_lazy("We have read the charter and sign it for this organisation."),
+        help_text=_lazy(
+            "Your name, the time and the digest of the text are kept as the signature."
+        ),
     )
 
     def __init__(
@@ -44,8 +54,11 @@ class SignForm(forms.Form):
             return
         self.fields["licence_digest"].initial = base.licence_digest
         accept = self.fields["accept"]
-        accept.label = f"We accept {base.licence}, the licence of {base.name}."
-        accept.help_text = "Its text is on the page of the base model. It is accepted only once."
+        accept.label = _("We accept %(licence)s, the licence of %(name)s.") % {
+            "licence": base.licence,
+            "name": base.name,
+        }
+        accept.help_text = _("Its text is on the page of the base model. It is accepted only once.")
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -57,18 +70,20 @@ class JoinForm(SignForm):
     """The same, by an organisation that wants to take part."""
 
     organisation = forms.ModelChoiceField(
-        Organisation.objects.none(), label="Organisation", empty_label=None
+        Organisation.objects.none(), label=_lazy("Organisation"), empty_label=None
     )
     standing = forms.ChoiceField(
-        label="As", choices=AS, initial=Standing.CONTRIBUTOR, widget=forms.RadioSelect
+        label=_lazy("As"), choices=AS, initial=Standing.CONTRIBUTOR, widget=forms.RadioSelect
     )
     rank = forms.IntegerField(
-        label="Largest adapter rank",
+        label=_lazy("Largest adapter rank"),
         required=False,
         min_value=1,
         max_value=LARGEST_RANK,
-        help_text="How large an adapter your hardware should train. Empty: as large as each run "
-        "asks for. You can change it at any time.",
+        help_text=_lazy(
+            "How large an adapter your hardware should train. Empty: as large as each run "
+            "asks for. You can change it at any time."
+        ),
     )
     field_order = ("organisation", "standing", "rank", "accept", "agree")
 
@@ -107,11 +122,12 @@ class CharterChangeForm(forms.Form):
     """Another text in the place of the present one, as members propose it."""
 
     text = ParagraphsField(
-        label="Charter",
+        label=_lazy("Charter"),
         max_length=LONGEST_CHARTER,
         widget=forms.Textarea(attrs={"rows": 24}),
-        help_text="Once it is accepted, every member has to sign it. Until all have, no round "
-        "opens.",
+        help_text=_lazy(
+            "Once it is accepted, every member has to sign it. Until all have, no round opens."
+        ),
     )
 
     def __init__(self, *given: Any, federation: Federation, user: User, **named: Any) -> None:
@@ -121,7 +137,7 @@ class CharterChangeForm(forms.Form):
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
         if text == self.federation.charter:
-            raise forms.ValidationError("This is the text that is in force: change something.")
+            raise forms.ValidationError(_("This is the text that is in force: change something."))
         return text
 
     def terms(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import text
@@ -114,5 +115,5 @@ def _create(founded: Foundation) -> Federation:
                 return federation
         except IntegrityError as error:
             if "slug" not in violated(error):
-                raise BaseModelUnknown("Choose one from /api/v1/base-models.") from error
-    raise Invalid(f"Too many federations have a name like {founded.name}.")
+                raise BaseModelUnknown(_("Choose one from /api/v1/base-models.")) from error
+    raise Invalid(_("Too many federations have a name like %(name)s.") % {"name": founded.name})

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common.actors import Actor
@@ -75,7 +76,9 @@ def request_to_join(
         return _let_in(user, there) if is_invited else there
     rule = federation.typed_policy.join
     if rule == "invitation" and not is_invited:
-        raise InvitationNeeded(f"{federation.name} takes in whom it has invited.")
+        raise InvitationNeeded(
+            _("%(name)s takes in whom it has invited.") % {"name": federation.name}
+        )
     accepted = settle_licence(
         user=user,
         organisation=organisation,
@@ -105,7 +108,10 @@ def _open_federation(user: User, federation_id: UUID, *, invited: bool) -> Feder
     if federation is None:
         raise NotFound("no such federation")
     if federation.state != FederationState.ACTIVE:
-        raise FederationClosed(f"{federation.name} is {federation.get_state_display()}.")
+        raise FederationClosed(
+            _("%(name)s is %(state)s.")
+            % {"name": federation.name, "state": federation.get_state_display()}
+        )
     return federation
 
 
@@ -144,9 +150,11 @@ def admit(*, place: Participation, actor: Actor, reason: str = "") -> Participat
     """
     name = place.organisation.name
     if place.charter_digest != place.federation.charter_digest:
-        raise CharterChanged(f"{name} must sign the present text first.")
+        raise CharterChanged(_("%(name)s must sign the present text first.") % {"name": name})
     if not has_accepted(place.federation, place.organisation):
-        raise LicenceUnaccepted(f"{name} must accept the licence of the base model first.")
+        raise LicenceUnaccepted(
+            _("%(name)s must accept the licence of the base model first.") % {"name": name}
+        )
     require_approved(place.organisation)
     data = {"organisation": name, "federation": place.federation.name}
     place.move_to(ParticipationState.ACTIVE, actor=actor, reason=reason, data=data)
@@ -158,11 +166,13 @@ def admit(*, place: Participation, actor: Actor, reason: str = "") -> Participat
 def fitting(rank: int | None) -> int | None:
     """Raises Invalid: no adapter has such a rank."""
     if rank is not None and not 1 <= rank <= LARGEST_RANK:
-        raise Invalid(f"A rank is between 1 and {LARGEST_RANK}.")
+        raise Invalid(
+            _("A rank is between 1 and %(LARGEST_RANK)s.") % {"LARGEST_RANK": LARGEST_RANK}
+        )
     return rank
 
 
 def _joined_as(standing: str) -> str:
     if standing not in JOINING:
-        raise Invalid("An organisation joins as contributor or as observer.")
+        raise Invalid(_("An organisation joins as contributor or as observer."))
     return standing

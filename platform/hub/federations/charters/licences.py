@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from hub.accounts.models import User
 from hub.federations.errors import LicenceUnaccepted
 from hub.federations.models import Federation
@@ -44,7 +46,8 @@ def settle_licence(
         return str(earlier.licence_digest)
     if licence_digest != base.licence_digest:
         raise LicenceUnaccepted(
-            f"Read {base.licence} of {base.name}, and accept it with the signature.",
+            _("Read %(licence)s of %(name)s, and accept it with the signature.")
+            % {"licence": base.licence, "name": base.name},
             licence_digest=base.licence_digest,
         )
     return str(_recording[0](user=user, organisation=organisation, base=base).licence_digest)

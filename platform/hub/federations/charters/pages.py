@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts.factors import recently_authenticated
@@ -101,7 +102,8 @@ def sign(request: HttpRequest, participation_id: UUID) -> HttpResponse:
         signed = sign_charter(user=user, participation_id=place.pk, **sent_digests(form))
         messages.success(
             request,
-            f"{place.organisation} has signed version {signed.charter_number} of the charter.",
+            _("%(organisation)s has signed version %(charter_number)s of the charter.")
+            % {"organisation": place.organisation, "charter_number": signed.charter_number},
         )
     return redirect("federations:charter", place.federation.slug)
 
@@ -142,8 +144,9 @@ def join(request: HttpRequest, slug: str) -> HttpResponse:
                 user=user, federation_id=found.pk, **form.service_fields()
             )
             is_in = place.state == ParticipationState.ACTIVE
-            done = "has signed and takes part" if is_in else "has signed and asks to join"
-            messages.success(request, f"{place.organisation} {done}.")
+            joined = _("%(organisation)s has signed and takes part.")
+            done = joined if is_in else _("%(organisation)s has signed and asks to join.")
+            messages.success(request, done % {"organisation": place.organisation})
             return redirect(address(found))
     rule = found.typed_policy.join
     context = {"federation": found, "form": form, "rule": rule, "rules": rules_of(found)}

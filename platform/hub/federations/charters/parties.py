@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from hub.accounts.models import User
 from hub.organisations.errors import NotApproved
 from hub.organisations.models import Organisation, OrganisationState
@@ -25,4 +27,7 @@ def approved(user: User, organisation_id: UUID, permission: Permission) -> Organ
 
 def require_approved(organisation: Organisation) -> None:
     if organisation.state != OrganisationState.APPROVED:
-        raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
+        raise NotApproved(
+            _("%(name)s is %(state)s.")
+            % {"name": organisation.name, "state": organisation.get_state_display()}
+        )

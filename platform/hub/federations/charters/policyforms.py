@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_noop as _noop
 
 from hub.accounts.models import User
 from hub.common.errors import Invalid
@@ -15,7 +18,6 @@ from hub.federations.charters.policywords import (
     STRATEGIES,
     VALUATIONS,
     in_words,
-    label_of,
 )
 from hub.federations.models import Federation
 from hub.federations.policies import LARGEST_UPDATES, LONGEST_PERIOD_DAYS, LONGEST_VOTE_DAYS, Policy
@@ -26,10 +28,10 @@ MEGABYTE = 2**20
 SUGGESTED = Policy(minimum_participants=2, may_attribute=False)
 SUGGESTED_UPDATE_BYTES = 2**30
 SECTIONS = (
-    ("Joining", "Who may come in, and how.", ("join", "is_listed")),
+    (_noop("Joining"), _noop("Who may come in, and how."), ("join", "is_listed")),
     (
-        "Runs",
-        "What every run keeps to. The hub refuses a run that does not.",
+        _noop("Runs"),
+        _noop("What every run keeps to. The hub refuses a run that does not."),
         (
             "minimum_participants",
             "strategies",
@@ -40,8 +42,8 @@ SECTIONS = (
         ),
     ),
     (
-        "Decisions",
-        "What is decided by all, and how. The lead has one voice like the others.",
+        _noop("Decisions"),
+        _noop("What is decided by all, and how. The lead has one voice like the others."),
         (
             "led",
             "credits_without_vote",
@@ -59,110 +61,127 @@ class PolicyForm(forms.Form):
     """Every rule that members can agree on, with what it means and why it is suggested."""
 
     join = forms.ChoiceField(
-        label="How an organisation joins",
-        choices=[*JOINING.items()],
+        label=_lazy("How an organisation joins"),
+        choices=[(name, _lazy(words)) for name, words in JOINING.items()],
         widget=forms.RadioSelect,
-        help_text="Suggested: by request, so that somebody looks at each newcomer.",
+        help_text=_lazy("Suggested: by request, so that somebody looks at each newcomer."),
     )
     is_listed = forms.BooleanField(
-        label="Listed: every approved organisation on this hub finds it",
+        label=_lazy("Listed: every approved organisation on this hub finds it"),
         required=False,
-        help_text="Unlisted, only members and whom they invite know that it is there.",
+        help_text=_lazy("Unlisted, only members and whom they invite know that it is there."),
     )
     minimum_participants = forms.IntegerField(
-        label="Organisations in a run, at least",
+        label=_lazy("Organisations in a run, at least"),
         min_value=1,
         max_value=1000,
-        help_text="So many train in every run, and no round has a result with fewer updates. "
-        "Suggested: 2, so that no version shows what one organisation learnt by itself.",
+        help_text=_lazy(
+            "So many train in every run, and no round has a result with fewer updates. "
+            "Suggested: 2, so that no version shows what one organisation learnt by itself."
+        ),
     )
     strategies = forms.MultipleChoiceField(
-        label="Methods by which updates are combined",
+        label=_lazy("Methods by which updates are combined"),
         required=False,
-        choices=[(name, in_words(name)) for name in STRATEGIES],
         widget=forms.CheckboxSelectMultiple,
-        help_text="Suggested: none chosen, so that each run takes what fits it.",
+        help_text=_lazy("Suggested: none chosen, so that each run takes what fits it."),
     )
     must_commit = forms.BooleanField(
-        label="Organisations commit to an update before any is sent",
+        label=_lazy("Organisations commit to an update before any is sent"),
         required=False,
-        help_text="Then nobody can copy another's update. It takes each round a little longer. "
-        "Suggested where credits are worth something.",
+        help_text=_lazy(
+            "Then nobody can copy another's update. It takes each round a little longer. "
+            "Suggested where credits are worth something."
+        ),
     )
     may_attribute = forms.BooleanField(
-        label="Runs may let members tell single updates apart",
+        label=_lazy("Runs may let members tell single updates apart"),
         required=False,
-        help_text="Members could then check how each update was weighed, and study each other's. "
-        "Suggested: no.",
+        help_text=_lazy(
+            "Members could then check how each update was weighed, and study each other's. "
+            "Suggested: no."
+        ),
     )
     valuation = forms.MultipleChoiceField(
-        label="Methods by which contributions are valued",
+        label=_lazy("Methods by which contributions are valued"),
         required=False,
-        choices=[(name, in_words(name)) for name in VALUATIONS],
         widget=forms.CheckboxSelectMultiple,
-        help_text="With one or more chosen, every run has to value contributions by one of them. "
-        "Suggested: none chosen, so that a run may do without.",
+        help_text=_lazy(
+            "With one or more chosen, every run has to value contributions by one of them. "
+            "Suggested: none chosen, so that a run may do without."
+        ),
     )
     largest_update_megabytes = forms.IntegerField(
-        label="Largest update, in MiB",
+        label=_lazy("Largest update, in MiB"),
         min_value=LARGEST_UPDATES[0] // MEGABYTE,
         max_value=LARGEST_UPDATES[1] // MEGABYTE,
-        help_text="A larger one is refused. Adapters have a few MiB, whole models up to thousands. "
-        "Suggested: 1024.",
+        help_text=_lazy(
+            "A larger one is refused. Adapters have a few MiB, whole models up to thousands. "
+            "Suggested: 1024."
+        ),
     )
     led = forms.MultipleChoiceField(
-        label="What the lead decides alone",
+        label=_lazy("What the lead decides alone"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="On everything else the members vote. Suggested: nothing.",
+        help_text=_lazy("On everything else the members vote. Suggested: nothing."),
     )
     credits_without_vote = forms.IntegerField(
-        label="Credits that a run may split without a vote",
+        label=_lazy("Credits that a run may split without a vote"),
         required=False,
         min_value=0,
-        help_text="A run that splits more starts once the members have agreed. 0: they vote on "
-        "every run with credits. Suggested: empty, so that no run needs a vote.",
+        help_text=_lazy(
+            "A run that splits more starts once the members have agreed. 0: they vote on "
+            "every run with credits. Suggested: empty, so that no run needs a vote."
+        ),
     )
     credits_in_period = forms.IntegerField(
-        label="Credits that all runs of a period may split together",
+        label=_lazy("Credits that all runs of a period may split together"),
         required=False,
         min_value=0,
-        help_text="A run that would split more than is left does not start. Suggested: empty, so "
-        "that only each run's own number counts.",
+        help_text=_lazy(
+            "A run that would split more than is left does not start. Suggested: empty, so "
+            "that only each run's own number counts."
+        ),
     )
     period_days = forms.IntegerField(
-        label="Days of that period",
+        label=_lazy("Days of that period"),
         min_value=1,
         max_value=LONGEST_PERIOD_DAYS,
-        help_text="Counted back from the day on which a run begins. Suggested: 90.",
+        help_text=_lazy("Counted back from the day on which a run begins. Suggested: 90."),
     )
     quorum_percent = forms.IntegerField(
-        label="Organisations that must vote, in %",
+        label=_lazy("Organisations that must vote, in %"),
         min_value=0,
         max_value=100,
-        help_text="With fewer votes a proposal lapses. Suggested: 50.",
+        help_text=_lazy("With fewer votes a proposal lapses. Suggested: 50."),
     )
     majority = forms.ChoiceField(
-        label="A proposal is accepted with",
-        choices=[*MAJORITIES.items()],
+        label=_lazy("A proposal is accepted with"),
+        choices=[(name, _lazy(words)) for name, words in MAJORITIES.items()],
         widget=forms.RadioSelect,
-        help_text="Suggested: more yes than no.",
+        help_text=_lazy("Suggested: more yes than no."),
     )
     days = forms.IntegerField(
-        label="Days until a vote closes",
+        label=_lazy("Days until a vote closes"),
         min_value=1,
         max_value=LONGEST_VOTE_DAYS,
-        help_text="Sooner, once nothing can change the result. Suggested: 7.",
+        help_text=_lazy("Sooner, once nothing can change the result. Suggested: 7."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         led: Any = self.fields["led"]
-        led.choices = [(name, _capital(label_of(name))) for name in sorted(kinds)]
+        led.choices = [(name, str(kinds[name].label)) for name in sorted(kinds)]
+        for field, names in (("strategies", STRATEGIES), ("valuation", VALUATIONS)):
+            offered: Any = self.fields[field]
+            offered.choices = [(name, in_words(name)) for name in names]
 
     @property
     def sections(self) -> list[tuple[str, str, list[forms.BoundField]]]:
-        return [(title, text, [self[name] for name in names]) for title, text, names in SECTIONS]
+        return [
+            (_(title), _(text), [self[name] for name in names]) for title, text, names in SECTIONS
+        ]
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -241,9 +260,5 @@ class PolicyChangeForm(PolicyForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if not self.errors and self.terms() == agreed_in(self.federation):
-            self.add_error(None, "This is what is agreed on already: change something.")
+            self.add_error(None, _("This is what is agreed on already: change something."))
         return cleaned
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]

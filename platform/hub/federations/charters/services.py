@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common.actors import Actor
@@ -55,7 +56,7 @@ def sign_charter(
     place = Participation.objects.select_for_update().get(pk=place.pk)
     place.federation = federation
     if place.state in ENDED:
-        raise NotTakingPart(f"Its place is {place.get_state_display()}.")
+        raise NotTakingPart(_("Its place is %(state)s.") % {"state": place.get_state_display()})
     require_present(federation, charter_digest)
     accepted = settle_licence(
         user=user,
@@ -149,7 +150,7 @@ def require_present(federation: Federation, charter_digest: str) -> None:
     """Raises CharterChanged: the digest is not the present text's, which it names."""
     if charter_digest != federation.charter_digest:
         raise CharterChanged(
-            "Read it again and sign that text.", charter_digest=federation.charter_digest
+            _("Read it again and sign that text."), charter_digest=federation.charter_digest
         )
 
 
@@ -160,4 +161,7 @@ def locked(federation_id: UUID) -> Federation:
 
 def _require_alive(federation: Federation) -> None:
     if federation.state == FederationState.DISSOLVED:
-        raise FederationClosed(f"{federation.name} is {federation.get_state_display()}.")
+        raise FederationClosed(
+            _("%(name)s is %(state)s.")
+            % {"name": federation.name, "state": federation.get_state_display()}
+        )

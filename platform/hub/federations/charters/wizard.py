@@ -13,6 +13,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
 from django.views.decorators.http import require_http_methods
 
 from hub.accounts.models import User
@@ -36,11 +38,11 @@ from hub.organisations.selectors import organisations_where
 
 KEPT: Final = "founding"  # in the session
 STEPS: Final = {
-    "about": "Name and purpose",
-    "base": "Base model",
-    "charter": "Charter",
-    "policy": "Policy",
-    "review": "Review and sign",
+    "about": _noop("Name and purpose"),
+    "base": _noop("Base model"),
+    "charter": _noop("Charter"),
+    "policy": _noop("Policy"),
+    "review": _noop("Review and sign"),
 }
 NAMES: Final = tuple(STEPS)
 
@@ -164,7 +166,7 @@ def _review(request: HttpRequest, founding: Founding) -> HttpResponse:
     if form.is_valid() and KEPT not in request.session:  # sent before: it goes where that went
         return redirect_once(request, form, lambda: reverse("federations:list"))
     if unfinished := founding.first_open:
-        messages.warning(request, "This step is to be finished first.")
+        messages.warning(request, _("This step is to be finished first."))
         return redirect(_step(unfinished))
     fields = founding.fields()
     if form.is_valid():
@@ -209,7 +211,7 @@ def _step(name: str) -> str:
 def _steps(present: str) -> list[dict[str, Any]]:
     here = NAMES.index(present)
     return [
-        {"name": name, "label": label, "href": _step(name), "is_done": number < here}
+        {"name": name, "label": _(label), "href": _step(name), "is_done": number < here}
         | {"is_present": number == here, "number": number + 1}
         for number, (name, label) in enumerate(STEPS.items())
     ]

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.common.forms import LineField, OnceForm, ParagraphsField
@@ -33,16 +35,19 @@ class AboutForm(forms.Form):
 
     organisation = forms.ModelChoiceField(
         Organisation.objects.none(),
-        label="Lead organisation",
+        label=_lazy("Lead organisation"),
         empty_label=None,
-        help_text="It invites others, and is the first to sign.",
+        help_text=_lazy("It invites others, and is the first to sign."),
     )
-    name = LineField(max_length=120, help_text="What all parties will call it.")
+    name = LineField(
+        label=_lazy("Name"), max_length=120, help_text=_lazy("What all parties will call it.")
+    )
     purpose = ParagraphsField(
+        label=_lazy("Purpose"),
         max_length=1000,
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
-        help_text="One or two sentences. Whoever may find the federation reads them.",
+        help_text=_lazy("One or two sentences. Whoever may find the federation reads them."),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -57,14 +62,18 @@ class BaseForm(forms.Form):
     base_model = BaseModelField(
         BASES.objects.all(),
         empty_label=None,
-        label="Base model",
-        help_text="It stays as it is; runs train a small adapter over it.",
+        label=_lazy("Base model"),
+        help_text=_lazy("It stays as it is; runs train a small adapter over it."),
     )
     accept = forms.BooleanField(
         required=False,
-        label="We have read the licence of this base model and accept it for our organisation.",
-        help_text="Needed where the licence says so. Who accepted it, when, and the digest of its "
-        "text are kept.",
+        label=_lazy(
+            "We have read the licence of this base model and accept it for our organisation."
+        ),
+        help_text=_lazy(
+            "Needed where the licence says so. Who accepted it, when, and the digest of its "
+            "text are kept."
+        ),
     )
 
     def __init__(self, *args: Any, organisation: Organisation | None, **kwargs: Any) -> None:
@@ -76,7 +85,8 @@ class BaseForm(forms.Form):
         base = cleaned.get("base_model")
         cleaned["licence_digest"] = base.licence_digest if base and cleaned.get("accept") else ""
         if base and self._is_lacking(base, cleaned["licence_digest"]):
-            self.add_error("accept", f"{base.licence} has to be accepted to use {base.name}.")
+            said = _("%(licence)s has to be accepted to use %(name)s.")
+            self.add_error("accept", said % {"licence": base.licence, "name": base.name})
         return cleaned
 
     def _is_lacking(self, base: Any, licence_digest: str) -> bool:
@@ -89,10 +99,13 @@ class CharterForm(forms.Form):
     """What every member signs."""
 
     charter = ParagraphsField(
+        label=_lazy("Charter"),
         max_length=LONGEST_CHARTER,
         widget=forms.Textarea(attrs={"rows": 24}),
-        help_text="These words are a start, not advice. Let a lawyer read them, and put your "
-        "own in. A later change needs a decision of the members and fresh signatures of all.",
+        help_text=_lazy(
+            "These words are a start, not advice. Let a lawyer read them, and put your "
+            "own in. A later change needs a decision of the members and fresh signatures of all."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -112,6 +125,8 @@ class SealForm(OnceForm):
     """The signature under all of it."""
 
     agree = forms.BooleanField(
-        label="We have read all of this and sign the charter for our organisation.",
-        help_text="Your name, the time and the digest of the text are kept as the signature.",
+        label=_lazy("We have read all of this and sign the charter for our organisation."),
+        help_text=_lazy(
+            "Your name, the time and the digest of the text are kept as the signature."
+        ),
     )

@@ -53,7 +53,7 @@ def write_signature(place: Participation, licence_digest: str) -> Signature:
     version = CharterVersion.objects.get(
         federation=place.federation_id, number=place.charter_number
     )
-    signature, _ = Signature.objects.update_or_create(
+    signature, _made = Signature.objects.update_or_create(
         participation=place,
         version=version,
         defaults={

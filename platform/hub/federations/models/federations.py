@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Event, Identified, Stateful, Transitions
 from hub.federations.policies import Policy, former_policy
@@ -16,9 +17,9 @@ from hub.organisations.models import Organisation
 
 
 class FederationState(models.TextChoices):
-    ACTIVE = "active", "active"
-    PAUSED = "paused", "paused"
-    DISSOLVED = "dissolved", "dissolved"
+    ACTIVE = "active", _lazy("active")
+    PAUSED = "paused", _lazy("paused")
+    DISSOLVED = "dissolved", _lazy("dissolved")
 
 
 class Federation(Stateful):
@@ -44,7 +45,7 @@ class Federation(Stateful):
         "catalogue.BaseModel", on_delete=models.PROTECT, related_name="federations"
     )
     is_listed = models.BooleanField(
-        "listed", default=True, help_text="Other organisations can find it and ask to join."
+        "listed", default=True, help_text=_lazy("Other organisations can find it and ask to join.")
     )
     largest_update_bytes = models.BigIntegerField(default=2**30)
     policy = models.JSONField(default=former_policy)  # of `Policy`
@@ -78,18 +79,18 @@ class Federation(Stateful):
 
 
 class ParticipationState(models.TextChoices):
-    REQUESTED = "requested", "asks to join"
-    ACTIVE = "active", "active"
-    SUSPENDED = "suspended", "suspended"
-    REFUSED = "refused", "refused"
-    LEFT = "left", "left"
-    EXPELLED = "expelled", "expelled"
+    REQUESTED = "requested", _lazy("asks to join")
+    ACTIVE = "active", _lazy("active")
+    SUSPENDED = "suspended", _lazy("suspended")
+    REFUSED = "refused", _lazy("refused")
+    LEFT = "left", _lazy("left")
+    EXPELLED = "expelled", _lazy("expelled")
 
 
 class Standing(models.TextChoices):
-    LEAD = "lead", "Lead"
-    CONTRIBUTOR = "contributor", "Contributor"
-    OBSERVER = "observer", "Observer"
+    LEAD = "lead", _lazy("Lead")
+    CONTRIBUTOR = "contributor", _lazy("Contributor")
+    OBSERVER = "observer", _lazy("Observer")
 
 
 class Participation(Stateful):
@@ -128,7 +129,7 @@ class Participation(Stateful):
     )
     standing = models.CharField(max_length=12, choices=Standing, default=Standing.CONTRIBUTOR)
     rank = models.PositiveSmallIntegerField(
-        null=True, blank=True, help_text="Largest adapter rank it trains; empty: the plan's."
+        null=True, blank=True, help_text=_lazy("Largest adapter rank it trains; empty: the plan's.")
     )
     data_statement = models.TextField(max_length=4000, blank=True)  # its own words on its data
     # The organisation's newest signature under the charter: who, when, which text.

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Identified, Stateful, Transitions
 from hub.federations.models.federations import Federation, Participation
@@ -16,12 +17,12 @@ from hub.federations.policies import VotingRule
 
 
 class ProposalState(models.TextChoices):
-    OPEN = "open", "open"
-    ACCEPTED = "accepted", "accepted"
-    REFUSED = "refused", "refused"
-    WITHDRAWN = "withdrawn", "withdrawn"
-    LAPSED = "lapsed", "lapsed"
-    FAILED = "failed", "failed"
+    OPEN = "open", _lazy("open")
+    ACCEPTED = "accepted", _lazy("accepted")
+    REFUSED = "refused", _lazy("refused")
+    WITHDRAWN = "withdrawn", _lazy("withdrawn")
+    LAPSED = "lapsed", _lazy("lapsed")
+    FAILED = "failed", _lazy("failed")
 
 
 class Proposal(Stateful):
@@ -110,9 +111,9 @@ class Proposal(Stateful):
 
 
 class Choice(models.TextChoices):
-    YES = "yes", "yes"
-    NO = "no", "no"
-    ABSTAIN = "abstain", "abstention"
+    YES = "yes", _lazy("yes")
+    NO = "no", _lazy("no")
+    ABSTAIN = "abstain", _lazy("abstention")
 
 
 class Vote(Identified):

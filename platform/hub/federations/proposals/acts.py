@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from hub.common import text
 from hub.common.actors import Actor
 from hub.common.errors import NotFound
@@ -74,7 +76,7 @@ def restore(*, participation_id: UUID, actor: Actor, reason: str) -> Participati
     place = lock_place(participation_id)
     if place.state != ParticipationState.ACTIVE:
         if place.state != ParticipationState.SUSPENDED:
-            raise NotTakingPart(f"Its place is {place.get_state_display()}.")
+            raise NotTakingPart(_("Its place is %(state)s.") % {"state": place.get_state_display()})
         move(place, ParticipationState.ACTIVE, actor=actor, reason=reason)
         entries.tell_restored(place, reason)
         look_again(place.federation_id)
@@ -173,10 +175,13 @@ def lock_place(participation_id: UUID) -> Participation:
 def require_other_lead(place: Participation) -> None:
     """Raises LeadStays."""
     if place.is_lead:
-        raise LeadStays("Another organisation must take the lead first.")
+        raise LeadStays(_("Another organisation must take the lead first."))
 
 
 def require_can_lead(place: Participation) -> None:
     """Raises NotTakingPart."""
     if place.state != ParticipationState.ACTIVE or place.standing == Standing.OBSERVER:
-        raise NotTakingPart(f"{place.organisation} does not take part as a contributor.")
+        raise NotTakingPart(
+            _("%(organisation)s does not take part as a contributor.")
+            % {"organisation": place.organisation}
+        )

@@ -10,6 +10,9 @@ from uuid import UUID
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import JSONObject
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _noop
+from django.utils.translation import ngettext
 
 from hub.accounts.models import User
 from hub.common.feed import Told, told
@@ -32,9 +35,9 @@ from hub.organisations.selectors import memberships_of
 
 EVENTS_SHOWN = 100
 MAJORITIES = {
-    "simple": "more yes than no",
-    "two_thirds": "two thirds of those who say yes or no",
-    "unanimous": "nobody who says no",
+    "simple": _noop("more yes than no"),
+    "two_thirds": _noop("two thirds of those who say yes or no"),
+    "unanimous": _noop("nobody who says no"),
 }
 
 
@@ -47,12 +50,12 @@ def who_decides(federation: Federation, kind: str) -> str:
 def sentence_of(rule: VotingRule, *, is_led: bool) -> str:
     """A rule in words."""
     if is_led:
-        return "The lead organisation decides."
+        return _("The lead organisation decides.")
     share = f"{round(rule.quorum * 100)}%"
-    return (
-        f"The members vote, one voice each: {share} must take part, and it needs "
-        f"{MAJORITIES[rule.majority]}. The vote closes after {rule.days} days."
-    )
+    return _(
+        "The members vote, one voice each: %(share)s must take part, and it needs %(majority)s. "
+        "The vote closes after %(days)s days."
+    ) % {"share": share, "majority": _(MAJORITIES[rule.majority]), "days": rule.days}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,9 @@ class Voice:
     @property
     def word(self) -> str:
         if not self.counts:
-            return f"does not count: {self.place.get_state_display()}"
-        return self.vote.get_choice_display() if self.vote else "has not voted"
+            state = self.place.get_state_display()
+            return _("does not count: %(state)s") % {"state": state}
+        return self.vote.get_choice_display() if self.vote else _("has not voted")
 
     @property
     def state(self) -> str:
@@ -123,10 +127,10 @@ class Ballot:
         """What was said, how often, and in which tone it is drawn."""
         count = self.tally
         return (
-            ("Yes", count.yes, "positive"),
-            ("No", count.no, "negative"),
-            ("Abstained", count.abstained, "neutral"),
-            ("Not yet", count.waiting, "waiting"),
+            (_("Yes"), count.yes, "positive"),
+            (_("No"), count.no, "negative"),
+            (_("Abstained"), count.abstained, "neutral"),
+            (_("Not yet"), count.waiting, "waiting"),
         )
 
     @property
@@ -150,13 +154,17 @@ class Ballot:
     def outlook(self) -> str:
         """What would come of it if nobody else voted, in a sentence."""
         if self.proposal.is_led:
-            return "The lead organisation has not said yet."
+            return _("The lead organisation has not said yet.")
         end = outcome(self.rule, self.tally)
         if end == "lapsed":
-            count = self.missing
-            voice = "organisation" if count == 1 else "organisations"
-            return f"{count} more {voice} must vote, or it lapses."
-        return f"If nobody else votes, it is {end}."
+            return ngettext(
+                "%(count)s more organisation must vote, or it lapses.",
+                "%(count)s more organisations must vote, or it lapses.",
+                self.missing,
+            ) % {"count": self.missing}
+        if end == "accepted":
+            return _("If nobody else votes, it is accepted.")
+        return _("If nobody else votes, it is refused.")
 
     @property
     def own(self) -> Sequence[Voice]:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from hub.accounts.models import User
 from hub.common.actors import HUB
 from hub.common.errors import DomainError, NotFound
+from hub.common.languages import on_record
 from hub.common.wakeups import wake
 from hub.federations.models import (
     Federation,
@@ -73,7 +74,7 @@ def decide(
     if result != Outcome.ACCEPTED:
         return close(proposal, ProposalState(result), count, user=user, answer=why(result, count))
     try:
-        with transaction.atomic():
+        with transaction.atomic(), on_record():
             close(proposal, ProposalState.ACCEPTED, count, user=user)
             kind_named(proposal.kind).apply(proposal, actor)
             proposal.save(update_fields=["result"])
@@ -130,6 +131,7 @@ def words_for(count: Tally) -> str:
     )
 
 
+@on_record()
 def said_of(proposal: Proposal) -> dict[str, object]:
     """What each event of a proposal says; needs `participation.organisation`."""
     return {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_noop as _noop
 
 from hub.accounts.models import User
 from hub.common.actors import Actor
@@ -39,10 +43,10 @@ def _place(federation: Federation, terms: Mapping[str, Any]) -> Participation:
     try:
         wanted = UUID(str(terms.get("participation", "")))
     except ValueError as wrong:
-        raise Invalid("Name the participation by its identifier.") from wrong
+        raise Invalid(_("Name the participation by its identifier.")) from wrong
     found = federation.participations.select_related("organisation").filter(pk=wanted).first()
     if found is None:
-        raise Invalid("It has no place in this federation.")
+        raise Invalid(_("It has no place in this federation."))
     return found
 
 
@@ -53,22 +57,23 @@ def _terms(place: Participation) -> dict[str, Any]:
 def _in_state(*states: ParticipationState) -> Any:
     """A check of terms that name a place in one of these states, and not the lead's."""
 
-    def checked(federation: Federation, terms: Mapping[str, Any], _: User) -> dict[str, Any]:
+    def checked(federation: Federation, terms: Mapping[str, Any], _by: User) -> dict[str, Any]:
         place = _place(federation, terms)
         if place.state not in states:
             raise NotTakingPart(
-                f"The place of {place.organisation} is {place.get_state_display()}."
+                _("The place of %(organisation)s is %(state)s.")
+                % {"organisation": place.organisation, "state": place.get_state_display()}
             )
         if place.is_lead:
-            raise LeadStays("Propose that another organisation take the lead first.")
+            raise LeadStays(_("Propose that another organisation take the lead first."))
         return _terms(place)
 
     return checked
 
 
-def _words(before: str, after: str = "") -> Any:
+def _words(said: str) -> Callable[[Proposal], str]:
     def words(proposal: Proposal) -> str:
-        return f"{before} {proposal.terms['organisation']} {after}".strip()
+        return _(said) % {"organisation": proposal.terms["organisation"]}
 
     return words
 
@@ -105,7 +110,7 @@ def _lead_checked(federation: Federation, terms: Mapping[str, Any], user: User) 
     require_permission(user, place.organisation_id, Permission.VOTE)
     acts.require_can_lead(place)
     if place.is_lead:
-        raise Invalid(f"{place.organisation} leads already.")
+        raise Invalid(_("%(organisation)s leads already.") % {"organisation": place.organisation})
     return _terms(place)
 
 
@@ -113,7 +118,7 @@ def _hand_over(proposal: Proposal, actor: Actor) -> None:
     acts.hand_over(participation_id=about_place(proposal), actor=actor)
 
 
-def _nothing_more(_: Federation, __: Mapping[str, Any], ___: User) -> dict[str, Any]:
+def _nothing_more(_federation: Federation, _terms: Mapping[str, Any], _by: User) -> dict[str, Any]:
     return {}
 
 
@@ -124,10 +129,10 @@ def _dissolve(proposal: Proposal, actor: Actor) -> None:
 ADMIT = register(
     Kind(
         name="admit",
-        label="Let an organisation in",
-        hint="One that has signed the charter and asks to join.",
+        label=_lazy("Let an organisation in"),
+        hint=_lazy("One that has signed the charter and asks to join."),
         checked=_in_state(ParticipationState.REQUESTED),
-        words=_words("let", "in"),
+        words=_words(_noop("let %(organisation)s in")),
         apply=_admit,
         not_applied=_not_admitted,
         template=TEMPLATE,
@@ -137,10 +142,10 @@ ADMIT = register(
 register(
     Kind(
         name="suspend",
-        label="Suspend an organisation",
-        hint="It gets no tasks and has no voice until it takes part again.",
+        label=_lazy("Suspend an organisation"),
+        hint=_lazy("It gets no tasks and has no voice until it takes part again."),
         checked=_in_state(ParticipationState.ACTIVE),
-        words=_words("suspend"),
+        words=_words(_noop("suspend %(organisation)s")),
         apply=_suspend,
         silent=_silent,
         template=TEMPLATE,
@@ -150,10 +155,10 @@ register(
 register(
     Kind(
         name="restore",
-        label="End a suspension",
-        hint="It gets tasks and has a voice again.",
+        label=_lazy("End a suspension"),
+        hint=_lazy("It gets tasks and has a voice again."),
         checked=_in_state(ParticipationState.SUSPENDED),
-        words=_words("let", "take part again"),
+        words=_words(_noop("let %(organisation)s take part again")),
         apply=_restore,
         silent=_silent,
         template=TEMPLATE,
@@ -163,10 +168,10 @@ register(
 register(
     Kind(
         name="expel",
-        label="Expel an organisation",
-        hint="Its place and its access end for good.",
+        label=_lazy("Expel an organisation"),
+        hint=_lazy("Its place and its access end for good."),
         checked=_in_state(ParticipationState.ACTIVE, ParticipationState.SUSPENDED),
-        words=_words("expel"),
+        words=_words(_noop("expel %(organisation)s")),
         apply=_expel,
         silent=_silent,
         template=TEMPLATE,
@@ -176,10 +181,10 @@ register(
 register(
     Kind(
         name="lead",
-        label="Take the lead",
-        hint="Your organisation leads in place of the one that does now.",
+        label=_lazy("Take the lead"),
+        hint=_lazy("Your organisation leads in place of the one that does now."),
         checked=_lead_checked,
-        words=_words("make", "the lead organisation"),
+        words=_words(_noop("make %(organisation)s the lead organisation")),
         apply=_hand_over,
         template=TEMPLATE,
         form=OwnPlaceForm,
@@ -188,10 +193,10 @@ register(
 register(
     Kind(
         name="dissolve",
-        label="Dissolve the federation",
-        hint="Nothing new begins any more; what was made stays.",
+        label=_lazy("Dissolve the federation"),
+        hint=_lazy("Nothing new begins any more; what was made stays."),
         checked=_nothing_more,
-        words=lambda _: "dissolve the federation",
+        words=lambda _proposal: _("dissolve the federation"),
         apply=_dissolve,
         template=TEMPLATE,
         form=PlainForm,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.accounts.models import User
 from hub.common.forms import LineField, ParagraphsField
@@ -26,7 +27,7 @@ class ReasonForm(forms.Form):
     """Why something is proposed; those who vote read it."""
 
     reason = ParagraphsField(
-        max_length=450, label="Why", help_text="Everybody in the federation reads it."
+        max_length=450, label=_lazy("Why"), help_text=_lazy("Everybody in the federation reads it.")
     )
 
     def clean_reason(self) -> str:
@@ -57,7 +58,7 @@ class PlaceForm(PlainForm):
     """Of a kind that is about one organisation, whose place is in one of these states."""
 
     participation = forms.ModelChoiceField(
-        Participation.objects.none(), label="Organisation", empty_label=None
+        Participation.objects.none(), label=_lazy("Organisation"), empty_label=None
     )
 
     def __init__(self, *given: Any, states: tuple[ParticipationState, ...], **named: Any) -> None:
@@ -79,7 +80,7 @@ class OwnPlaceForm(PlainForm):
     """Of a kind by which an organisation offers something of its own."""
 
     participation = forms.ModelChoiceField(
-        Participation.objects.none(), label="Organisation", empty_label=None
+        Participation.objects.none(), label=_lazy("Organisation"), empty_label=None
     )
 
     def __init__(self, *given: Any, **named: Any) -> None:

@@ -13,20 +13,23 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.forms import Form
+from django.utils.translation import gettext as _
 
 from hub.common.actors import Actor
 from hub.federations.errors import KindUnknown
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from hub.accounts.models import User
     from hub.federations.models import Federation, Proposal
 
 
-def _nothing(*_: object) -> None:
+def _nothing(*_given: object) -> None:
     """Most kinds have nothing to do when they are not accepted."""
 
 
-def _nobody(_: Mapping[str, Any]) -> Collection[UUID]:
+def _nobody(_terms: Mapping[str, Any]) -> Collection[UUID]:
     return ()
 
 
@@ -35,7 +38,7 @@ class Kind:
     """One thing that members can decide."""
 
     name: str
-    label: str  # of a choice on a screen: «Release a version»
+    label: StrOrPromise  # of a choice on a screen: «Release a version»
     # The terms, checked and in their one form; raises DomainError.
     checked: Callable[[Federation, Mapping[str, Any], User], dict[str, Any]]
     # Completes «proposed to …»: «release version 3»; without any query.
@@ -49,7 +52,7 @@ class Kind:
     # How people make one on a screen: a form class that is called with `federation=` and `user=`
     # and has `terms()`; none: it is made where its matter is, such as on a version's page.
     form: Callable[..., Form] | None = None
-    hint: str = ""  # what it does, in a sentence for those who choose what to propose
+    hint: StrOrPromise = ""  # what it does, in a sentence for those who choose what to propose
 
 
 _kinds: dict[str, Kind] = {}
@@ -68,11 +71,11 @@ def kind_named(name: str) -> Kind:
     """Raises KindUnknown."""
     found = _kinds.get(name)
     if found is None:
-        raise KindUnknown(f"Choose one of {', '.join(sorted(_kinds))}.")
+        raise KindUnknown(_("Choose one of %(join)s.") % {"join": ", ".join(sorted(_kinds))})
     return found
 
 
 def words_of(proposal: Proposal) -> str:
     """What it is about, as it completes «proposed to …»; also of a kind that is gone."""
     found = _kinds.get(proposal.kind)
-    return found.words(proposal) if found else f"decide on {proposal.kind}"
+    return found.words(proposal) if found else _("decide on %(kind)s") % {"kind": proposal.kind}

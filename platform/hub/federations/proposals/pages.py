@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hub.accounts.models import User
@@ -124,19 +125,19 @@ def withdraw(request: HttpRequest, pk: UUID) -> HttpResponse:
     get_object_or_404(proposals_visible_to(user), pk=pk)
     with told(request):
         services.withdraw(user=user, proposal_id=pk, reason=reason_in(request.POST))
-        messages.success(request, "The proposal is withdrawn. It stays on record.")
+        messages.success(request, _("The proposal is withdrawn. It stays on record."))
     return redirect("federations:proposal", pk)
 
 
 def _outcome(proposal: Proposal) -> str:
     if proposal.is_open:
-        return "It is on record. The vote is open."
-    return f"The proposal is {proposal.get_state_display()}."
+        return _("It is on record. The vote is open.")
+    return _("The proposal is %(state)s.") % {"state": proposal.get_state_display()}
 
 
 def _offered() -> list[Kind]:
     """The kinds that are proposed with a form, by their labels."""
-    return sorted((one for one in kinds.values() if one.form), key=lambda one: one.label)
+    return sorted((one for one in kinds.values() if one.form), key=lambda one: str(one.label))
 
 
 def _chosen(name: str | None) -> Kind | None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from federation.ledger.entries import canonical
 from hub.accounts.models import User
@@ -67,7 +68,7 @@ def propose(
     """
     place = require_place(user, federation_id, Permission.MAKE_PROPOSALS)
     if not reason.strip():
-        raise Invalid("Say why: those who vote read it.")
+        raise Invalid(_("Say why: those who vote read it."))
     return make(place=place, user=user, kind=kind, terms=terms, reason=reason)
 
 
@@ -83,7 +84,7 @@ def make(
     wanted = kind_named(kind)
     federation = lock_federation(place.federation_id)
     if federation.state == FederationState.DISSOLVED:
-        raise FederationDissolved(f"{federation.name} has ended.")
+        raise FederationDissolved(_("%(name)s has ended.") % {"name": federation.name})
     checked = wanted.checked(federation, terms, user)
     reason = text.line(reason, most=LONGEST_REASON)
     digest = hashlib.sha256(canonical(checked).encode()).hexdigest()
@@ -119,7 +120,7 @@ def vote(
     """
     proposal = _visible(user, proposal_id)
     if choice not in Choice.values:
-        raise Invalid(f"A vote is one of {', '.join(Choice.values)}.")
+        raise Invalid(_("A vote is one of %(values)s.") % {"values": ", ".join(Choice.values)})
     place = _require_voice(proposal, user, participation_id)
     reason = text.line(reason, most=LONGEST_REASON)
     earlier = proposal.votes.filter(participation=place).first()
@@ -143,11 +144,16 @@ def withdraw(*, user: User, proposal_id: UUID, reason: str = "") -> Proposal:
     place = proposal.participation
     held = user.memberships.select_related("custom_role").filter(organisation=place.organisation_id)
     if not any(one.may(Permission.MAKE_PROPOSALS) for one in held):
-        raise Forbidden(f"Only {place.organisation} takes its proposal back.")
+        raise Forbidden(
+            _("Only %(organisation)s takes its proposal back.")
+            % {"organisation": place.organisation}
+        )
     if proposal.state == ProposalState.WITHDRAWN:
         return proposal
     if not proposal.is_open:
-        raise ProposalClosed(f"This proposal is {proposal.get_state_display()} already.")
+        raise ProposalClosed(
+            _("This proposal is %(state)s already.") % {"state": proposal.get_state_display()}
+        )
     reason = text.line(reason, most=LONGEST_REASON)
     return close(proposal, ProposalState.WITHDRAWN, count_of(proposal), user=user, answer=reason)
 
@@ -194,7 +200,7 @@ def _cast(
 ) -> None:
     number = earlier.number + 1 if earlier else 1
     said = {"voter": user, "choice": choice, "reason": reason, "number": number}
-    cast, _ = Vote.objects.update_or_create(
+    cast, _made = Vote.objects.update_or_create(
         proposal=proposal, participation=place, defaults={**said, "at": timezone.now()}
     )
     data = {**said_of(proposal), "organisation": place.organisation.name, "choice": choice}
@@ -218,8 +224,8 @@ def _require_voice(proposal: Proposal, user: User, participation_id: UUID | None
         return found
     require_place(user, proposal.federation_id, Permission.VOTE)
     if proposal.is_led:
-        raise NoVoice("The lead organisation decides this alone.")
-    raise NoVoice("It takes no part any more, came later, or it is the one that this is about.")
+        raise NoVoice(_("The lead organisation decides this alone."))
+    raise NoVoice(_("It takes no part any more, came later, or it is the one that this is about."))
 
 
 def _place_voting(
@@ -235,6 +241,8 @@ def _place_voting(
 
 def _require_open(proposal: Proposal) -> None:
     if not proposal.is_open:
-        raise ProposalClosed(f"This proposal is {proposal.get_state_display()} already.")
+        raise ProposalClosed(
+            _("This proposal is %(state)s already.") % {"state": proposal.get_state_display()}
+        )
     if is_over(proposal, timezone.now()):
-        raise ProposalClosed("The time to vote is up; the result follows in a moment.")
+        raise ProposalClosed(_("The time to vote is up; the result follows in a moment."))

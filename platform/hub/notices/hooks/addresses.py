@@ -14,6 +14,7 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from hub.notices.errors import AddressRefused
 
@@ -77,11 +78,11 @@ def target_of(url: str, *, resolve: Resolver = resolved) -> Target:
     try:
         found = [_address(one) for one in resolve(host, port)]
     except (OSError, UnicodeError, ValueError) as unknown:
-        raise AddressRefused("Its name is not known.") from unknown
+        raise AddressRefused(_("Its name is not known.")) from unknown
     if not found or not all(map(may_be_told, found)):
-        raise AddressRefused("It is not on the public internet.")
+        raise AddressRefused(_("It is not on the public internet."))
     if parts.scheme != "https" and not all(one.is_loopback for one in found):
-        raise AddressRefused("It has to start with https.")
+        raise AddressRefused(_("It has to start with https."))
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, str(found[0]), port, path)
 
@@ -91,16 +92,19 @@ def _parts(url: str) -> tuple[SplitResult, int]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as malformed:
-        raise AddressRefused("It cannot be read.") from malformed
+        raise AddressRefused(_("It cannot be read.")) from malformed
     if len(url) > LONGEST or not (url.isascii() and url.isprintable()) or " " in url:
-        raise AddressRefused("Write it in at most 500 visible ASCII characters.")
+        raise AddressRefused(_("Write it in at most 500 visible ASCII characters."))
     if parts.scheme not in _schemes() or not parts.hostname:
-        raise AddressRefused("It has to start with https and name a server.")
+        raise AddressRefused(_("It has to start with https and name a server."))
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise AddressRefused("No user, password or fragment may be in it.")
+        raise AddressRefused(_("No user, password or fragment may be in it."))
     usual = PORTS[parts.scheme]
     if port is not None and port != usual and port < LEAST_PORT:
-        raise AddressRefused(f"Its port is {usual}, or {LEAST_PORT} and above.")
+        raise AddressRefused(
+            _("Its port is %(usual)s, or %(LEAST_PORT)s and above.")
+            % {"usual": usual, "LEAST_PORT": LEAST_PORT}
+        )
     return parts, usual if port is None else port
 
 

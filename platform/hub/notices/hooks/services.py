@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.sealing import sealed
@@ -147,7 +148,7 @@ def replay_delivery(*, user: User, delivery_id: UUID) -> Delivery:
         raise NotFound("no such delivery")
     webhook = _held(user, found)
     if webhook.state != WebhookState.ACTIVE:
-        raise WebhookOff("Switch it on first.")
+        raise WebhookOff(_("Switch it on first."))
     delivery = Delivery.objects.select_for_update().get(pk=delivery_id)
     if delivery.state != DeliveryState.PENDING:
         delivery.state, delivery.ended_at = DeliveryState.PENDING, None
@@ -166,9 +167,14 @@ def _held(user: User, webhook_id: UUID) -> Webhook:
 
 def _require_room(organisation: Organisation) -> None:
     if organisation.state != OrganisationState.APPROVED:
-        raise NotApproved(f"{organisation} is {organisation.get_state_display()}.")
+        raise NotApproved(
+            _("%(organisation)s is %(state)s.")
+            % {"organisation": organisation, "state": organisation.get_state_display()}
+        )
     if organisation.webhooks.exclude(state=WebhookState.REMOVED).count() >= MOST_WEBHOOKS:
-        raise TooManyWebhooks(f"There are {MOST_WEBHOOKS}; remove one first.")
+        raise TooManyWebhooks(
+            _("There are %(MOST_WEBHOOKS)s; remove one first.") % {"MOST_WEBHOOKS": MOST_WEBHOOKS}
+        )
 
 
 def _checked(kinds: Sequence[str]) -> list[str]:
@@ -176,7 +182,7 @@ def _checked(kinds: Sequence[str]) -> list[str]:
     if unknown := sorted(set(kinds) - set(offered)):
         raise Invalid(f"{unknown[0]!r} is nothing that webhooks are told.")
     if not kinds:
-        raise Invalid("Choose at least one kind.")
+        raise Invalid(_("Choose at least one kind."))
     return [name for name in offered if name in kinds]
 
 

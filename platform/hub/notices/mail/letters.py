@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from hub.accounts.models import User
 from hub.notices.models import Mail
@@ -80,9 +82,10 @@ def _subject(mail: Mail, held: Sequence[Item]) -> str:
     prefix = settings.ACCOUNT_EMAIL_SUBJECT_PREFIX
     if mail.is_digest:
         count = sum(item.notice.count for item in held)
-        return f"{prefix}{count} {'thing' if count == 1 else 'things'} that happened"
+        said = ngettext("%(count)s thing that happened", "%(count)s things that happened", count)
+        return prefix + said % {"count": count}
     if len(held) > 1:
-        return f"{prefix}{len(held)} notices"
+        return prefix + _("%(count)s notices") % {"count": len(held)}
     return (prefix + " ".join(held[0].sentence.split()).rstrip("."))[:LONGEST_SUBJECT]
 
 

@@ -26,6 +26,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from hub.common.languages import spoken_to
 from hub.notices.mail.letters import letter_of
 from hub.notices.models import Mail, MailState
 
@@ -91,7 +92,8 @@ def _claim() -> Mail | None:
 
 
 def _posted(mail: Mail, connection: BaseEmailBackend) -> Outcome:
-    letter = letter_of(mail)
+    with spoken_to(mail.user.language):
+        letter = letter_of(mail)
     if letter is None:
         return Outcome(MailState.DROPPED, "nothing is left to say, or no address is confirmed")
     try:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Identified
 
 
 class MailState(models.TextChoices):
-    QUEUED = "queued", "queued"
-    SENT = "sent", "sent"
-    FAILED = "failed", "failed"
-    DROPPED = "dropped", "dropped"  # nothing was left to say
+    QUEUED = "queued", _lazy("queued")
+    SENT = "sent", _lazy("sent")
+    FAILED = "failed", _lazy("failed")
+    DROPPED = "dropped", _lazy("dropped")  # nothing was left to say
 
 
 class Mail(Identified):

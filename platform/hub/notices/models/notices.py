@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Event, Identified
 from hub.federations.models import Federation
@@ -13,9 +14,9 @@ DIGEST_HOUR = 7  # UTC
 
 
 class Channel(models.TextChoices):
-    INBOX = "inbox", "Inbox only"
-    NOW = "now", "E-mail at once"
-    DIGEST = "digest", "E-mail once a day"
+    INBOX = "inbox", _lazy("Inbox only")
+    NOW = "now", _lazy("E-mail at once")
+    DIGEST = "digest", _lazy("E-mail once a day")
 
 
 class Notice(Identified):

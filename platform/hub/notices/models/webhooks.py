@@ -7,15 +7,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _lazy
 
 from hub.common.models import Event, Identified, Stateful, Transitions
 from hub.organisations.models import Organisation
 
 
 class WebhookState(models.TextChoices):
-    ACTIVE = "active", "active"
-    DISABLED = "disabled", "disabled"
-    REMOVED = "removed", "removed"
+    ACTIVE = "active", _lazy("active")
+    DISABLED = "disabled", _lazy("disabled")
+    REMOVED = "removed", _lazy("removed")
 
 
 class Webhook(Stateful):
@@ -56,9 +57,9 @@ class Webhook(Stateful):
 
 
 class DeliveryState(models.TextChoices):
-    PENDING = "pending", "pending"
-    DELIVERED = "delivered", "delivered"
-    FAILED = "failed", "failed"
+    PENDING = "pending", _lazy("pending")
+    DELIVERED = "delivered", _lazy("delivered")
+    FAILED = "failed", _lazy("failed")
 
 
 class Delivery(Identified):

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from federation.protocol import PolicySummary
 from hub.accounts.models import User
@@ -68,7 +69,7 @@ def rename_agent(*, agent_id: UUID, name: str, user: User) -> Agent:
         with transaction.atomic():
             agent.save(update_fields=["name"])
     except IntegrityError as error:
-        raise AgentNameTaken(f"{agent.name} is another agent.") from error
+        raise AgentNameTaken(_("%(name)s is another agent.") % {"name": agent.name}) from error
     data = {"organisation": agent.organisation.name, "agent": agent.name, "before": before}
     agent.record("renamed", actor=user.actor, data=data)
     return agent
@@ -114,7 +115,7 @@ def spend_nonce(*, key_id: str, nonce: str) -> None:
             [key_id, nonce],
         )
         if not cursor.rowcount:
-            raise ReplayedNonce("Sign each request anew, also one that is sent again.")
+            raise ReplayedNonce(_("Sign each request anew, also one that is sent again."))
 
 
 def prune_nonces() -> int:

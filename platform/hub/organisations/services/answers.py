@@ -7,6 +7,7 @@ from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common.actors import HUB
@@ -84,7 +85,7 @@ def _join(invitation: Invitation, user: User) -> None:
 def _bring(invitation: Invitation, user: User, organisation_id: UUID | None) -> None:
     """For an organisation: the invitation is its own from now on."""
     if organisation_id is None:
-        raise Invalid("Say for which of your organisations.")
+        raise Invalid(_("Say for which of your organisations."))
     coming = require_permission(user, organisation_id, Permission.SIGN_CHARTERS).organisation
     if coming.state == OrganisationState.PENDING and invitation.kind == InvitationKind.HUB:
         by = invitation.invited_by
@@ -92,7 +93,9 @@ def _bring(invitation: Invitation, user: User, organisation_id: UUID | None) -> 
             organisation_id=coming.pk, actor=by.actor if by else user.actor, reason="invited"
         )
     elif coming.state not in {OrganisationState.PENDING, OrganisationState.APPROVED}:
-        raise NotApproved(f"{coming.name} is {coming.get_state_display()}.")
+        raise NotApproved(
+            _("%(name)s is %(state)s.") % {"name": coming.name, "state": coming.get_state_display()}
+        )
     _answer(invitation, InvitationState.ACCEPTED, user, accepted_by=user, accepted_for=coming)
 
 
@@ -132,7 +135,9 @@ def _answer(
 def _require_addressee(invitation: Invitation, user: User, secret: str) -> None:
     if _holds(invitation, secret):
         if user.email != invitation.email and invitation.email not in addresses_of(user):
-            raise InvitationForAnother(f"Sign in as {invitation.email} to answer it.")
+            raise InvitationForAnother(
+                _("Sign in as %(email)s to answer it.") % {"email": invitation.email}
+            )
     elif invitation.email not in addresses_of(user):
         raise NotFound("no such invitation")
 
@@ -144,7 +149,7 @@ def _holds(invitation: Invitation, secret: str) -> bool:
 def _require_open(invitation: Invitation) -> None:
     if not invitation.is_open:
         state = "expired" if invitation.state == InvitationState.OPEN else invitation.state
-        raise InvitationClosed(f"It is {state}.")
+        raise InvitationClosed(_("It is %(state)s.") % {"state": state})
 
 
 def _confirm_address(user: User) -> None:

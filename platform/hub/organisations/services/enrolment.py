@@ -15,6 +15,7 @@ from django.core.signing import BadSignature as BadSeal
 from django.core.signing import TimestampSigner
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from federation.protocol import EnrolmentIn
 from federation.signatures import BadKey, BadSignature, check_public_key, key_id, verify_bytes
@@ -34,7 +35,13 @@ from hub.organisations.errors import (
     KeyKnown,
     NotApproved,
 )
-from hub.organisations.models import Agent, AgentKey, EnrolmentCode, OrganisationState
+from hub.organisations.models import (
+    Agent,
+    AgentKey,
+    EnrolmentCode,
+    Organisation,
+    OrganisationState,
+)
 from hub.organisations.permissions import Permission
 from hub.organisations.selectors import require_permission
 
@@ -48,7 +55,7 @@ def make_enrolment_code(*, organisation_id: UUID, user: User) -> tuple[Enrolment
     membership = require_permission(user, organisation_id, Permission.MANAGE_AGENTS)
     organisation = membership.organisation
     if organisation.state != OrganisationState.APPROVED:
-        raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
+        raise NotApproved(_stands(organisation))
     secret = f"enrol_{secrets.token_urlsafe(32)}"
     code = EnrolmentCode.objects.create(
         organisation=organisation,
@@ -74,7 +81,7 @@ def revoke_enrolment_code(*, code_id: UUID, user: User) -> None:
         raise NotFound("no such code")
     require_permission(user, code.organisation_id, Permission.MANAGE_AGENTS)
     if code.agent_id is not None:
-        raise CodeSpent("Revoke the agent that came in with it.")
+        raise CodeSpent(_("Revoke the agent that came in with it."))
     if code.expires_at <= timezone.now():
         return
     code.expires_at = timezone.now()
@@ -108,10 +115,17 @@ def enrol_agent(*, message: EnrolmentIn) -> Agent:
     if code.expires_at <= timezone.now():
         raise CodeExpired("Ask for a new one.")
     if code.organisation.state != OrganisationState.APPROVED:
-        raise NotApproved(f"{code.organisation.name} is {code.organisation.get_state_display()}.")
+        raise NotApproved(_stands(code.organisation))
     code.agent = _create(code, message, public_key)
     code.save(update_fields=["agent"])
     return code.agent
+
+
+def _stands(organisation: Organisation) -> str:
+    return _("%(organisation)s is %(state)s.") % {
+        "organisation": organisation,
+        "state": organisation.get_state_display(),
+    }
 
 
 def _create(code: EnrolmentCode, message: EnrolmentIn, public_key: bytes) -> Agent:

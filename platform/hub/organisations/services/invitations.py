@@ -12,10 +12,12 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import text
 from hub.common.errors import Forbidden, Invalid, NotFound
+from hub.common.languages import on_record
 from hub.organisations.errors import (
     AlreadyInvited,
     AlreadyMember,
@@ -65,7 +67,9 @@ def invite_person(
     require_approved(organisation)
     email = _address(email)
     if organisation.memberships.filter(user__email=email).exists():
-        raise AlreadyMember(f"{email} is among its people; change the role there.")
+        raise AlreadyMember(
+            _("%(email)s is among its people; change the role there.") % {"email": email}
+        )
     return _offer(
         Invitation(
             kind=InvitationKind.PERSON,
@@ -87,7 +91,7 @@ def invite_to_hub(*, user: User, email: str) -> Invitation:
         Forbidden: only operators do.
     """
     if not user.is_staff:
-        raise Forbidden("Operators invite organisations to the hub.")
+        raise Forbidden(_("Operators invite organisations to the hub."))
     email = _address(email)
     made = Invitation(kind=InvitationKind.HUB, email=email, invited_by=user)
     return _offer(made, about={"address": email})
@@ -109,7 +113,7 @@ def invite_organisation(
     require_permission(user, organisation_id, Permission.STEER_FEDERATIONS)
     require_approved(organisation)
     if standing not in STANDINGS_OFFERED:
-        raise Invalid(f"{standing} is no standing that is offered.")
+        raise Invalid(_("%(standing)s is no standing that is offered.") % {"standing": standing})
     email = _address(email)
     made = Invitation(
         kind=InvitationKind.FEDERATION,
@@ -136,7 +140,7 @@ def revoke_invitation(*, invitation_id: UUID, user: User, reason: str = "") -> I
     if invitation.state == InvitationState.REVOKED:
         return invitation
     if invitation.state != InvitationState.OPEN:
-        raise InvitationClosed(f"It is {invitation.state}.")
+        raise InvitationClosed(_("It is %(state)s.") % {"state": invitation.state})
     invitation.move_to(
         InvitationState.REVOKED,
         actor=user.actor,
@@ -160,10 +164,10 @@ def resend_invitation(*, invitation_id: UUID, user: User) -> Invitation:
     if invitation.organisation is not None:
         require_approved(invitation.organisation)
     if invitation.is_final:
-        raise InvitationClosed(f"It is {invitation.state}.")
+        raise InvitationClosed(_("It is %(state)s.") % {"state": invitation.state})
     if invitation.state == InvitationState.EXPIRED:
         if _open_twin(invitation) is not None:
-            raise AlreadyInvited("There is a newer one for this address.")
+            raise AlreadyInvited(_("There is a newer one for this address."))
         invitation.move_to(
             InvitationState.OPEN, actor=user.actor, data=about_invitation(invitation)
         )
@@ -195,7 +199,7 @@ def _offer(made: Invitation, *, about: dict[str, str]) -> Invitation:
             made.save()
     except IntegrityError as error:  # somebody was faster; to the hub, nothing is locked
         if (open_one := _open_twin(made)) is None:
-            raise AlreadyInvited("Try again.") from error
+            raise AlreadyInvited(_("Try again.")) from error
         return _same(open_one, made)
     _send(made)
     assert made.invited_by is not None
@@ -206,7 +210,7 @@ def _offer(made: Invitation, *, about: dict[str, str]) -> Invitation:
 def _same(open_one: Invitation, made: Invitation) -> Invitation:
     """The open one, which offers the same; raises AlreadyInvited."""
     if _terms(open_one) != _terms(made):
-        raise AlreadyInvited("Revoke the open one, and then offer another.")
+        raise AlreadyInvited(_("Revoke the open one, and then offer another."))
     return open_one
 
 
@@ -238,6 +242,7 @@ def _terms(one: Invitation) -> tuple[str, UUID | None, str]:
     return one.role, one.custom_role_id, one.standing
 
 
+@on_record()
 def about_invitation(invitation: Invitation) -> dict[str, str]:
     """What its events tell; the address only to those who gave it."""
     found = {"organisation": invitation.organisation.name} if invitation.organisation else {}
@@ -258,7 +263,10 @@ def _require_inviting(user: User, invitation: Invitation) -> None:
 
 def require_approved(organisation: Organisation) -> None:
     if organisation.state != OrganisationState.APPROVED:
-        raise NotApproved(f"{organisation.name} is {organisation.get_state_display()}.")
+        raise NotApproved(
+            _("%(name)s is %(state)s.")
+            % {"name": organisation.name, "state": organisation.get_state_display()}
+        )
 
 
 def _address(email: str) -> str:

@@ -10,8 +10,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import get_language
 
+from hub.accounts.selectors import language_of
 from hub.common.errors import NotFound
+from hub.common.languages import spoken_to
 from hub.dispatch import Job, enqueue
 from hub.organisations.letters import mail_of
 from hub.organisations.models import Letter, LetterKind
@@ -24,7 +27,10 @@ BATCH = 200
 
 def post(kind: LetterKind, *, email: str, about: UUID | None = None, number: int = 0) -> None:
     """Write a letter in the caller's transaction; it is sent after the commit."""
-    letter = Letter.objects.create(kind=kind, email=email, about=about, number=number)
+    language = get_language() or ""
+    letter = Letter.objects.create(
+        kind=kind, email=email, about=about, number=number, language=language
+    )
     enqueue(Job.SEND_LETTER, str(letter.pk))
 
 
@@ -43,7 +49,9 @@ def send_letter(*, letter_id: UUID) -> None:
         raise NotFound("no such letter")
     if letter.sent_at is not None:
         return
-    if (mail := mail_of(letter)) is not None:
+    with spoken_to(language_of(letter.email) or letter.language):
+        mail = mail_of(letter)
+    if mail is not None:
         mail.send()
     Letter.objects.filter(pk=letter.pk).update(sent_at=timezone.now())
 

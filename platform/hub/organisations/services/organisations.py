@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import switches, text
@@ -58,8 +59,8 @@ def _create(*, name: str, **profile: str) -> Organisation:
                 return Organisation.objects.create(slug=slug, name=name, **profile)
         except IntegrityError as error:
             if "slug" not in violated(error):
-                raise NameTaken(f"{name} is registered already.") from error
-    raise NameTaken(f"Too many organisations have a name like {name}.")
+                raise NameTaken(_("%(name)s is registered already.") % {"name": name}) from error
+    raise NameTaken(_("Too many organisations have a name like %(name)s.") % {"name": name})
 
 
 def approve_organisation(*, organisation_id: UUID, actor: Actor, reason: str = "") -> Organisation:
@@ -81,7 +82,7 @@ def refuse_organisation(*, organisation_id: UUID, actor: Actor, reason: str = ""
         Invalid: no reason is given.
     """
     if not reason.strip():
-        raise Invalid("Say why: the person who registered it reads it.")
+        raise Invalid(_("Say why: the person who registered it reads it."))
     return _decide(organisation_id, OrganisationState.REFUSED, actor, reason)
 
 

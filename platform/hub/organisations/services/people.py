@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common.errors import Invalid, NotFound
+from hub.common.languages import on_record
 from hub.organisations.errors import GrantsMore, LastOwner
 from hub.organisations.models import CustomRole, Membership, Organisation
 from hub.organisations.permissions import GIVEN_ROLES, ROLES, Permission, Role
@@ -37,7 +39,7 @@ def chosen_role(organisation: Organisation, role: str, custom_role_id: UUID | No
             raise NotFound("no such role")
         return Chosen(Role.CUSTOM, own, own.name, frozenset(own.permissions))
     if role not in dict(GIVEN_ROLES) or custom_role_id is not None:
-        raise Invalid(f"{role or 'That'} is no role.")
+        raise Invalid(_("%(value)s is no role.") % {"value": role or _("That")})
     return Chosen(role, None, role, ROLES[role])
 
 
@@ -66,7 +68,8 @@ def set_role(
     require_as_much(giver, chosen.permissions)
     require_as_much(giver, place.permissions)
     _require_another_owner(organisation, place)
-    before = place.role_name
+    with on_record():
+        before = place.role_name.lower()
     place.role, place.custom_role = chosen.role, chosen.custom_role
     place.save(update_fields=["role", "custom_role"])
     organisation.record(
@@ -76,7 +79,7 @@ def set_role(
             "organisation": organisation.name,
             "person": str(place.user),
             "role": chosen.name,
-            "before": before.lower(),
+            "before": before,
         },
     )
     return place
@@ -111,7 +114,10 @@ def require_as_much(giver: Membership, permissions: frozenset[str]) -> None:
     """Nobody gives, or takes, what they do not have themselves; raises GrantsMore."""
     if lacked := permissions - giver.permissions:
         first = Permission(min(lacked)).label
-        raise GrantsMore(f"The role {giver.role_name} may not {first}, and so not decide who may.")
+        raise GrantsMore(
+            _("The role %(role_name)s may not %(first)s, and so not decide who may.")
+            % {"role_name": giver.role_name, "first": first}
+        )
 
 
 def _place(organisation: Organisation, user_id: UUID) -> Membership:
@@ -126,4 +132,4 @@ def _require_another_owner(organisation: Organisation, place: Membership) -> Non
     """Somebody who can sign in stays an owner."""
     owners = organisation.memberships.filter(role=Role.OWNER, user__is_active=True)
     if place.is_owner and not owners.exclude(pk=place.pk).exists():
-        raise LastOwner("Make somebody else an owner first.")
+        raise LastOwner(_("Make somebody else an owner first."))

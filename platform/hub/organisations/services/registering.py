@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import text
@@ -114,9 +115,9 @@ def confirm_registration(*, secret: str, password: str) -> tuple[User, Organisat
     held = Registration.objects.select_for_update().filter(digest=digest_of(secret))
     found = held.filter(expires_at__gt=timezone.now()).first()
     if found is None:
-        raise RegistrationUnknown("Register again; if you have confirmed it already, sign in.")
+        raise RegistrationUnknown(_("Register again; if you have confirmed it already, sign in."))
     if not check_password(password, found.password):
-        raise WrongPassword("Type the one that you chose in the form.")
+        raise WrongPassword(_("Type the one that you chose in the form."))
     _require_free(found.name)
     user = User.objects.filter(email=found.email).first() or _new_person(
         email=found.email, name=found.person, hashed=found.password, is_confirmed=True
@@ -140,7 +141,7 @@ def prune_registrations() -> None:
 
 def _require_free(name: str) -> None:
     if Organisation.objects.filter(name=name).exists():
-        raise NameTaken(f"{name} is registered already.")
+        raise NameTaken(_("%(name)s is registered already.") % {"name": name})
 
 
 def _new_person(*, email: str, name: str, hashed: str, is_confirmed: bool) -> User:
@@ -163,7 +164,7 @@ def sign_up_invited(*, secret: str, name: str, password: str) -> None:
     if found is None:
         raise NotFound("no such invitation")
     if not found.is_open:
-        raise InvitationClosed("Ask for a new one.")
+        raise InvitationClosed(_("Ask for a new one."))
     hashed, name = make_password(password), text.line(name, least=1, most=120)
     if not has_account(found.email):
         _new_person(email=found.email, name=name, hashed=hashed, is_confirmed=True)

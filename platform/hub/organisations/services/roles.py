@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.common import text
 from hub.common.errors import Invalid, NotFound
+from hub.common.languages import spoken_to
 from hub.organisations.errors import RoleHeld, RoleNameTaken, TooManyRoles
 from hub.organisations.models import CustomRole, InvitationState, Organisation
 from hub.organisations.permissions import Permission, Role
@@ -40,7 +43,10 @@ def create_role(
     if same is not None and same.permissions == carried:
         return same
     if same is None and len(held) >= MOST_ROLES:
-        raise TooManyRoles(f"An organisation has at most {MOST_ROLES} roles of its own.")
+        raise TooManyRoles(
+            _("An organisation has at most %(MOST_ROLES)s roles of its own.")
+            % {"MOST_ROLES": MOST_ROLES}
+        )
     role = CustomRole(organisation=organisation, name=name, permissions=carried)
     _save(role)
     _record(organisation, "role_made", user, role)
@@ -80,25 +86,34 @@ def delete_role(*, role_id: UUID, user: User) -> None:
     maker = require_permission(user, organisation.pk, Permission.MANAGE_ROLES)
     require_as_much(maker, frozenset(role.permissions))
     if role.memberships.exists():
-        raise RoleHeld("Give those who hold it another one first.")
+        raise RoleHeld(_("Give those who hold it another one first."))
     if role.invitations.filter(state=InvitationState.OPEN).exists():
-        raise RoleHeld("Somebody is invited to it: revoke the invitation first.")
+        raise RoleHeld(_("Somebody is invited to it: revoke the invitation first."))
     _record(organisation, "role_deleted", user, role)
     role.delete()
 
 
 def _fit(name: str) -> str:
     fit = text.line(name, least=1, most=60)
-    if fit.lower() in {role.label.lower() for role in Role}:
-        raise RoleNameTaken(f"{fit} is a role that every organisation has.")
+    if fit.lower() in _given():
+        raise RoleNameTaken(_("%(fit)s is a role that every organisation has.") % {"fit": fit})
     return fit
+
+
+def _given() -> set[str]:
+    """What the roles that every organisation has are called, in all languages."""
+    found: set[str] = set()
+    for language, _name in settings.LANGUAGES:
+        with spoken_to(language):
+            found |= {role.label.lower() for role in Role}
+    return found
 
 
 def _known(permissions: Iterable[str]) -> list[str]:
     """Each once, in the order of the table; raises Invalid."""
     asked = set(permissions)
     if unknown := asked - set(Permission.values):
-        raise Invalid(f"There is no permission {min(unknown)[:60]}.")
+        raise Invalid(_("There is no permission %(value)s.") % {"value": min(unknown)[:60]})
     return [value for value in Permission.values if value in asked]
 
 
@@ -107,7 +122,9 @@ def _save(role: CustomRole) -> None:
         with transaction.atomic():
             role.save()
     except IntegrityError as error:
-        raise RoleNameTaken(f"{role.name} is another role of the organisation.") from error
+        raise RoleNameTaken(
+            _("%(name)s is another role of the organisation.") % {"name": role.name}
+        ) from error
 
 
 def _record(organisation: Organisation, what: str, user: User, role: CustomRole) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.factors import has_second_factor
 from hub.accounts.models import User
@@ -30,7 +31,7 @@ def require_second_factor(*, organisation_id: UUID, required: bool, user: User) 
     if organisation is None:
         raise NotFound("no such organisation")
     if required and not has_second_factor(user):
-        raise SecondFactorRequired("Set up your own before you demand it of others.")
+        raise SecondFactorRequired(_("Set up your own before you demand it of others."))
     if organisation.requires_second_factor != required:
         organisation.requires_second_factor = required
         organisation.save(update_fields=["requires_second_factor"])

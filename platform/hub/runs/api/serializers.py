@@ -26,7 +26,7 @@ from hub.runs.models import (
     Task,
     Update,
 )
-from hub.runs.planforms import readable
+from hub.runs.planerrors import readable
 from hub.runs.stacked_models import Stacking
 
 PARTS_OF_A_KIND = {name for name, part in Plan.model_fields.items() if part.discriminator}

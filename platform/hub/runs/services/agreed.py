@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.utils.translation import gettext as _
+
 from federation.plan import Plan
 from hub.federations.policies import Policy
 from hub.runs.errors import AgainstPolicy, VoteNeeded
@@ -26,26 +28,30 @@ def require_agreed(policy: Policy, plan: Plan, *, purpose: str, training: int) -
 
 def _apart(policy: Policy, plan: Plan) -> Iterator[str]:
     if plan.transfer.attributable and not policy.may_attribute:
-        yield "Members may not tell single updates apart."
+        yield _("Members may not tell single updates apart.")
 
 
 def _together(policy: Policy, plan: Plan, training: int) -> Iterator[str]:
     least = policy.minimum_participants
     if training < least:
-        yield f"At least {least} organisations train in a run, not {training}."
+        said = _("At least %(least)s organisations train in a run, not %(training)s.")
+        yield said % {"least": least, "training": training}
     if plan.rounds.quorum < least:
-        yield f"A round closes with {least} updates or more: the quorum is {plan.rounds.quorum}."
+        said = _("A round closes with %(least)s updates or more: the quorum is %(quorum)s.")
+        yield said % {"least": least, "quorum": plan.rounds.quorum}
     strategy = plan.aggregation.strategy
     if policy.strategies and strategy not in policy.strategies:
-        yield f"Runs aggregate by {_any_of(policy.strategies)}, not by {strategy}."
+        said = _("Runs aggregate by %(allowed)s, not by %(strategy)s.")
+        yield said % {"allowed": _any_of(policy.strategies), "strategy": strategy}
     if policy.must_commit and plan.rounds.commit_seconds is None:
-        yield "Organisations commit to their updates before they send them: give them time to."
+        yield _("Organisations commit to their updates before they send them: give them time to.")
     if policy.valuation and plan.valuation.method not in policy.valuation:
-        yield f"Contributions are valued by {_any_of(policy.valuation)}."
+        said = _("Contributions are valued by %(allowed)s.")
+        yield said % {"allowed": _any_of(policy.valuation)}
 
 
 def _any_of(names: tuple[str, ...]) -> str:
-    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    return _(" or ").join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def needs_vote(run: Run) -> bool:
@@ -60,8 +66,11 @@ def require_no_vote(run: Run) -> None:
         most = run.federation.typed_policy.credits_without_vote
         budget = run.typed_plan.rewards.budget
         raise VoteNeeded(
-            f"It splits {budget} credits, and members vote on more than {most}: "
-            f"propose to start {run.name}.",
+            _(
+                "It splits %(budget)s credits, and members vote on more than %(most)s: "
+                "propose to start %(name)s."
+            )
+            % {"budget": budget, "most": most, "name": run.name},
             kind="run",
             terms={"run": str(run.pk)},
         )

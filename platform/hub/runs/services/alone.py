@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from federation.plan import Plan
@@ -48,11 +49,14 @@ def train_alone(*, user: User, run_id: UUID) -> list[Run]:
 
 def _comparable(run: Run) -> Plan:
     if run.purpose != Purpose.FEDERATED:
-        raise NotComparable(f"{run.name} is a comparison itself.")
+        raise NotComparable(_("%(name)s is a comparison itself.") % {"name": run.name})
     if run.state != RunState.COMPLETED:
-        raise NotComparable(f"{run.name} is {run.get_state_display()}; it has to be complete.")
+        raise NotComparable(
+            _("%(name)s is %(state)s; it has to be complete.")
+            % {"name": run.name, "state": run.get_state_display()}
+        )
     if run.typed_plan.evaluation.every == "never":
-        raise NotComparable(f"{run.name} was never measured.")
+        raise NotComparable(_("%(name)s was never measured.") % {"name": run.name})
     return run.typed_plan
 
 

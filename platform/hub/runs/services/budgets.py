@@ -9,6 +9,7 @@ from django.db.models import IntegerField, Q, Sum
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from hub.runs.errors import AgainstPolicy
 from hub.runs.models import Run, RunState
@@ -29,10 +30,14 @@ def require_affordable(run: Run) -> None:
     _one_at_a_time(run)
     left = max(0, policy.credits_in_period - _promised(run, days=policy.period_days))
     if asked > left:
+        said = {"asked": asked, "left": left, "days": policy.period_days}
         raise AgainstPolicy(
-            f"It splits {asked} credits, and {left} are left of the {policy.credits_in_period} "
-            f"for {policy.period_days} days.",
-            reasons=[f"{left} credits are left for these {policy.period_days} days."],
+            _(
+                "It splits %(asked)s credits, and %(left)s are left of the %(all)s for "
+                "%(days)s days."
+            )
+            % {**said, "all": policy.credits_in_period},
+            reasons=[_("%(left)s credits are left for these %(days)s days.") % said],
         )
 
 

@@ -12,9 +12,11 @@ from uuid import UUID
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import F, OuterRef, Q, QuerySet
 from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
 
 from hub.catalogue.errors import LicencesMissing
 from hub.catalogue.selectors import unaccepted_by
+from hub.common.languages import on_record
 from hub.common.wakeups import wake
 from hub.federations.charters.selectors import unsigned_in
 from hub.federations.errors import CharterUnsigned, FederationPaused
@@ -30,17 +32,19 @@ def awaited_by(run: Run) -> list[Participation]:
 
 def awaited_sentence(awaited: Sequence[Participation]) -> str:
     """Completes «the run waits for …»; one sentence's end, without a full stop."""
-    names = get_text_list([place.organisation.name for place in awaited], "and")
-    return f"{names} to sign the present charter"
+    names = get_text_list([place.organisation.name for place in awaited], _("and"))
+    return _("%(names)s to sign the present charter") % {"names": names}
 
 
 def waiting_sentence(run: Run) -> str:
     """For whom a run waits before its next round; empty: for nobody."""
     if run.waiting_since and run.federation.is_paused:
-        return "It waits until an operator resumes the federation, and then goes on by itself."
+        return _("It waits until an operator resumes the federation, and then goes on by itself.")
     awaited = awaited_by(run) if run.waiting_since else ()
     if awaited:
-        return f"It waits for {awaited_sentence(awaited)}, and then goes on by itself."
+        return _("It waits for %(awaited)s, and then goes on by itself.") % {
+            "awaited": awaited_sentence(awaited)
+        }
     return ""
 
 
@@ -51,7 +55,8 @@ def require_accepted(run: Run) -> None:
     missing = unaccepted_by(base, places.values("organisation"))
     if missing:
         raise LicencesMissing(
-            f"{', '.join(missing)} must accept {base.licence} of {base.name} first",
+            _("%(missing)s must accept %(licence)s of %(name)s first")
+            % {"missing": ", ".join(missing), "licence": base.licence, "name": base.name},
             organisations=missing,
         )
 
@@ -62,14 +67,17 @@ def require_signed(run: Run) -> None:
     if awaited:
         names = [place.organisation.name for place in awaited]
         raise CharterUnsigned(
-            f"The run waits for {awaited_sentence(awaited)}.", organisations=names
+            _("The run waits for %(awaited)s.") % {"awaited": awaited_sentence(awaited)},
+            organisations=names,
         )
 
 
 def require_unpaused(run: Run) -> None:
     """Raises FederationPaused."""
     if run.federation.is_paused:
-        raise FederationPaused(f"{run.federation.name} goes on when an operator resumes it.")
+        raise FederationPaused(
+            _("%(name)s goes on when an operator resumes it.") % {"name": run.federation.name}
+        )
 
 
 def is_let_open(run: Run) -> bool:
@@ -84,10 +92,14 @@ def is_let_open(run: Run) -> bool:
     run.waiting_since = database_now() if is_held else None
     run.save(update_fields=["waiting_since"])
     if is_held:
-        reason = f"for {awaited_sentence(awaited)}" if awaited else "for the federation to go on"
-        run.record("waiting", reason=reason, data={"run": run.name})
+        run.record("waiting", reason=_waits_for(awaited), data={"run": run.name})
         wake(f"run:{run.pk}", f"federation:{run.federation_id}")
     return not is_held
+
+
+@on_record()
+def _waits_for(awaited: Sequence[Participation]) -> str:
+    return f"for {awaited_sentence(awaited)}" if awaited else "for the federation to go on"
 
 
 def waiting_runs(federation_id: UUID) -> list[UUID]:

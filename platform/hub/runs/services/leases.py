@@ -30,6 +30,7 @@ from federation.protocol_values import ValueSpec
 from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.models import Artifact
 from hub.common.actors import HUB, Actor
+from hub.common.languages import on_record
 from hub.common.wakeups import wake
 from hub.dispatch import Job, enqueue
 from hub.federations.models import Participation, ParticipationState
@@ -295,9 +296,11 @@ def retire_agent(*, agent_id: UUID) -> int:
         .filter(agent=gone, state=TaskState.LEASED)
         .order_by("pk")
     )
+    with on_record():
+        reason = f"the agent is {gone.get_state_display()}"
     for task in held:
         task.attempts -= 1
-        _requeue(task, actor=HUB, reason=f"the agent is {gone.get_state_display()}")
+        _requeue(task, actor=HUB, reason=reason)
     close_uploads(agent_id=agent_id, reason="the agent is gone")
     return len(held)
 

@@ -7,16 +7,16 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
+from django.utils.translation import gettext as _
 
 from federation.failpoints import failpoint
 from federation.plan import Plan
 from federation.protocol import TaskType
 from federation.terms import TERMS
 from hub.accounts.models import User
-from hub.catalogue.bases.registering import most_tokens
 from hub.catalogue.blobs.uploads import close_uploads
 from hub.catalogue.evaluation.probes import probe_for
-from hub.catalogue.models import Artifact, BaseModel, ModelVersion
+from hub.catalogue.models import Artifact, ModelVersion
 from hub.common.actors import HUB, Actor
 from hub.common.errors import NotFound
 from hub.common.wakeups import wake
@@ -42,6 +42,7 @@ from hub.runs.selectors import ACTIVE_ROUNDS, OPEN_TASKS, current_round
 from hub.runs.services.agreed import require_agreed, require_no_vote
 from hub.runs.services.budgets import require_affordable
 from hub.runs.services.consent import require_accepted, require_signed, require_unpaused
+from hub.runs.services.fitting import check_fit
 from hub.runs.services.locks import database_now, lock_run
 from hub.runs.services.probing import measure_start
 from hub.runs.services.unveiling import prolong
@@ -142,7 +143,7 @@ def begin(run: Run, *, actor: Actor) -> None:
 def require_alive(federation: Federation) -> None:
     """Raises FederationDissolved."""
     if federation.state == FederationState.DISSOLVED:
-        raise FederationDissolved(f"{federation.name} has ended.")
+        raise FederationDissolved(_("%(name)s has ended.") % {"name": federation.name})
 
 
 @transaction.atomic
@@ -206,7 +207,10 @@ def cancel(run: Run, *, actor: Actor, reason: str) -> Run:
         return run
     current = current_round(run.pk)
     if current is not None and current.state == RoundState.AGGREGATING:
-        raise RoundFrozen(f"round {current.number} of {run.name} is being aggregated")
+        raise RoundFrozen(
+            _("round %(number)s of %(name)s is being aggregated")
+            % {"number": current.number, "name": run.name}
+        )
     run.move_to(
         RunState.CANCELLED,
         actor=actor,
@@ -325,29 +329,21 @@ def check_plan(plan: Plan, training: Sequence[Participation]) -> None:
     """Refuse, with the numbers, a plan that cannot work with these participations."""
     if len(training) < plan.rounds.quorum:
         raise PlanRefused(
-            f"a quorum of {plan.rounds.quorum} cannot be reached by {len(training)} participations"
+            _("a quorum of %(quorum)s cannot be reached by %(training)s participations")
+            % {"quorum": plan.rounds.quorum, "training": len(training)}
         )
     root = plan.aggregation.root
     if root is not None and root not in {p.organisation.slug for p in training}:
-        raise PlanRefused(f"{root}, the root of trust, does not train in this run")
+        raise PlanRefused(
+            _("%(root)s, the root of trust, does not train in this run") % {"root": root}
+        )
     ranks = {effective_rank(plan, p) for p in training}
     strategy = plan.aggregation.strategy
     if not TERMS[strategy].mixes_ranks and ranks != {plan.adapter.rank}:
         raise PlanRefused(
-            f"{strategy} needs rank {plan.adapter.rank} of all, "
-            f"these organisations have {sorted(ranks)}"
+            _("%(strategy)s needs rank %(rank)s of all, these organisations have %(ranks)s")
+            % {"strategy": strategy, "rank": plan.adapter.rank, "ranks": sorted(ranks)}
         )
-
-
-def check_fit(plan: Plan, base_model: BaseModel) -> None:
-    """Refuse texts that, behind the learnt tokens, are longer than the base model can read."""
-    text = getattr(plan.task, "max_tokens", 0)
-    learnt = getattr(plan.adapter, "virtual_tokens", 0)
-    most = most_tokens(base_model)
-    if most is None or text + learnt <= most:
-        return
-    wanted = f"{text + learnt} ({learnt} learnt and {text} of a text)" if learnt else str(text)
-    raise PlanRefused(f"{base_model.name} reads {most} tokens at most, not {wanted}")
 
 
 def effective_rank(plan: Plan, participation: Participation) -> int:

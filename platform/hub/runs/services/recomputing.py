@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from federation.plan import canonical
 from hub.accounts.models import User
@@ -56,7 +57,10 @@ def recompute_round(*, user: User, round_id: UUID, keys: Sequence[str]) -> list[
     require_place(user, current.run.federation_id, Permission.START_RUNS)
     known = _methods(current)
     if unknown := [key for key in keys if key not in known]:
-        raise Invalid(f"{unknown[0]} is not among: {', '.join(known)}")
+        raise Invalid(
+            _("%(value)s is not among: %(known)s")
+            % {"value": unknown[0], "known": ", ".join(known)}
+        )
     return [_ask(current, known[key], user.actor) for key in dict.fromkeys(keys)]
 
 
@@ -76,7 +80,7 @@ def recompute_without(*, user: User, round_id: UUID, participation_id: UUID) -> 
     own = next(iter(_methods(current).values()))
     of_others = [u for u in counted_updates(current) if u.participation_id != participation_id]
     if not 0 < len(of_others) < len(current.frozen):
-        raise Invalid("A round is computed without one of several whose updates counted in it.")
+        raise Invalid(_("A round is computed without one of several whose updates counted in it."))
     place = current.run.federation.participations.select_related("organisation")
     name = place.get(pk=participation_id).organisation.slug
     method = {**own.method, WITHOUT: str(participation_id)}
@@ -100,7 +104,9 @@ def replay_round(*, round_id: UUID, user: User | None = None) -> Recomputation:
 
 def _methods(current: Round) -> dict[str, Variation]:
     if current.state != RoundState.CLOSED:
-        raise RoundOpen(f"round {current.number} is {current.state}")
+        raise RoundOpen(
+            _("round %(number)s is %(state)s") % {"number": current.number, "state": current.state}
+        )
     return methods_for(current)
 
 

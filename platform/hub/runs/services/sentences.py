@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from federation.protocol import CONTROL_LOST, DECLINED_BY_POLICY, TaskType
+from hub.common.languages import on_record
 from hub.runs.doings import in_words, why
 from hub.runs.models import Round, Task, TaskState, Update, UpdateState
 from hub.runs.services.memories import is_controlled
@@ -15,6 +16,7 @@ REASONS = {
 }
 
 
+@on_record()
 def closing_sentence(current: Round) -> str:
     """Such as "Closed with 3 of 4: Delta Clinic missed the deadline.", at most 500 characters."""
     tasks = _training_tasks(current)
@@ -42,6 +44,7 @@ def _losses(current: Round) -> str:
     return f" {', '.join(lost)} had lost {said}, so all begin anew with theirs." if lost else ""
 
 
+@on_record()
 def missing_sentence(current: Round, *, have: int, quorum: int) -> str:
     """Why a round could not close."""
     tasks = _training_tasks(current)

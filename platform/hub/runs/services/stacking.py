@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from hub.accounts.models import User
 from hub.catalogue.models import Artifact
@@ -35,7 +36,9 @@ def stack_round(*, round_id: UUID, user: User | None = None) -> Stacking:
     if user is not None:
         require_attributable(user, current)
     if current.state != RoundState.CLOSED:
-        raise RoundOpen(f"round {current.number} is {current.state}")
+        raise RoundOpen(
+            _("round %(number)s is %(state)s") % {"number": current.number, "state": current.state}
+        )
     found, is_new = Stacking.objects.select_for_update().get_or_create(round=current)
     found.round = current
     actor = user.actor if user else HUB
@@ -53,7 +56,7 @@ def require_attributable(user: User, current: Round) -> None:
     """Raises NotFound, NotAttributable. Needs `run`."""
     require_place(user, current.run.federation_id)
     if not current.run.typed_plan.transfer.attributable:
-        raise NotAttributable("the plan of its run does not let members tell updates apart")
+        raise NotAttributable(_("the plan of its run does not let members tell updates apart"))
 
 
 def stacked_adapter(*, user: User, current: Round) -> Artifact:
@@ -66,7 +69,7 @@ def stacked_adapter(*, user: User, current: Round) -> Artifact:
     require_attributable(user, current)
     found = Stacking.objects.filter(round=current).select_related("artifact").first()
     if found is None or found.artifact is None:
-        raise NotStacked("ask for it to be made first")
+        raise NotStacked(_("ask for it to be made first"))
     return found.artifact
 
 
