@@ -1,7 +1,8 @@
 """Letters and webhooks: as long as mail servers and other people's systems take to answer.
 
 Each message sends whatever is due, for a while. One thread does the one and one the other; a
-message that finds it busy is dropped, since that thread looks for more before it ends.
+message that finds it busy is dropped, since that thread looks for more before it ends. What a
+message carries is not looked at: ours carry nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ posting, delivering = threading.Lock(), threading.Lock()
 
 
 @app.task(name=Job.POST_MAIL.value)
-def post_mail() -> None:
+def post_mail(*_: object) -> None:
     """Send the letters that are due; delivered twice, the second finds none."""
     if posting.acquire(blocking=False):
         try:
@@ -27,7 +28,7 @@ def post_mail() -> None:
 
 
 @app.task(name=Job.DELIVER_WEBHOOKS.value)
-def deliver_webhooks() -> None:
+def deliver_webhooks(*_: object) -> None:
     """Send the deliveries that are due; delivered twice, the second finds none."""
     if delivering.acquire(blocking=False):
         try:
