@@ -154,6 +154,15 @@ def test_nothing_of_other_federations_is_shown(carol: Person, federation: Federa
     assert federation.name not in told
 
 
+def test_who_is_in_many_federations_sees_some_and_the_way_to_all(ada: Person):
+    ParticipationFactory.create_batch(21, organisation=ada.organisation)
+    AgentFactory.create_batch(21, organisation=ada.organisation)
+    told = home(ada)
+    assert "All 21 federations" in told
+    assert "All 21 agents" in told
+    assert browser(ada.user).get("/").content.decode().count('<th scope="row"') == 20 + 20
+
+
 def test_a_full_desk_needs_few_queries(
     ada: Person, operator: Person, federation: Federation, django_assert_max_num_queries
 ):
