@@ -37,6 +37,11 @@ def size_of(ledger: UUID) -> int:
     return Head.objects.filter(ledger=ledger).values_list("size", flat=True).first() or 0
 
 
+def is_stopped(ledger: UUID) -> bool:
+    """Whether it takes no entries until an operator lets it."""
+    return Head.objects.filter(ledger=ledger).exclude(stopped="").exists()
+
+
 def newest_checkpoint(ledger: UUID) -> Checkpoint | None:
     return checkpoints_of(ledger).last()
 

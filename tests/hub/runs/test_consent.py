@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from hub.common.actors import HUB
 from hub.common.models import Event, OutboxMessage
@@ -11,8 +12,11 @@ from hub.dispatch import Job
 from hub.federations.charters.services import publish_charter, sign_charter
 from hub.federations.errors import CharterUnsigned
 from hub.federations.models import Participation, Standing
+from hub.ledger.services import PLACE_NOW
+from hub.ledger.signing import stop
 from hub.runs import services
 from hub.runs.models import Run
+from hub.runs.services.consent import waiting_sentence
 from jobs.coordination import advance_federation
 from tests.factories.organisations import MembershipFactory
 from tests.hub.runs.world import World, make_world, plan_of
@@ -173,3 +177,12 @@ def test_observers_get_no_tasks_and_are_not_waited_for(world: World) -> None:
     world.evaluate(world.sites[0])
     services.advance_run(run_id=run.pk)
     assert opened(run) == 2
+
+
+def test_a_run_says_that_its_ledger_is_stopped(world: World) -> None:
+    run = world.start_run()
+    with connection.cursor() as cursor:
+        cursor.execute(PLACE_NOW)
+    assert waiting_sentence(run) == ""
+    stop(ledger=world.federation.pk, code="ledger_damaged", reason="entry 3 is not what it was")
+    assert "takes no entries" in waiting_sentence(run)

@@ -21,6 +21,7 @@ from hub.common.wakeups import wake
 from hub.federations.charters.selectors import unsigned_in
 from hub.federations.errors import CharterUnsigned, FederationPaused
 from hub.federations.models import FederationState, Participation, ParticipationState
+from hub.ledger.selectors import is_stopped
 from hub.runs.models import Run, RunState
 from hub.runs.services.locks import database_now
 
@@ -37,7 +38,9 @@ def awaited_sentence(awaited: Sequence[Participation]) -> str:
 
 
 def waiting_sentence(run: Run) -> str:
-    """For whom a run waits before its next round; empty: for nobody."""
+    """For whom a run waits; empty: for nobody."""
+    if is_stopped(run.federation_id):
+        return _("The ledger takes no entries. When an operator has seen to that, the run goes on.")
     if run.waiting_since and run.federation.is_paused:
         return _("It waits until an operator resumes the federation, and then goes on by itself.")
     awaited = awaited_by(run) if run.waiting_since else ()
