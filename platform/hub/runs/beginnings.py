@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q, Subquery
 from django.http import QueryDict
 from django.utils.translation import gettext as _
@@ -14,8 +15,9 @@ from django.utils.translation import gettext as _
 from hub.accounts.models import User
 from hub.catalogue.models import ModelVersion, VersionState
 from hub.catalogue.selectors import line_of
-from hub.federations.models import Federation
+from hub.federations.models import Federation, Participation
 from hub.federations.places import Place, places_in
+from hub.runs.departures import Departure
 from hub.runs.forecasts import Forecast, forecast, past_of
 from hub.runs.forms import RunForm, misfits
 from hub.runs.models import Purpose, Run
@@ -41,7 +43,11 @@ class Draft:
     """A run that one person is about to make; each thing is read when it is first asked for."""
 
     def __init__(self, federation: Federation, user: User, *, asked: QueryDict) -> None:
-        """`asked` may name another `task` or `adapter`, or a run to begin from (`like`)."""
+        """`asked` may name another `task` or `adapter`, or a run to begin from (`like`).
+
+        It may also name a place to do `without`: the organisation does not train, and the run
+        starts from before anything of it.
+        """
         self.federation = federation
         self.user = user
         self.asked = asked
@@ -51,6 +57,15 @@ class Draft:
         """Who can train."""
         every = places_in(self.federation.pk, self.user).values()
         return [place for place in every if place.trains]
+
+    @cached_property
+    def without(self) -> Participation | None:
+        """The organisation whose contribution the run is to be free of."""
+        try:
+            found = self.federation.participations.select_related("organisation", "federation")
+            return found.filter(pk=self.asked.get("without", "")).first()
+        except ValidationError:
+            return None
 
     @cached_property
     def latest(self) -> Run | None:
@@ -94,7 +109,13 @@ class Draft:
         line = line_of(self.federation)
         newest = line.values("number")[:1]
         recent = Q(number__gt=Subquery(newest) - VERSIONS_OFFERED)
-        return list(line.filter(is_released | recent))
+        is_clean = Q(pk=self._clean.pk if self._clean else None)
+        return list(line.filter(is_released | recent | is_clean))
+
+    @cached_property
+    def _clean(self) -> ModelVersion | None:
+        """The newest version that holds nothing of the organisation to do without."""
+        return Departure(self.without).clean if self.without else None
 
     @property
     def _released(self) -> ModelVersion | None:
@@ -115,10 +136,11 @@ class Draft:
         return self._form
 
     def _propose_parent(self, form: RunForm) -> None:
-        """The released version, where the plan that the form begins with has its shape."""
+        """The released version or a clean one, where the plan that we begin with has its shape."""
         plan = None if form.is_bound else plan_from(form)
-        if self._released and plan and not misfits(self._released, plan):
-            form.initial["parent"] = self._released.pk
+        proposed = self._clean if self.without else self._released
+        if proposed and plan and not misfits(proposed, plan):
+            form.initial["parent"] = proposed.pk
 
     @property
     def forecast(self) -> Forecast | None:
@@ -132,7 +154,11 @@ class Draft:
     def _trainers(self) -> list[UUID]:
         """Those of the last plan, and whoever makes this one: nobody leaves themselves out."""
         before = set(self.model.trainers) if self.model else set()
-        return [p.id for p in self.places if p.id in before or (before and p.is_own)]
+        chosen = [p.id for p in self.places if p.id in before or (before and p.is_own)]
+        if self.without is None:
+            return chosen
+        every = chosen or [place.id for place in self.places]
+        return [place for place in every if place != self.without.pk]
 
     def _given(self) -> Mapping[str, Any]:
         given = self.model.plan if self.model else self._usual_plan()
@@ -141,7 +167,8 @@ class Draft:
         return {**given, "aggregation": {**given.get("aggregation", {}), "strategy": "fedavg"}}
 
     def _name(self) -> str:
-        return f"Run {self.latest.number + 1 if self.latest else 1}"
+        name = f"Run {self.latest.number + 1 if self.latest else 1}"
+        return f"{name} without {self.without.organisation.name}"[:120] if self.without else name
 
     def _usual_task(self) -> str:
         architecture = self.federation.base_model.architecture

@@ -13,7 +13,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from hub.accounts.selectors import person_of
 from hub.common.refusals import told
-from hub.federations.selectors import federations_of, participations_visible_to, standpoint
+from hub.federations.selectors import (
+    MEMBERS,
+    federations_of,
+    participations_visible_to,
+    standpoint,
+)
+from hub.organisations.permissions import Permission
 from hub.runs.departures import Departure
 from hub.runs.services import recompute_without
 
@@ -27,11 +33,12 @@ def departure(request: HttpRequest, pk: UUID) -> HttpResponse:
     place = get_object_or_404(visible, pk=pk)
     seats = standpoint(user, place.federation)
     seat = next((one for one in seats.own if one.place.pk == place.pk), None)
+    staying = [one for one in seats.own if one.place.pk != place.pk and one.place.state in MEMBERS]
     context = {
         "place": place,
         "federation": place.federation,
         "departure": Departure(place),
-        "standpoint": seats,
+        "may_rebuild": any(one.may(Permission.START_RUNS) for one in staying),
         "may_leave": seat is not None and seat.may_sign,
     }
     return render(request, "runs/departure.html", context)

@@ -248,6 +248,28 @@ def test_the_page_lists_what_holds_a_contribution_and_what_can_be_done(
     assert run.rounds.count() == 2
 
 
+def test_who_stays_drafts_a_run_that_is_free_of_it(world: World) -> None:
+    two_rounds(world)
+    first = ModelVersion.objects.get(number=1)
+    late, leaver = place_of(world, world.sites[2]), owner_of(world.sites[2])
+    page = reverse("runs:departure", args=[late.pk])
+    address = f"{reverse('runs:new', args=[world.federation.slug])}?without={late.pk}"
+    assert address not in browser(leaver).get(page).content.decode()
+    assert address in browser(world.lead).get(page).content.decode()
+    answer = browser(world.lead).get(address)
+    form = answer.context["form"]
+    others = {place_of(world, site).pk for site in world.sites[:2]}
+    assert set(form["trainers"].initial) == set(form["trainers"].value()) == others
+    assert form["parent"].value() == first.pk
+    assert f"without {late.organisation.name}" in form["name"].value()
+    assert f"what {late.organisation.name} has given" in words(answer)
+    both = place_of(world, world.sites[0])
+    answer = browser(world.lead).get(address.replace(str(late.pk), str(both.pk)))
+    assert not answer.context["form"]["parent"].value()
+    for foreign in ("none", str(first.pk)):
+        assert browser(world.lead).get(f"{address[:-36]}{foreign}").status_code == 200
+
+
 def test_a_round_is_computed_without_one_whose_updates_counted(world: World) -> None:
     run = two_rounds(world)
     place = place_of(world, world.sites[2])
