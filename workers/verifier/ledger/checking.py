@@ -6,19 +6,19 @@ of rounds what later ones are held against.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from verifier.faults import Unusable, Wrong
 from verifier.ledger import notes, rows, trees
 from verifier.ledger.chunks import Found, Known, check_rows
-from verifier.ledger.keys import Keyring
+from verifier.ledger.keys import MARK, Keyring
 from verifier.ledger.lineage import Lineage
 
 PIECE_BYTES = 1 << 20
@@ -81,22 +81,27 @@ def survey(path: Path, pinned: notes.Key | None = None) -> Survey:
 
     Raises Wrong, Unusable.
     """
-    keyring, troubles, index, last = Keyring(), dict[int, str](), 0, b""
-    pieces, piece, place = list[Piece](), Piece(0, 0, 0), 0
+    keyring, troubles, pieces, last = Keyring(), dict[int, str](), list[Piece](), b""
+    index = place = 0
     with rows.opened(path) as file:
-        for line in rows.lines(file):
-            if rows.tells_of_a_key(line):
-                _learn(keyring, troubles, index, line)
-            index += line.startswith(rows.ENTRY)
-            place += len(line)
-            if place - piece.begin >= PIECE_BYTES:
-                pieces.append(Piece(piece.first, piece.begin, place - piece.begin))
-                piece = Piece(index, place, 0)
-            last = line
-    pieces.append(Piece(piece.first, piece.begin, place - piece.begin))
+        for some in rows.pieces(file, PIECE_BYTES):
+            if MARK in some:
+                _learn_all(keyring, troubles, index, some)
+            pieces.append(Piece(index, place, len(some)))
+            index += rows.entries_in(some)
+            place += len(some)
+            last = some
+    last = last[last.rfind(b"\n", 0, -1) + 1 :]
     if not index and not last.startswith(rows.KEY):
         raise Unusable(f"{path} is no export of a ledger")
     return Survey(Known(keyring, _ledger_key(last, pinned), troubles), pieces)
+
+
+def _learn_all(keyring: Keyring, troubles: dict[int, str], index: int, some: bytes) -> None:
+    for line in rows.lines_in(some):
+        if rows.tells_of_a_key(line):
+            _learn(keyring, troubles, index, line)
+        index += line.startswith(rows.ENTRY)
 
 
 def _learn(keyring: Keyring, troubles: dict[int, str], index: int, line: bytes) -> None:
@@ -141,14 +146,15 @@ def _checked(path: Path, surveyed: Survey, processes: int) -> Iterator[Found]:
 def _check(known: Known, path: Path, piece: Piece) -> Found:
     with rows.opened(path) as file:
         file.seek(piece.begin)
-        lines = BytesIO(file.read(piece.size_bytes)).readlines()
-    return check_rows(known, piece.first, lines)
+        some = file.read(piece.size_bytes)
+    return check_rows(known, piece.first, rows.lines_in(some))
 
 
 _here: list[tuple[Known, Path]] = []  # of a process of the pool
 
 
 def _begin(known: Known, path: Path) -> None:
+    gc.disable()  # entries have no cycles, and there are millions
     _here[:] = [(known, path)]
 
 

@@ -19,6 +19,7 @@ from verifier.ledger.rows import Entry
 from verifier.ledger.valuing import check_valuation
 
 LABELS = {"update.submitted": b"fl-update-v1\0", "update.committed": b"fl-commitment-v1\0"}
+SIGNED = ("run", "round", "plan_digest", "start_sha256", "update_sha256", "examples")
 KEYS = (ENROLLED, ROTATED, REVOKED)
 
 
@@ -53,10 +54,10 @@ class Found:
 
 def check_rows(known: Known, first: int, lines: Sequence[bytes]) -> Found:
     """`first`: the index that the first entry among them should have."""
-    found = Found(first=first)
-    for line in lines:
-        where = f"entry {found.first + len(found.acts)}"
-        try:
+    found, where = Found(first=first), ""
+    try:
+        for line in lines:
+            where = ""
             if line.startswith(rows.CHECKPOINT):
                 where = "a checkpoint"
                 _checkpoint(known, line, found)
@@ -65,13 +66,17 @@ def check_rows(known: Known, first: int, lines: Sequence[bytes]) -> Found:
                 rows.key_of(line)
             else:
                 _take(known, rows.entry_of(line), found)
-        except Wrong as wrong:
-            found.wrong = wrong.at(where)
-            break
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            found.wrong = Wrong(f"it lacks what such an entry has: {error!r}", where)
-            break
+    except Wrong as wrong:
+        found.wrong = wrong.at(where or _next(found))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        told = f"it lacks what such an entry has: {error!r}"
+        found.wrong = Wrong(told, where or _next(found))
+    found.count("entries", len(found.acts))
     return found
+
+
+def _next(found: Found) -> str:
+    return f"entry {found.first + len(found.acts)}"
 
 
 def _take(known: Known, entry: Entry, found: Found) -> None:
@@ -88,7 +93,6 @@ def _take(known: Known, entry: Entry, found: Found) -> None:
     elif entry.time < found.last_time:
         raise Wrong("it is older than the entry before it")
     told = CHECKS.get(entry.type, _as_it_is)(known, entry, found)
-    found.count("entries")
     found.leaves += entry.leaf
     found.acts.append(hashlib.sha256(entry.key.encode()).digest()[:8])
     found.last_time = entry.time
@@ -100,21 +104,31 @@ def _as_it_is(_known: Known, entry: Entry, _found: Found) -> dict[str, Any]:
     return entry.payload
 
 
+def _submitted(known: Known, entry: Entry, found: Found) -> dict[str, Any]:
+    """What later entries are held against, of an update's entry and of what was signed."""
+    statement = _statement(known, entry, found)
+    told = {name: entry.payload[name] for name in ("round", "update", "participation")}
+    return told | {"statement": {name: statement[name] for name in SIGNED}}
+
+
+def _judged(_known: Known, entry: Entry, _found: Found) -> dict[str, Any]:
+    return {name: entry.payload[name] for name in ("round", "update", "verdict")}
+
+
 def _statement(known: Known, entry: Entry, found: Found) -> dict[str, Any]:
-    """The signature of an agent, by the key that it had then; and what it has signed."""
+    """What an agent has signed, by the key that it had then."""
     said = entry.payload
     life: Life = known.keyring.key(said["key_id"], entry.index, entry.time)
     signed = said["statement"]
     message = LABELS[entry.type] + signed.encode()
     notes.verify(life.public, notes.decoded(said["signature"]), message)
-    statement = json.loads(signed)
+    statement: dict[str, Any] = json.loads(signed)
     if life.participation != said["participation"]:
         raise Wrong("it is signed by the agent of another participation")
     if statement["key_id"] != said["key_id"]:
         raise Wrong("the statement names another key")
     found.count("statements")
-    rest = {name: value for name, value in said.items() if name not in {"statement", "signature"}}
-    return {**rest, "statement": statement}
+    return statement
 
 
 def _valuation(_known: Known, entry: Entry, found: Found) -> dict[str, Any]:
@@ -144,7 +158,8 @@ def _key(known: Known, entry: Entry, _found: Found) -> dict[str, Any]:
 Check = Callable[[Known, Entry, Found], dict[str, Any]]
 CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(KEYS, _key),
-    "update.submitted": _statement,
+    "update.submitted": _submitted,
+    "update.judged": _judged,
     "update.committed": _statement,
     "valuation.recorded": _valuation,
     "run.started": _plan,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -85,10 +84,14 @@ class Lineage:
     declared: dict[str, tuple[int, int]] = field(default_factory=dict)  # the last two, of places
 
     def follow(self, kind: str, key: str, said: Said) -> None:
-        """Raises Wrong, and KeyError or TypeError for what such an entry lacks."""
-        if step := STEPS.get(kind):
-            with suppress(Before):
-                step(self, key, said)
+        """The next entry, of a kind that has a step.
+
+        Raises Wrong, and KeyError or TypeError for what such an entry lacks.
+        """
+        try:
+            STEPS[kind](self, key, said)
+        except Before:
+            return
 
     def _unknown(self, what: str) -> NoReturn:
         if self.is_later:

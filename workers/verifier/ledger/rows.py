@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +26,8 @@ _LEAF, _END = b',"leaf":"', b'"}\n'
 _HEX = 64
 _TAIL = len(_LEAF) + _HEX + len(_END)
 _MARK_WITHIN = 200  # bytes from the end
-_MEMBERS = {"index", "key", "ledger", "payload", "prev", "time", "type"}
+_MEMBERS = ["index", "key", "ledger", "payload", "prev", "time", "type"]  # as they are written
+_KINDS = [int, str, str, dict, str, str, str]
 
 
 @dataclass(slots=True)
@@ -40,12 +42,23 @@ class Entry:
     leaf: bytes
 
 
-def lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Row by row. Raises Unusable."""
-    while line := file.readline(LONGEST_ROW):
-        if not line.endswith(b"\n"):
+def pieces(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Whole rows, of about so many bytes together. Raises Unusable."""
+    while some := file.read(size):
+        if not some.endswith(b"\n"):
+            some += file.readline(LONGEST_ROW)
+        if not some.endswith(b"\n"):
             raise Unusable("the export ends in the middle of a row: fetch it again")
-        yield line
+        yield some
+
+
+def lines_in(some: bytes) -> list[bytes]:
+    return BytesIO(some).readlines()
+
+
+def entries_in(some: bytes) -> int:
+    """How many of the rows are entries."""
+    return some.count(b"\n" + ENTRY) + some.startswith(ENTRY)
 
 
 def opened(path: Path) -> IO[bytes]:
@@ -72,25 +85,21 @@ def entry_of(line: bytes) -> Entry:
 
 
 def _entry(said: dict[str, Any], leaf: bytes) -> Entry:
-    match said:
-        case {
-            "index": int(index),
-            "key": str(key),
-            "ledger": str(ledger),
-            "payload": dict(payload),
-            "prev": str(prev),
-            "time": str(time),
-            "type": str(kind),
-        } if said.keys() == _MEMBERS and 0 <= index <= LARGEST_INDEX and _is_hash(prev):
-            return Entry(index, key, ledger, payload, bytes.fromhex(prev), time, kind, leaf)
+    if list(said) == _MEMBERS and list(map(type, said.values())) == _KINDS:
+        index, key, ledger, payload, before, time, kind = said.values()
+        prev = _hash(before)
+        if prev and 0 <= index <= LARGEST_INDEX:
+            return Entry(index, key, ledger, payload, prev, time, kind, leaf)
     raise Wrong("it has not what an entry has")
 
 
-def _is_hash(text: str) -> bool:
+def _hash(text: str) -> bytes:
+    """Empty: it is none."""
     try:
-        return len(text) == _HEX and bytes.fromhex(text).hex() == text
+        found = bytes.fromhex(text)
     except ValueError:
-        return False
+        return b""
+    return found if len(text) == _HEX and found.hex() == text else b""
 
 
 def note_of(line: bytes) -> str:
