@@ -267,6 +267,7 @@ REQUIRE_OPERATOR_MFA = env.bool(
 )
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {"authenticate": "hub.accounts.forms.CodeForm"}
 MFA_TOTP_ISSUER = "Foedus"
 MFA_TOTP_TOLERANCE = 1  # of 30 s, before and after: clocks differ
 MFA_RECOVERY_CODES_SHOW_ONCE = True

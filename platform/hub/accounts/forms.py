@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from allauth.mfa.base.forms import AuthenticateForm
 from django import forms
 from django.conf import settings
 from django.http import HttpRequest
@@ -35,6 +38,16 @@ class NameForm(forms.Form):
         user.save(update_fields=["name"])
         if user.has_usable_password():
             remember_password(request, user)
+
+
+class CodeForm(AuthenticateForm):  # type: ignore[misc]
+    """The second step of signing in; who has lost the app has to hear of the other way."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].help_text = _lazy(
+            "The six digits that your app shows, or one of your recovery codes."
+        )
 
 
 class ProfileForm(forms.Form):

@@ -12,8 +12,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -134,6 +134,8 @@ class Body:
         self.size_bytes = 0
         self._file: BinaryIO = io.BytesIO()
         self._held_bytes = 0  # of the shared memory
+        self._lock = threading.Lock()
+        self._is_being_read = self._is_closed = False
 
     def take(self, block: bytes) -> None:
         if self.is_in_memory and not self._fits(len(block)):
@@ -160,7 +162,26 @@ class Body:
     def rewind(self) -> None:
         self._file.seek(0)
 
+    @contextmanager
+    def being_read(self) -> Iterator[None]:
+        """Meanwhile it stays open, also when its sender leaves and it is closed."""
+        with self._lock:
+            self._is_being_read = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._is_being_read = False
+            if self._is_closed:
+                self._close()
+
     def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+        if not self._is_being_read:
+            self._close()
+
+    def _close(self) -> None:
         self._give_back()
         with suppress(OSError):  # of what a full disk had no room for; it is closed all the same
             self._file.close()

@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import IO, Any, ParamSpec, TypeVar, cast
 
@@ -27,7 +27,7 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
 from hub.common.api.problems import problem_of
-from hub.common.bodies import Body, Continued, Message, Receive, Scope, Send, refuse
+from hub.common.bodies import Body, Continued, Message, Receive, Scope, Send, body_of, refuse
 from hub.common.errors import StorageFull
 from hub.common.room import refusing_when_full
 from hub.common.wakeups import listener
@@ -146,7 +146,9 @@ class Handler(ASGIHandler):
         """Ask the views. What then takes long, a stream or a wait, has no database connection."""
         set_script_prefix(get_script_prefix(request.scope))
         signals.request_started.send(sender=type(self), scope=request.scope)
-        response = self.get_response(request)
+        body = body_of(request)
+        with body.being_read() if body else nullcontext():
+            response = self.get_response(request)
         if response.streaming:
             connections.close_all()
         else:

@@ -302,8 +302,9 @@ class Board:
 
     @property
     def time_left(self) -> timedelta | None:
-        """If the rounds to come last as long as those before."""
-        if self.run.state != RunState.RUNNING or self.lasted is None or self.progress < 1:
+        """If the rounds to come last as long as those before; not of a run that waits."""
+        is_going_on = self.run.state == RunState.RUNNING and not self.run.waiting_since
+        if not is_going_on or self.lasted is None or self.progress < 1:
             return None
         return self.lasted * ((self.plan.rounds.count - self.progress) / self.progress)
 

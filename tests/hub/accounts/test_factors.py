@@ -68,6 +68,13 @@ def test_the_account_itself_stays_open(ada: Person):
     assert client.post("/accounts/logout/").status_code == 302
 
 
+def test_who_has_lost_the_app_hears_of_recovery_codes(ada: Person):
+    give_factor(ada.user)
+    signing_in = {"login": ada.user.email, "password": PASSWORD}
+    page = browser().post("/accounts/login/", signing_in, follow=True)
+    assert "or one of your recovery codes" in words(page)
+
+
 def test_others_owe_nothing(ada: Person, carol: Person):
     demand(ada)
     assert browser(carol.user).get("/organisations/").status_code == 200

@@ -70,12 +70,20 @@ def streams(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(forever())
 
 
+def reads_late(request: HttpRequest) -> HttpResponse:
+    seen["begun"] = True
+    seen["may_read"].wait(5)
+    seen["read"] = request.read()
+    return HttpResponse()
+
+
 def connected(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(connection.connection is not None))
 
 
 urlpatterns = [
-    path(view.__name__, view) for view in (looks, digests, breaks, blocks, streams, connected)
+    path(view.__name__, view)
+    for view in (looks, digests, breaks, blocks, streams, reads_late, connected)
 ]
 
 
@@ -262,6 +270,23 @@ def test_who_leaves_before_the_end_of_the_body_is_not_answered():
             visit.sent.append(message)
 
         await handler({"type": "http", "method": "POST", "path": "/digests"}, receive, send)
+        assert visit.sent == []
+
+    run(story)
+
+
+def test_who_leaves_while_a_view_reads_does_not_close_the_body_under_it():
+    async def story(handler: Handler) -> None:
+        seen["may_read"] = threading.Event()
+        visit = Visit(handler, "reads_late", (b"x" * 2_000_000,))
+        going = asyncio.create_task(visit.go())
+        await until(lambda: seen.get("begun"))
+        visit.leave.set()
+        await asyncio.wait_for(going, 5)
+        seen["may_read"].set()
+        await until(lambda: "read" in seen)
+        assert len(seen["read"]) == 2_000_000
+        await until(lambda: bodies.room.left == bodies.MOST_TOGETHER)
         assert visit.sent == []
 
     run(story)
