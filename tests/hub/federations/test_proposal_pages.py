@@ -148,6 +148,14 @@ def test_every_kind_has_its_form_or_says_where_it_is_proposed(federation, member
     assert browser(members[0].user).get(f"{url}?kind=coup").status_code == 404
 
 
+@pytest.mark.parametrize("name", ["restore", "run", "admit"])
+def test_where_there_is_nothing_to_choose_no_form_is_shown(federation, members, name) -> None:
+    url = reverse("federations:propose", args=[federation.slug]) + f"?kind={name}"
+    page = browser(members[0].user).get(url)
+    assert "There is nothing to propose this for" in words(page)
+    assert "<select" not in page.content.decode().partition('id="main"')[2].partition("</main>")[0]
+
+
 def test_who_may_not_propose_is_told_so(federation, members) -> None:
     ada = members[0]
     ada.user.memberships.update(role=Role.AUDITOR)

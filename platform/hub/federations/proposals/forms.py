@@ -50,6 +50,12 @@ class PlainForm(forms.Form):
         super().__init__(*given, **named)
         self.federation, self.user = federation, user
 
+    @property
+    def has_nothing_to_choose(self) -> bool:
+        """Whether there is nothing now of which it could be proposed."""
+        choices = (f for f in self.fields.values() if isinstance(f, forms.ModelChoiceField))
+        return not all(field.queryset.exists() for field in choices)
+
     def terms(self) -> dict[str, Any]:
         return {}
 
