@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from hub.federations.charters.policyforms import PolicyChangeForm
 from hub.federations.models import Federation, Proposal, Standing
 from hub.federations.policies import Policy
 from hub.federations.proposals.kinds import kinds
@@ -146,6 +147,22 @@ def test_every_kind_has_its_form_or_says_where_it_is_proposed(federation, member
     assert str(kinds[name].label) in words(page)
     assert kinds[name].form or "proposed where its matter is" in words(page)
     assert browser(members[0].user).get(f"{url}?kind=coup").status_code == 404
+
+
+def test_rules_that_nobody_touched_stay_to_the_last_byte(federation, members) -> None:
+    federation.largest_update_bytes = 1_500_000
+    federation.policy["voting"] = {"quorum": 1 / 3}
+    federation.save()
+    given = {"federation": federation, "user": members[0].user}
+    shown = PolicyChangeForm(**given).initial
+    same = PolicyChangeForm({**shown, "credits_without_vote": ""}, **given)
+    assert "This is what is agreed on already" in str(same.errors)
+    form = PolicyChangeForm({**shown, "credits_without_vote": "", "days": 3}, **given)
+    assert form.is_valid(), form.errors
+    terms = form.terms()
+    assert terms["largest_update_bytes"] == 1_500_000
+    assert terms["policy"]["voting"]["quorum"] == 1 / 3
+    assert terms["policy"]["voting"]["days"] == 3
 
 
 @pytest.mark.parametrize("name", ["restore", "run", "admit"])

@@ -253,6 +253,17 @@ class PolicyChangeForm(PolicyForm):
         super().__init__(*given, **{"initial": present, **named})
         self.federation, self.user = federation, user
 
+    def agreed(self) -> dict[str, Any]:
+        """What nobody touched stays as it is, also where the form shows it rounded."""
+        agreed, changed = super().agreed(), self.changed_data
+        if "largest_update_megabytes" not in changed:
+            agreed["largest_update_bytes"] = self.federation.largest_update_bytes
+        if "quorum_percent" not in changed:
+            exact = {"quorum": self.federation.typed_policy.voting.quorum}
+            voting = agreed["policy"].voting.model_copy(update=exact)
+            agreed["policy"] = agreed["policy"].model_copy(update={"voting": voting})
+        return agreed
+
     def terms(self) -> dict[str, Any]:
         agreed = self.agreed()
         return {**agreed, "policy": agreed["policy"].model_dump(mode="json")}
