@@ -20,6 +20,7 @@ from agent.journal import Entry, Journal, Outcome
 from agent.policy import Policy, Use
 from agent.policy.standing import Standing
 from federation.protocol import FailureIn, TaskOffer
+from federation.protocol_values import ValuesStatement
 from tests.agent.conftest import Spec, common, training
 from tests.agent.fake_hub import FakeHub
 from tests.agent.place import Place
@@ -60,6 +61,15 @@ def test_what_is_fetched_and_sent_is_counted_once(home: Home, entry: Entry) -> N
     assert usage.read(home).today(DAY) == Use(30.0, 77, start + 1000)
     assert usage.read(home).today(DAY + timedelta(1)) == Use()
     assert usage.read(home).total() == Use(30.0, 77, start + 1000)
+
+
+def test_sums_for_others_are_no_update_and_count_as_nothing_sent(home: Home, entry: Entry) -> None:
+    """What is signed of a valuation names no file."""
+    statement = ValuesStatement.model_construct(valuation=uuid4(), counts=(5, 5, 5, 5))
+    usage.begin(home, entry, DAY)
+    entry.decide(Outcome(submission={"statement": statement.model_dump(mode="json")}))
+    usage.count(home, entry, DAY, device_seconds=1.0)
+    assert usage.read(home).total().sent_bytes == 0
 
 
 def test_what_is_here_already_costs_nothing(home: Home, entry: Entry) -> None:

@@ -201,10 +201,10 @@ def _is_here(home: Home, wanted: ArtifactRef) -> bool:
 
 
 def _sent_bytes(entry: Entry) -> int:
-    """An update counts whole from the moment that it is to be sent."""
+    """An update counts whole from the moment that it is to be sent; figures are no update."""
     outcome = entry.outcome
-    statement = (outcome.submission or {}).get("statement") if outcome else None
-    return int(statement["size_bytes"]) if statement else 0
+    statement = (outcome.submission or {}).get("statement", {}) if outcome else {}
+    return int(statement.get("size_bytes", 0))
 
 
 def _sum(uses: Iterable[Use]) -> Use:
