@@ -147,6 +147,24 @@ def test_who_brought_the_same_shares_the_value_of_one() -> None:
     assert Basis(rounds, (frozenset("ab"),), {}).values == {"a": 0.25, "b": 0.25, "c": 0.3}
 
 
+def test_a_case_that_came_later_shares_the_rounds_that_were_valued_before(
+    world: ProbedWorld, run: Run
+) -> None:
+    """In the second round the two played as one already: nothing is shared twice."""
+    pair = frozenset("ab")
+    first = Valued("valuation:1", 1, {"a": 0.4, "b": 0.5, "c": 0.3})
+    second = Valued("valuation:2", 2, {"a": 0.2, "b": 0.2, "c": 0.1}, frozenset({pair}))
+    found = Basis((first, second), (pair,), {})
+    assert found.values == {"a": 0.45, "b": 0.45, "c": 0.4}
+    assert found.rounds_of(pair) == [1]
+    one, other, *_ = players_of(run)
+    opened(run, CaseKind.NEAR_COPY, one, other)
+    reward = grant_now(user=world.lead, run_id=run.pk)
+    assert told(f"reward:{reward.pk}")["clusters"] == [
+        {"participations": sorted((one, other)), "rounds": [1]}
+    ]
+
+
 def test_who_is_suspect_has_nothing_of_the_rounds_in_which_it_was_noticed() -> None:
     rounds = tuple(Valued(f"valuation:{n}", n, {"a": 0.5, "b": 0.25}) for n in (1, 2))
     assert Basis(rounds, (), {"a": frozenset({2})}).values == {"a": 0.5, "b": 0.5}
@@ -222,11 +240,11 @@ def test_credits_are_read_by_members_only(world: ProbedWorld, run: Run) -> None:
     assert client_of(UserFactory()).get(address).json()["results"] == []
 
 
+@pytest.mark.parametrize(("kind", "about"), [(CaseKind.ZERO_UPDATE, 1), (CaseKind.NEAR_COPY, 2)])
 def test_the_verifier_comes_to_the_same_credits(
-    world: ProbedWorld, run: Run, tmp_path: Path
+    world: ProbedWorld, run: Run, tmp_path: Path, kind: CaseKind, about: int
 ) -> None:
-    first, *_ = players_of(run)
-    opened(run, CaseKind.ZERO_UPDATE, first)
+    opened(run, kind, *players_of(run)[:about])
     reward = grant_now(user=world.lead, run_id=run.pk)
     Case.objects.get().move_to(CaseState.DISMISSED, decided_by=run.created_by)
     correct(user=world.lead, run_id=run.pk)

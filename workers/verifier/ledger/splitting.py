@@ -12,6 +12,7 @@ from typing import Any
 from verifier.faults import Wrong
 
 Values = Mapping[str, float]
+Cluster = tuple[frozenset[str], frozenset[int] | None]  # who shares one value, in which rounds
 Round = tuple[int, Values]  # its number, and what everybody's contribution to it was worth
 
 
@@ -25,7 +26,7 @@ class Split:
 def check_credits(payload: Mapping[str, Any], rounds: Sequence[Round]) -> Split:
     """Raise Wrong unless an entry's credits follow from the values of its valuations."""
     suspects = {one["participation"]: frozenset(one["rounds"]) for one in payload["suspects"]}
-    values = summed(rounds, payload["clusters"], suspects)
+    values = summed(rounds, [_cluster(one) for one in payload["clusters"]], suspects)
     said = {one["participation"]: one for one in payload["credits"]}
     if said.keys() != values.keys():
         raise Wrong("the credits are of others than those who were valued")
@@ -42,12 +43,19 @@ def check_credits(payload: Mapping[str, Any], rounds: Sequence[Round]) -> Split:
     return split
 
 
+def _cluster(said: Mapping[str, Any] | Sequence[str]) -> Cluster:
+    """Entries of before 2026-11-23 name no rounds: they meant all."""
+    if isinstance(said, Mapping):
+        return frozenset(said["participations"]), frozenset(said["rounds"])
+    return frozenset(said), None
+
+
 def summed(
     rounds: Sequence[Round],
-    clusters: Sequence[Sequence[str]],
+    clusters: Sequence[Cluster],
     suspects: Mapping[str, frozenset[int]],
 ) -> dict[str, float]:
-    """Values over rounds. Who brought the same shares the highest of theirs.
+    """Values over rounds. Who brought the same shares the highest of theirs, where not before.
 
     Suspects have none of the rounds in which they were noticed.
     """
@@ -62,16 +70,16 @@ def summed(
 def _adjusted(
     number: int,
     values: Values,
-    clusters: Sequence[Sequence[str]],
+    clusters: Sequence[Cluster],
     suspects: Mapping[str, frozenset[int]],
 ) -> dict[str, float]:
     found = {
         player: 0.0 if number in suspects.get(player, ()) else value
         for player, value in values.items()
     }
-    for cluster in clusters:
-        together = sorted(set(cluster) & found.keys())
-        if len(together) > 1:
+    for cluster, when in clusters:
+        together = sorted(cluster & found.keys())
+        if len(together) > 1 and (when is None or number in when):
             joint = max(found[player] for player in together)
             found |= dict.fromkeys(together, joint / len(together))
     return found

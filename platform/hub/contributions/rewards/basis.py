@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import fsum
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.utils.translation import gettext as _
@@ -81,13 +80,14 @@ class Valued:
     entry: str
     round: int
     values: Mapping[str, float]
+    shared: frozenset[frozenset[str]] = frozenset()  # clusters that played as one, so share already
 
 
 @dataclass(frozen=True)
 class Basis:
     """Values by round, and by the cases in force who counts as one and who for nothing, and when.
 
-    A cluster that the values themselves were shared in is none here.
+    Cases may have come after the first rounds were valued, so a cluster has shared in some of them.
     """
 
     rounds: tuple[Valued, ...]
@@ -112,10 +112,14 @@ class Basis:
         }
         for cluster in self.clusters:
             together = sorted(cluster & found.keys())
-            if len(together) > 1:
+            if len(together) > 1 and cluster not in valued.shared:
                 joint = max(found[player] for player in together)
                 found |= dict.fromkeys(together, joint / len(together))
         return found
+
+    def rounds_of(self, cluster: frozenset[str]) -> list[int]:
+        """The rounds in whose values it has not shared already."""
+        return sorted(one.round for one in self.rounds if cluster not in one.shared)
 
     def split(self, plan: Plan, seed: str) -> rewards.Split:
         return rewards.credits_of(plan.rewards.budget, self.values, plan.rewards.rule, seed)
@@ -130,20 +134,15 @@ def basis_of(run: Run) -> Basis:
         .order_by("round__number", "number")
         .prefetch_related(Prefetch("values", Value.objects.defer("shaken")))
     )
-    shared = {frozenset(cluster) for valuation in recorded for cluster in valuation.clusters}
+    clusters = (frozenset(map(str, cluster)) for cluster in clusters_of(run))
     return Basis(
         rounds=tuple(map(_valued, recorded)),
-        clusters=tuple(_new(clusters_of(run), shared)),
+        clusters=tuple(sorted(clusters, key=sorted)),
         suspects={str(one): frozenset(when) for one, when in suspects_of(run).items()},
     )
 
 
 def _valued(found: Valuation) -> Valued:
     values = {str(value.participation_id): value.phi for value in found.values.all()}
-    return Valued(f"valuation:{found.pk}", found.round.number, values)
-
-
-def _new(clusters: Iterable[Iterable[UUID]], shared: set[frozenset[str]]) -> list[frozenset[str]]:
-    """Clusters that the values do not share among themselves already."""
-    named = {frozenset(map(str, cluster)) for cluster in clusters}
-    return sorted(named - shared, key=sorted)
+    shared = frozenset(map(frozenset, found.clusters))
+    return Valued(f"valuation:{found.pk}", found.round.number, values, shared)

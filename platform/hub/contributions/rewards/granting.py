@@ -124,7 +124,10 @@ def told(reward: Reward, basis: Basis, split: Split) -> Mapping[str, Any]:
         "rule": reward.rule,
         "seed": reward.seed,
         "valuations": [one.entry for one in basis.rounds],
-        "clusters": [sorted(cluster) for cluster in basis.clusters],
+        "clusters": [
+            {"participations": sorted(cluster), "rounds": basis.rounds_of(cluster)}
+            for cluster in basis.clusters
+        ],
         "suspects": [
             {"participation": player, "rounds": sorted(rounds)}
             for player, rounds in sorted(basis.suspects.items())
