@@ -6,6 +6,7 @@ import csv
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from federation.plan import Plan
 
@@ -15,6 +16,7 @@ WORDS = {
     "sky": ("cloud", "wing", "star", "wind", "dawn"),
     "stone": ("cliff", "slate", "gravel", "wall", "cave"),
 }
+VOCABULARY = sorted(word for group in WORDS.values() for word in group)
 BASE_REPO = "base/tiny"
 REVISION = "1" * 40
 
@@ -31,27 +33,34 @@ def plan(**training: object) -> Plan:
     )
 
 
-def make_base(folder: Path, *, layers: int = 2, width: int = 64) -> Path:
+def make_base(
+    folder: Path,
+    *,
+    layers: int = 2,
+    width: int = 64,
+    known: Sequence[str] = VOCABULARY,
+    **settings: Any,
+) -> Path:
     """Write a two-layer BERT with a word-level tokenizer, as a base model's repository has it.
 
-    `width` of what lies between a layer's two feed-forward matrices.
+    `width` of what lies between a layer's two feed-forward matrices; `known`: its words;
+    `settings`: others of its configuration.
     """
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    words = ["[PAD]", "[UNK]", *sorted(word for group in WORDS.values() for word in group)]
+    words = ["[PAD]", "[UNK]", *known]
     vocabulary = {word: number for number, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     torch.manual_seed(1)
+    usual = {"hidden_size": 32, "num_attention_heads": 2, "max_position_embeddings": 32}
     config = BertConfig(
         vocab_size=len(words),
-        hidden_size=32,
         num_hidden_layers=layers,
-        num_attention_heads=2,
         intermediate_size=width,
-        max_position_embeddings=32,
+        **{**usual, **settings},
     )
     BertModel(config).save_pretrained(folder)
     PreTrainedTokenizerFast(

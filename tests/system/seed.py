@@ -1,4 +1,4 @@
-"""python -m tests.system.seed BASE WIDE: the cast and its federations, in the hub's database.
+"""python -m tests.system.seed BASE WIDE MEMBER...: the cast and its federations, in the database.
 
 Prints as JSON what a person would read on pages: ids, API tokens and enrolment codes.
 """
@@ -25,17 +25,18 @@ from hub.organisations.services import (
     register_organisation,
 )
 
-MEMBERS = ("ada", "blaise", "grace")
 OUTSIDER = "carol"
 
 
-def main(base: str, wide: str) -> None:
+def main(base: str, wide: str, *members: str) -> None:
+    """The first member leads; the wide model's federation has the first and the last."""
     operator = User.objects.create_user("olga@example.org", None, name="Olga", is_staff=True)
-    users = {name: _user(name) for name in (*MEMBERS, OUTSIDER)}
+    users = {name: _user(name) for name in (*members, OUTSIDER)}
     houses = {name: _organisation(user, operator) for name, user in users.items()}
-    federation = _federation("Coast", users["ada"], houses["ada"], base)
-    estuary = _federation("Estuary", users["ada"], houses["ada"], wide)
-    places = {name: _participation(federation, users, houses, name) for name in MEMBERS}
+    lead, last = members[0], members[-1]
+    federation = _federation("Coast", users[lead], houses[lead], base)
+    estuary = _federation("Estuary", users[lead], houses[lead], wide)
+    places = {name: _participation(federation, users, houses, name) for name in members}
     people = {
         name: {
             "token": issue_token(user=user, name="tests", days=1, scope="write")[1],
@@ -53,7 +54,7 @@ def main(base: str, wide: str) -> None:
             "federation": str(estuary.pk),
             "slug": estuary.slug,
             "participations": {
-                name: _participation(estuary, users, houses, name) for name in ("ada", "grace")
+                name: _participation(estuary, users, houses, name) for name in (lead, last)
             },
         },
     }
@@ -88,14 +89,15 @@ def _federation(name: str, lead: User, organisation: UUID, base: str) -> Federat
 def _participation(
     federation: Federation, users: dict[str, User], houses: dict[str, UUID], name: str
 ) -> str:
-    if name != "ada":
+    lead = next(iter(users))
+    if name != lead:
         asked = request_to_join(
             user=users[name],
             organisation_id=houses[name],
             federation_id=federation.pk,
             charter_digest=federation.charter_digest,
         )
-        approve_participation(user=users["ada"], participation_id=asked.pk)
+        approve_participation(user=users[lead], participation_id=asked.pk)
     return str(federation.participations.get(organisation_id=houses[name]).pk)
 
 

@@ -19,7 +19,7 @@ import psutil
 import psycopg
 from psycopg.rows import dict_row
 
-from agent.datasets import found_in, register
+from agent.datasets import DataSet, found_in, register
 from agent.enrolment import enrol
 from agent.home import Home
 from hub.demo.agents import command
@@ -42,6 +42,7 @@ QUICK = {
 }
 ENDED = {"completed", "failed", "cancelled"}
 WIDTH = 125_000  # of the wide base model: each rank of an adapter of its one layer is a megabyte
+MEMBERS = ("ada", "blaise", "grace")
 ROWS = {"ada": 16, "blaise": 24}  # who has an agent process, and training examples
 
 
@@ -63,27 +64,30 @@ class Stack:
 
     @cached_property
     def ada(self) -> Person:
-        return self._person("ada")
+        return self.person("ada")
 
     @cached_property
     def carol(self) -> Person:
-        return self._person("carol")
+        return self.person("carol")
 
     @cached_property
     def grace_herself(self) -> Person:
-        return self._person("grace")
+        return self.person("grace")
 
-    def _person(self, name: str) -> Person:
+    def person(self, name: str) -> Person:
         person = Person(self.url, self.facts["people"][name]["token"])
         self.hangs_up.callback(person.http.close)
         return person
 
     @cached_property
     def grace(self) -> Hand:
-        """The agent of the third member: nothing but its key, which a test holds."""
-        home = self.home("grace")
-        self.enrol("grace")
-        hand = Hand(self.url, home.private_key())
+        """The agent of the third member, in a test's hand."""
+        return self.hand("grace")
+
+    def hand(self, name: str) -> Hand:
+        """An agent of a member that is nothing but its key."""
+        self.enrol(name)
+        hand = Hand(self.url, self.home(name).private_key())
         self.hangs_up.callback(hand.http.close)
         return hand
 
@@ -180,21 +184,41 @@ def plan(
 
 
 @contextmanager
-def standing(folder: Path, base: Path, wide: Path) -> Iterator[Stack]:
-    """Have everything up, with a federation on each of two base models, until the block ends."""
+def standing(
+    folder: Path,
+    base: Path,
+    wide: Path,
+    *,
+    members: Sequence[str] = MEMBERS,
+    rows: Mapping[str, int] = ROWS,
+) -> Iterator[Stack]:
+    """Have everything up, with a federation on each of two base models, until the block ends.
+
+    `rows`: who has an agent process, and how many examples to train on.
+    """
     try:
         with services(folder / "hub") as urls, ArmedSupervisor(folder) as supervisor:
             environment = environment_of(folder / "hub", urls)
-            facts = prepared([base, wide], environment)
+            facts = prepared([base, wide], members, environment)
             url = start_hub(supervisor, port=0, environment=environment)
             environment |= {"PUBLIC_URL": url, "PYTHONPATH": source_path()}
             stack = Stack(folder, supervisor, urls, environment, url, facts)
-            for name, rows in ROWS.items():
-                start_agent(stack, name, rows)
+            for name, count in rows.items():
+                data = tiny.make_data(stack.folder / "data" / name, rows=count)
+                start_agent(
+                    stack, name, found_in(data, text="text", label="label", prompt="prompt")
+                )
             with stack.hangs_up:
                 yield stack
+            assert fallen(stack) == []
     finally:
         remove(folder / "hub")
+
+
+def fallen(stack: Stack) -> list[str]:
+    """Agents that have ended by a fault of their own; the supervisor would hide that."""
+    logs = (stack.folder / "hub" / "logs").glob("agent-*.log")
+    return [log.stem for log in logs if "\nTraceback (most" in log.read_text()]
 
 
 def environment_of(home: Path, urls: ServiceUrls) -> dict[str, str]:
@@ -208,13 +232,17 @@ def environment_of(home: Path, urls: ServiceUrls) -> dict[str, str]:
     }
 
 
-def prepared(bases: Sequence[Path], environment: Mapping[str, str]) -> dict[str, Any]:
+def prepared(
+    bases: Sequence[Path], members: Sequence[str], environment: Mapping[str, str]
+) -> dict[str, Any]:
     """Make the tables and the cast."""
     env = {**without_our_services(), **environment, "DJANGO_SETTINGS_MODULE": "hub.settings"}
     env["PYTHONPATH"] = source_path()
     env["IDLE_TRANSACTION_TIMEOUT_MS"] = "60000"  # Python thinks long between two migrations
     done(["-m", "django", "migrate", "-v", "0"], env)
-    facts: dict[str, Any] = json.loads(done(["-m", "tests.system.seed", *map(str, bases)], env))
+    facts: dict[str, Any] = json.loads(
+        done(["-m", "tests.system.seed", *map(str, bases), *members], env)
+    )
     return facts
 
 
@@ -232,13 +260,11 @@ def done(arguments: list[str], env: Mapping[str, str]) -> str:
     return ran.stdout
 
 
-def start_agent(stack: Stack, name: str, rows: int) -> None:
+def start_agent(stack: Stack, name: str, data: DataSet) -> None:
     """Enrol an agent, give it data, and start it as its organisation would."""
     stack.enrol(name)
     home = stack.home(name)
-    data = tiny.make_data(stack.folder / "data" / name, rows=rows)
-    chosen = found_in(data, text="text", label="label", prompt="prompt")
-    register(home.data_file, stack.facts["slug"], chosen)
+    register(home.data_file, stack.facts["slug"], data)
     stack.supervisor.start(
         f"agent-{name}",
         command(home.folder, "run", "--device", "cpu"),

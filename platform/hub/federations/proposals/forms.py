@@ -53,8 +53,8 @@ class PlainForm(forms.Form):
     @property
     def has_nothing_to_choose(self) -> bool:
         """Whether there is nothing now of which it could be proposed."""
-        choices = (f for f in self.fields.values() if isinstance(f, forms.ModelChoiceField))
-        return not all(field.queryset.exists() for field in choices)
+        fields = (f for f in self.fields.values() if isinstance(f, forms.ModelChoiceField))
+        return any(field.queryset is not None and not field.queryset.exists() for field in fields)
 
     def terms(self) -> dict[str, Any]:
         return {}
