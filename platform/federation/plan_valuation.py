@@ -102,6 +102,11 @@ class ValuationSpec(Part):
     def is_asked_for(self) -> bool:
         return self.method != "none"
 
+    @property
+    def reads_public_probe(self) -> bool:
+        """Whether nothing can be measured without the federation's probe set."""
+        return self.is_asked_for and self.probe == "public" and self.method != "cgsv"
+
     def is_due(self, number: int, *, last: int) -> bool:
         """Whether a round of this number is valued, in a run whose last one is `last`."""
         return self.is_asked_for and (number % self.every == 0 or number == last)

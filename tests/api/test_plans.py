@@ -20,6 +20,7 @@ LABELS = {"type": "sequence_classification", "labels": ["ham", "spam"]}
         ({"task": LABELS, "adapter": {"type": "lora", "rank": 0}}, {"adapter.rank": None}),
         ({"task": LABELS, "rounds": {"count": 0}}, {"rounds.count": None}),
         ({"task": LABELS, "colour": "blue"}, {"colour": None}),
+        ({"task": LABELS, "aggregation": {"rule": "krum"}}, {"": None}),
     ],
 )
 def test_a_plan_is_refused_at_the_place_that_is_wrong(
@@ -35,3 +36,4 @@ def test_a_plan_is_refused_at_the_place_that_is_wrong(
     for place, said in errors.items():
         assert said is None or refused[place] == said
     assert "Value error" not in response.content.decode()
+    assert not response.json()["detail"].startswith(":")

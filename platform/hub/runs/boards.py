@@ -20,6 +20,7 @@ from federation.plan import Plan
 from hub.accounts.models import User
 from hub.catalogue.evaluation.measures import Measure, Score, measure_of, scores
 from hub.catalogue.evaluation.probed import OnProbe, scores_of_run, start_words
+from hub.catalogue.evaluation.probes import probe_for
 from hub.catalogue.models import BASE_ROUND, Evaluation
 from hub.common.feed import Told
 from hub.common.models import Event
@@ -307,6 +308,15 @@ class Board:
         if not is_going_on or self.lasted is None or self.progress < 1:
             return None
         return self.lasted * ((self.plan.rounds.count - self.progress) / self.progress)
+
+    @property
+    def lacks_probe(self) -> bool:
+        """Whether its contributions cannot be measured as things stand."""
+        is_under_way = self.run.state != RunState.DRAFT and not self.run.is_final
+        is_without = is_under_way and self.run.probe_id is None
+        if not is_without or not self.plan.valuation.reads_public_probe:
+            return False
+        return probe_for(self.run.federation, self.plan)[0] is None
 
     @property
     def plan_words(self) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from federation.plan import Rounds, ValuationSpec
 from federation.valuation.documents import replay
 from hub.contributions.models import CoalitionScore, Valuation
 from hub.contributions.valued import values_of
+from hub.runs.models import Run
 from tests.conftest import client_of
 from tests.factories.accounts import UserFactory
 from tests.factories.organisations import MembershipFactory
 from tests.hub.contributions.valued import make_valued, only, played, work
 from tests.hub.runs.probed import ProbedWorld
+from tests.pages import browser, words
 
 pytestmark = pytest.mark.django_db
 URL = "/api/v1/valuations"
@@ -100,3 +103,17 @@ def test_where_orders_are_sampled_each_wave_asks_for_the_next(world: ProbedWorld
     assert [row.coalition for row in rows[:2]] == [[], [0, 1]]  # the ends come first
     assert found.evaluations == len(rows) > 2
     assert values_of(run).method == "guided_permutations"
+
+
+@pytest.mark.parametrize("has_probe", [True, False])
+def test_a_run_without_a_probe_set_says_so_while_it_can_be_helped(
+    world: ProbedWorld, *, has_probe: bool
+) -> None:
+    if not has_probe:
+        world.federation.probes.all().delete()
+    page = reverse("runs:detail", args=[played(world, rounds=TWO).pk])
+    shown = []
+    for state in ("running", "completed"):
+        Run.objects.update(state=state)
+        shown.append("Contributions cannot be measured" in words(browser(world.lead).get(page)))
+    assert shown == [not has_probe, False]

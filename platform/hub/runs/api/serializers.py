@@ -55,7 +55,8 @@ def parse_plan(data: dict[str, Any]) -> Plan:
         for wrong in error.errors():
             problems.setdefault(_place(wrong["loc"]), []).append(readable(wrong["msg"]))
         name, messages = next(iter(problems.items()))
-        raise PlanRefused(f"{name}: {messages[0]}", errors=problems) from error
+        where = f"{name}: " if name else ""  # what is wrong between its parts has no name
+        raise PlanRefused(f"{where}{messages[0]}", errors=problems) from error
 
 
 def _place(location: Sequence[str | int]) -> str:
