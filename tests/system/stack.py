@@ -126,6 +126,15 @@ class Stack:
             connect_timeout=5,
         )
 
+    def verified(self, member: Person, *words: str) -> subprocess.CompletedProcess[str]:
+        """What a member makes of the ledger's export that the hub gives out now."""
+        export = self.folder / "ledger.jsonl"
+        path = f"/federations/{self.facts['federation']}/ledger/export"
+        export.write_bytes(member.http.get(path).content)
+        program = [sys.executable, "-m", "verifier", "ledger", str(export), *words]
+        env = {"PYTHONPATH": str(ROOT / "workers")}
+        return subprocess.run(program, env=env, capture_output=True, text=True, check=False)
+
     def start_run(self, plan: Mapping[str, Any], *trainers: str, **options: object) -> UUID:
         """Start a run through the API; the caller repeats until the hub has answered."""
         chosen = trainers or tuple(ROWS)

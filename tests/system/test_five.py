@@ -11,8 +11,6 @@ import csv
 import json
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -235,13 +233,8 @@ def credits_in(stack: Stack, run: UUID) -> dict[str, int]:
 
 def verified(stack: Stack) -> dict[str, int]:
     """What a member counts who checks the whole ledger, and does not ask the hub."""
-    export = stack.folder / "ledger.jsonl"
-    path = f"/federations/{stack.facts['federation']}/ledger/export"
     wait_until(lambda: stack.value(UNSIGNED) == 0, what="the ledger is not signed")
-    export.write_bytes(stack.person(LARGE).http.get(path).content)
-    program = [sys.executable, "-m", "verifier", "ledger", str(export), "--json"]
-    env = {"PYTHONPATH": str(ROOT / "workers")}
-    ran = subprocess.run(program, env=env, capture_output=True, text=True, check=False)
+    ran = stack.verified(stack.person(LARGE), "--json")
     assert ran.returncode == 0, ran.stdout
     checked: dict[str, int] = json.loads(ran.stdout)["checked"]
     return checked

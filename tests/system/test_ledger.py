@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ from federation.ledger import entries
 from federation.ledger.merkle import nodes_of
 from tests.system.plays import Plays
 from tests.system.processes import wait_until
-from tests.system.stack import ROOT, ROWS, Stack, plan, standing
+from tests.system.stack import ROWS, Stack, plan, standing
 
 pytestmark = pytest.mark.system
 
@@ -171,16 +169,6 @@ def refused(stack: Stack, code: str) -> bool:
     return is_declined()
 
 
-def verified(stack: Stack, *words: str) -> subprocess.CompletedProcess[str]:
-    """What a member makes of the export that the hub gives out now."""
-    export = stack.folder / "ledger.jsonl"
-    path = f"/federations/{stack.facts['federation']}/ledger/export"
-    export.write_bytes(stack.ada.http.get(path).content)
-    program = [sys.executable, "-m", "verifier", "ledger", str(export), *words]
-    env = {"PYTHONPATH": str(ROOT / "workers")}
-    return subprocess.run(program, env=env, capture_output=True, text=True, check=False)
-
-
 def test_agents_refuse_what_an_operator_does_to_a_ledger(
     stack: Stack, plays: Plays, ledger: UUID
 ) -> None:
@@ -189,7 +177,7 @@ def test_agents_refuse_what_an_operator_does_to_a_ledger(
     known = ["--ledger-key", str(home / "agent.json"), "--receipt", str(home / "receipts")]
     seen = ["--checkpoint", str(home / "ledgers" / f"{ledger}.json")]
     assert stack.value(WITNESSES, ledger) == len(ROWS)
-    honest = verified(stack, *known, *seen)
+    honest = stack.verified(stack.ada, *known, *seen)
     assert honest.returncode == 0, honest.stderr
 
     with undone(stack, operator):
@@ -201,14 +189,14 @@ def test_agents_refuse_what_an_operator_does_to_a_ledger(
             operator.edit(3)
         else:
             pytest.fail("the signer was always there first")
-        edited = verified(stack)
+        edited = stack.verified(stack.ada)
         assert (edited.returncode, edited.stderr.split(":")[0]) == (1, "entry 3")
         operator.restore("before")
 
         operator.rewrite()
         assert refused(stack, "ledger_fork")
         assert kept(stack, "ada").held
-        forked = verified(stack, *seen)
+        forked = stack.verified(stack.ada, *seen)
         assert (forked.returncode, "another root" in forked.stderr) == (1, True)
         operator.restore("before")
         forget(stack, "ada")
@@ -216,5 +204,5 @@ def test_agents_refuse_what_an_operator_does_to_a_ledger(
         played(stack, plays, seed=73)
         operator.restore("before")
         assert refused(stack, "ledger_regression")
-        back = verified(stack, *known)
+        back = stack.verified(stack.ada, *known)
         assert (back.returncode, "receipt" in back.stderr) == (1, True)

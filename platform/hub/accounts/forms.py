@@ -40,7 +40,7 @@ class NameForm(forms.Form):
             remember_password(request, user)
 
 
-class CodeForm(AuthenticateForm):  # type: ignore[misc]
+class CodeForm(AuthenticateForm):  # type: ignore[misc]  # allauth has no types
     """The second step of signing in; who has lost the app has to hear of the other way."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -172,13 +172,15 @@ class Body:
         finally:
             with self._lock:
                 self._is_being_read = False
-            if self._is_closed:
+                is_left = self._is_closed
+            if is_left:
                 self._close()
 
     def close(self) -> None:
         with self._lock:
             self._is_closed = True
-        if not self._is_being_read:
+            is_left = not self._is_being_read
+        if is_left:  # else whoever reads closes it
             self._close()
 
     def _close(self) -> None:

@@ -67,6 +67,11 @@ class Draft:
         except ValidationError:
             return None
 
+    @property
+    def also(self) -> str:
+        """What is asked besides task and adapter, as the end of an address."""
+        return f"&without={self.without.pk}" if self.without else ""
+
     @cached_property
     def latest(self) -> Run | None:
         return self.federation.runs.order_by("-number").first()

@@ -20,7 +20,6 @@ from federation.plan import Plan
 from hub.accounts.models import User
 from hub.catalogue.evaluation.measures import Measure, Score, measure_of, scores
 from hub.catalogue.evaluation.probed import OnProbe, scores_of_run, start_words
-from hub.catalogue.evaluation.probes import probe_for
 from hub.catalogue.models import BASE_ROUND, Evaluation
 from hub.common.feed import Told
 from hub.common.models import Event
@@ -33,6 +32,7 @@ from hub.runs.models import Round, RoundState, Run, RunState, Task
 from hub.runs.planwords import COLUMNS, Described, described, in_one_line, survival
 from hub.runs.selectors import ACTIVE_ROUNDS, events_of_run, rounds_of
 from hub.runs.services.consent import waiting_sentence
+from hub.runs.services.probing import probe_of
 
 ROUNDS_SHOWN = 15
 SENTENCES_SHOWN = 40
@@ -313,10 +313,8 @@ class Board:
     def lacks_probe(self) -> bool:
         """Whether its contributions cannot be measured as things stand."""
         is_under_way = self.run.state != RunState.DRAFT and not self.run.is_final
-        is_without = is_under_way and self.run.probe_id is None
-        if not is_without or not self.plan.valuation.reads_public_probe:
-            return False
-        return probe_for(self.run.federation, self.plan)[0] is None
+        is_wanted = is_under_way and self.plan.valuation.reads_public_probe
+        return is_wanted and probe_of(self.run) is None
 
     @property
     def plan_words(self) -> str:

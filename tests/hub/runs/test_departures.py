@@ -263,6 +263,7 @@ def test_who_stays_drafts_a_run_that_is_free_of_it(world: World) -> None:
     assert form["parent"].value() == first.pk
     assert f"without {late.organisation.name}" in form["name"].value()
     assert f"what {late.organisation.name} has given" in words(answer)
+    assert f'adapter=ia3&amp;without={late.pk}"' in answer.content.decode()
     both = place_of(world, world.sites[0])
     answer = browser(world.lead).get(address.replace(str(late.pk), str(both.pk)))
     assert not answer.context["form"]["parent"].value()

@@ -17,8 +17,7 @@ from federation.plan import Plan, canonical
 from federation.plan_valuation import ValuationSpec
 from hub.accounts.models import User
 from hub.catalogue.blobs.artifacts import grant
-from hub.catalogue.evaluation.probes import probe_for
-from hub.catalogue.models import Artifact, Probe
+from hub.catalogue.models import Artifact
 from hub.common.actors import HUB
 from hub.contributions.errors import NotValuable
 from hub.contributions.models import Valuation, ValuationState
@@ -34,6 +33,7 @@ from hub.organisations.permissions import Permission
 from hub.runs.models import Purpose, Round
 from hub.runs.services.claims import MOST_ATTEMPTS
 from hub.runs.services.locks import database_now, lock_round
+from hub.runs.services.probing import probe_of
 
 NO_PROBE = "the federation has no probe set that fits the run"
 GAVE_UP = f"measuring died {MOST_ATTEMPTS} times"
@@ -123,18 +123,12 @@ def _new(current: Round, spec: ValuationSpec, user: User | None, **frozen: Any) 
         asked_by=user,
         method=spec.method_for(playing)[0],
         seed=seed_for(current, frozen["players"]),
-        probe=_probe(current) if spec.probe == "public" else None,
+        probe=probe_of(current.run) if spec.probe == "public" else None,
         **frozen,
     )
     actor = user.actor if user else HUB
     found.record(ValuationState.QUEUED, actor=actor, data=names_of(found))
     return found
-
-
-def _probe(current: Round) -> Probe | None:
-    """The run's own set; where it had none, the one that the federation has now."""
-    run = current.run
-    return run.probe or probe_for(run.federation, run.typed_plan)[0]
 
 
 @dataclass(frozen=True, slots=True)

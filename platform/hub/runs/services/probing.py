@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from federation.suspicion import Losses
+from hub.catalogue.evaluation.probes import probe_for
 from hub.catalogue.evaluation.scoring import ask_score
 from hub.catalogue.models import ModelVersion, Probe
 from hub.common.wakeups import wake
@@ -31,6 +32,11 @@ class Probed:
     start: float = 0.0
     losses: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
+
+
+def probe_of(run: Run) -> Probe | None:
+    """The run's own set; where it had none, the one that the federation has now."""
+    return run.probe or probe_for(run.federation, run.typed_plan)[0]
 
 
 def basis_of(start: str, run: Run) -> str:
